@@ -1,0 +1,52 @@
+"""The errors, all of them.
+
+    ReactorError
+    ├── TemporaryError      doing it again may help; `after` says when
+    │   └── UnansweredError nobody knows whether the request was carried out
+    └── PermanentError      doing it again cannot help; `remedy` says what would
+        ├── MalformedError  a body that is not one of ours; `field` says where
+        └── SettingsError   the app's own settings are incomplete
+
+Clients translate what a service answers into these words, once.
+Nobody above them looks at a status code, and only `reactor.settle` decides what follows.
+"""
+
+
+class ReactorError(Exception):
+    """Something did not work, and the message says what, in words an operator can use."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class TemporaryError(ReactorError):
+    """Doing it again may help, not before `after` seconds where the service said so."""
+
+    def __init__(self, reason: str, *, after: float | None = None) -> None:
+        super().__init__(reason)
+        self.after = after
+
+
+class UnansweredError(TemporaryError):
+    """The request left, and no usable answer came back: it may have been carried out."""
+
+
+class PermanentError(ReactorError):
+    """Doing it again cannot help; `remedy` says what a person can do."""
+
+    def __init__(self, reason: str, *, remedy: str = "") -> None:
+        super().__init__(reason)
+        self.remedy = remedy
+
+
+class MalformedError(PermanentError):
+    """A body that is none of the shapes we know; `field` is the path that is wrong, "" for the whole."""
+
+    def __init__(self, reason: str, *, field: str = "") -> None:
+        super().__init__(f"{field}: {reason}" if field else reason)
+        self.field = field
+
+
+class SettingsError(PermanentError):
+    """Settings are missing or wrong; the message names all of them at once."""

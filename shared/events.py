@@ -1,0 +1,80 @@
+"""What can happen.
+
+An `Event` is what `parse` made of a message on the wire, or what the reactor itself announces.
+It is pure data: nothing here reads a clock, the environment or the network.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+URL_QUERY = re.compile(r"""(\b[a-z][a-z0-9+.-]*://[^\s"'<>?#]*)\?[^\s"'<>#]*""", re.IGNORECASE)
+
+OWN_SOURCE = "reactor"
+"""The `source` of events that the reactor announces itself."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """Something that happened, in one shape whatever the envelope was."""
+
+    door: str
+    """The name in `parse.PARSERS` that reads `payload` again: "event_grid", "vision_notification", "own"."""
+    type: str
+    """The service's own name, such as "Microsoft.MachineLearningServices.RunStatusChanged"."""
+    kinds: frozenset[str]
+    """The names a rule can listen to: the service's short name and the derived ones. Empty for an unknown type."""
+    id: str
+    source: str
+    """The workspace's ARM id in the wire's casing; "customvision/<project id>"; "reactor" for our own."""
+    subject: str
+    time: datetime | None
+    """When it happened, aware, UTC; None where the wire does not say."""
+    data: Mapping[str, Any]
+    """The wire's `data` (Custom Vision: `Content`), platform keys in canonical spelling, the user's own untouched."""
+    facts: Mapping[str, Mapping[str, Any]]
+    """Derived namespaces beside `data`: model, run, drift, vision, replica, action, failure."""
+    payload: Mapping[str, Any]
+    """The message as parsed from the wire, envelope and all; it may hold a SAS, so it is stored only redacted."""
+    once: Mapping[str, str] = field(default_factory=dict)
+    """Derived kinds that are acted on once per identity of their own: kind to that identity."""
+    repeatable: bool = False
+    """The wire carries no id: equal content is the same event only for `REPEAT_WINDOW`."""
+    depth: int = 0
+    """How many actions led here: 0 for the wire, one more for each outcome on the way."""
+
+    @cached_property
+    def key(self) -> str:
+        """The hex key of this event: the same for a duplicate, a replay, and either envelope.
+
+        Ids are known to be reused, so type, subject and data count too; URL queries (a fresh SAS) do not.
+        """
+        return digest(
+            self.source.lower(), self.type.lower(), self.id, self.subject, canonical(without_url_queries(self.data))
+        )
+
+
+def digest(*parts: str) -> str:
+    """Hash parts into 32 hex digits, fit for a table key, a blob name and a job name."""
+    return hashlib.sha256("\x1f".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def canonical(value: Any) -> str:
+    """Write a JSON value in one spelling: sorted keys, no spaces."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=str)
+
+
+def without_url_queries(value: Any) -> Any:
+    """Copy a JSON value with the query of every URL in its strings removed: a SAS is a secret."""
+    if isinstance(value, str):
+        return URL_QUERY.sub(r"\1", value) if "?" in value else value
+    if isinstance(value, Mapping):
+        return {name: without_url_queries(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [without_url_queries(item) for item in value]
+    return value
