@@ -127,3 +127,114 @@ class Failure(BaseModel):
     step: str
     reason: str
     remedy: str = ""
+
+
+class Message(BaseModel):
+    """What the actions queue carries: it wakes an action, and says nothing about it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    v: Literal[1] = 1
+    action: str
+    seq: int
+
+
+class StepState(BaseModel):
+    """How far one step got."""
+
+    id: str
+    action: str
+    params: dict[str, Any] | None = None
+    """The parameters as rendered when the step began, `${NAME}` unresolved; None before."""
+    stage: str = ""
+    started: bool = False
+    """Whether the stage's remote job is known to be there, so that the next look is a `watch`."""
+    memory: dict[str, Any] = Field(default_factory=dict)
+    result: dict[str, Any] = Field(default_factory=dict)
+    note: str = ""
+    wake_on: str = ""
+    """The token the stage waits for, beside looking."""
+    starting_at: datetime | None = None
+    """Written before a start whose answer may get lost; cleared once it is known what came of it."""
+    empty_find: datetime | None = None
+    """When the job of an unanswered start was first looked for and not found."""
+    began: datetime | None = None
+    """When the current stage was first performed: its deadline counts from here."""
+    looks: int = 0
+    """How often in a row the stage was found pending."""
+    attempts: int = 0
+    """How often in a row the stage ran into a temporary error."""
+    trouble: str = ""
+    """The last temporary error, in words; empty once things went on."""
+    outcome: Literal["", "succeeded", "failed"] = ""
+
+
+class Claim(BaseModel):
+    """Who is performing the action right now."""
+
+    model_config = ConfigDict(frozen=True)
+
+    message: str
+    write: str
+    since: datetime
+    until: datetime
+
+
+class Action(BaseModel):
+    """One rule answering one event, and how far that got. This is the record: messages only wake it."""
+
+    # What is to be done: written once, when the event was planned.
+    version: Literal[1] = 1
+    key: str
+    rule: str
+    rules_hash: str
+    event: str
+    """The key of the event's record."""
+    kinds: list[str]
+    source: str
+    subject: str
+    mode: Literal["dry_run", "live"]
+    depth: int
+    created: datetime
+    steps: list[Step]
+    on_failure: list[Step]
+
+    # How far it got: written by whoever holds the claim.
+    seq: int = 0
+    due: datetime
+    moved_by: str = ""
+    """The id of the message that wrote the last move: where that message comes again, it sends again."""
+    write: str = ""
+    """The id of the last write: where it is ours, the write whose reply was lost was done."""
+    claim: Claim | None = None
+    position: int = 0
+    """Which step of `todo` is being performed."""
+    progress: list[StepState] = Field(default_factory=list)
+    """One state for each step begun, in the order of their beginning."""
+    failure: Failure | None = None
+    error: str = ""
+    """A programming error met in the current stage; it is raised as well, and the poison door ends the action."""
+    status: Status = Status.OPEN
+    reason: str = ""
+    ended: datetime | None = None
+    announced: bool = False
+
+    # Set by anyone, under the ETag.
+    wake: bool = False
+    """Something happened: look again at once."""
+
+    etag: str = Field(default="", exclude=True)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something is still to be done."""
+        return self.status is Status.OPEN
+
+    @property
+    def todo(self) -> list[Step]:
+        """The steps being followed: the rule's `do`, or its `on_failure` once a step failed."""
+        return self.on_failure if self.failure else self.steps
+
+    def claimed(self, now: datetime) -> bool:
+        """Whether somebody is performing it right now."""
+        return self.claim is not None and self.claim.until > now

@@ -9,14 +9,17 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
-URL_QUERY = re.compile(r"""(\b[a-z][a-z0-9+.-]*://[^\s"'<>?#]*)\?[^\s"'<>#]*""", re.IGNORECASE)
+URL_QUERY = re.compile(r"""(://(?:[^\s"'<>?#:]|:(?!//))*)\?[^\s"'<>#]*""")
+"""The query of a URL; it never looks past the next "://", so a long text is read once and not once per start."""
 
 OWN_SOURCE = "reactor"
 """The `source` of events that the reactor announces itself."""
+OWN_TYPE = "Reactor."
+"""What the `type` of such an event begins with; the kind follows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +60,51 @@ class Event:
         return digest(
             self.source.lower(), self.type.lower(), self.id, self.subject, canonical(without_url_queries(self.data))
         )
+
+
+def announce(
+    kind: str,
+    *,
+    id: str,
+    time: datetime,
+    subject: str = "",
+    source: str = OWN_SOURCE,
+    data: Mapping[str, Any] | None = None,
+    facts: Mapping[str, Mapping[str, Any]] | None = None,
+    once: Mapping[str, str] | None = None,
+    depth: int = 0,
+) -> Event:
+    """Make an event of our own, such as "ActionFailed"; `parse.own` reads its payload into an equal one.
+
+    `id` says which announcement this is (a hash of the action's key and its outcome), `time` is aware,
+    and what is in `data` and `facts` is JSON.
+    """
+    time = time.astimezone(UTC)
+    payload: dict[str, Any] = {
+        "type": f"{OWN_TYPE}{kind}",
+        "id": id,
+        "source": source,
+        "subject": subject,
+        "time": time.isoformat(),
+        "data": dict(data or {}),
+        "facts": {name: dict(values) for name, values in (facts or {}).items()},
+        "once": dict(once or {}),
+        "depth": depth,
+    }
+    return Event(
+        door="own",
+        type=payload["type"],
+        kinds=frozenset({kind}),
+        id=id,
+        source=source,
+        subject=subject,
+        time=time,
+        data=payload["data"],
+        facts=payload["facts"],
+        payload=payload,
+        once=payload["once"],
+        depth=depth,
+    )
 
 
 def digest(*parts: str) -> str:

@@ -1,0 +1,165 @@
+"""Strict bodies: an unknown member is refused by its name and type, as Machine Learning does.
+
+Facts: reference §0.4, §1.6, §1.7. Numbers may be written as strings, as its reader tolerates them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dev.simulators.management import arm
+
+Kind = "str | tuple[str, ...] | Shape"
+"""string, integer, boolean, map (of strings), any; a tuple of the words allowed; or an object of a shape."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One type of object: its members and which of them must be there."""
+
+    name: str
+    members: Mapping[str, Any]
+    required: tuple[str, ...] = ()
+
+
+READ_ONLY = {"id": "string", "name": "string", "type": "string", "systemData": "any", "etag": "string"}
+IDENTITY = Shape(
+    "ManagedServiceIdentity",
+    {
+        "type": ("SystemAssigned", "UserAssigned", "SystemAssigned,UserAssigned", "None"),
+        "userAssignedIdentities": "any",
+        "principalId": "string",
+        "tenantId": "string",
+    },
+    ("type",),
+)
+SKU = Shape("Sku", {"name": "string", "capacity": "integer", "family": "string", "size": "string", "tier": "any"})
+BATCH_ENDPOINT = Shape(
+    "BatchEndpointTrackedResource",
+    {
+        **READ_ONLY,
+        "location": "string",
+        "tags": "map",
+        "kind": "string",
+        "sku": SKU,
+        "identity": IDENTITY,
+        "properties": Shape(
+            "BatchEndpoint",
+            {
+                "authMode": ("AADToken", "Key", "AMLToken"),
+                "description": "string",
+                "defaults": Shape("BatchEndpointDefaults", {"deploymentName": "string"}),
+                "keys": "any",
+                "properties": "map",
+                "scoringUri": "string",
+                "swaggerUri": "string",
+                "provisioningState": "string",
+            },
+            ("authMode",),
+        ),
+    },
+    ("location", "properties"),
+)
+CONFIGURATION = Shape(
+    "BatchDeploymentConfiguration",
+    {
+        "deploymentConfigurationType": ("Model", "PipelineComponent"),
+        "componentId": Shape("IdAssetReference", {"referenceType": "string", "assetId": "string"}, ("assetId",)),
+        "description": "string",
+        "settings": "any",
+        "tags": "map",
+    },
+    ("deploymentConfigurationType",),
+)
+BATCH_DEPLOYMENT = Shape(
+    "BatchDeploymentTrackedResource",
+    {
+        **READ_ONLY,
+        "location": "string",
+        "tags": "map",
+        "kind": "string",
+        "sku": SKU,
+        "identity": IDENTITY,
+        "properties": Shape(
+            "BatchDeployment",
+            {
+                "model": Shape(
+                    "AssetReferenceBase",
+                    {
+                        "referenceType": ("Id", "DataPath", "OutputPath"),
+                        "assetId": "string",
+                        "datastoreId": "string",
+                        "jobId": "string",
+                        "path": "string",
+                    },
+                    ("referenceType",),
+                ),
+                "codeConfiguration": Shape(
+                    "CodeConfiguration", {"codeId": "string", "scoringScript": "string"}, ("scoringScript",)
+                ),
+                "environmentId": "string",
+                "environmentVariables": "map",
+                "compute": "string",
+                "resources": Shape(
+                    "DeploymentResourceConfiguration",
+                    {"instanceCount": "integer", "instanceType": "string", "properties": "any"},
+                ),
+                "maxConcurrencyPerInstance": "integer",
+                "miniBatchSize": "integer",
+                "errorThreshold": "integer",
+                "outputAction": ("AppendRow", "SummaryOnly"),
+                "outputFileName": "string",
+                "retrySettings": Shape("BatchRetrySettings", {"maxRetries": "integer", "timeout": "string"}),
+                "loggingLevel": ("Info", "Warning", "Debug"),
+                "deploymentConfiguration": CONFIGURATION,
+                "description": "string",
+                "properties": "map",
+                "provisioningState": "string",
+            },
+        ),
+    },
+    ("location", "properties"),
+)
+
+
+def check(value: Any, kind: Any, path: str = "") -> None:
+    """Refuse a value that is not of its kind, with the place where it is not."""
+    if isinstance(kind, Shape):
+        check_object(value, kind, path)
+    elif isinstance(kind, tuple):
+        if not isinstance(value, str) or value.lower() not in {word.lower() for word in kind}:
+            raise invalid(f"Error converting value {value!r} to one of {', '.join(kind)}. Path '{path}'.")
+    elif not KINDS[kind](value):
+        raise invalid(f"Error converting value {value!r} to type '{kind}'. Path '{path}', line 1, position 1.")
+
+
+def check_object(value: Any, shape: Shape, path: str) -> None:
+    """Refuse an object with a member too many or too few."""
+    if not isinstance(value, dict):
+        raise invalid(f"Error converting value {value!r} to type '{shape.name}'. Path '{path}'.")
+    for name, member in value.items():
+        inner = f"{path}.{name}".lstrip(".")
+        if name not in shape.members:
+            raise invalid(
+                f"Could not find member '{name}' on object of type '{shape.name}'. Path '{inner}', line 1, position 1."
+            )
+        if member is None and shape.members[name] != "map":
+            continue
+        check(member, shape.members[name], inner)
+    for name in shape.required:
+        if value.get(name) is None:
+            raise arm.refuse(400, "ValidationError", f"The {name[0].upper()}{name[1:]} field is required.")
+
+
+def invalid(message: str) -> arm.RefusedError:
+    """What a body of the wrong shape gets."""
+    return arm.RefusedError(arm.ml_error(400, "RequestInvalid", message, outer="RequestInvalid"))
+
+
+KINDS = {
+    "string": lambda value: isinstance(value, str),
+    "integer": lambda value: str(value).lstrip("-").isdigit(),
+    "boolean": lambda value: isinstance(value, bool),
+    "map": lambda value: isinstance(value, dict) and all(isinstance(one, str) for one in value.values()),
+    "any": lambda _value: True,
+}

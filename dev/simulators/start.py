@@ -1,0 +1,72 @@
+"""Starts every simulator: in a process of its own (`__main__`) or inside a test run."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import trustme
+
+from dev.simulators.app import App
+from dev.simulators.channels import Channels
+from dev.simulators.channels.smtp import Smtp
+from dev.simulators.event_grid import EventGrid
+from dev.simulators.identity import Identity
+from dev.simulators.management import Management
+from dev.simulators.requests_log import RequestsLog
+from dev.simulators.server import Server, serve
+from dev.simulators.storage import Storage
+from dev.simulators.tokens import Tokens
+from dev.simulators.vision import Vision
+from dev.simulators.wire import Service
+
+
+@dataclass(frozen=True)
+class Running:
+    """The simulators of this process."""
+
+    ready: dict[str, str]
+    """What the ready file says."""
+    _log: RequestsLog
+    _smtp: Smtp
+    _services: list[Service] = field(default_factory=list)
+    _servers: list[Server] = field(default_factory=list)
+
+    def stop(self) -> None:
+        """End them all, and what they still meant to do."""
+        for service in self._services:
+            service.reset()
+        for server in self._servers:
+            server.stop()
+        self._smtp.stop()
+        self._log.close()
+
+
+def start(*, storage: str, service_storage: str, log: Path, ca: Path, functions: str = "") -> Running:
+    """Start them.
+
+    `storage` and `service_storage` are connection strings: the app's account, and the one that stands for the
+    services' own; `ca` is where the certificate authority's PEM is written; `functions` is the app's address, which
+    Event Grid delivers to until it is given other subscriptions.
+    """
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(ca))
+    certificate = authority.issue_cert("localhost", "127.0.0.1")
+    requests_log, tokens = RequestsLog(log), Tokens()
+    own = Storage(storage)
+    identity, channels = Identity(tokens), Channels(tokens)
+    services: list[Service] = [
+        Management(tokens),
+        Vision(tokens, own, Storage(service_storage)),
+        channels,
+        EventGrid(tokens, own, functions),
+        identity,
+    ]
+    apps = {service.name: App(service, requests_log) for service in services}
+    servers = {name: serve(app, None if name == "identity" else certificate) for name, app in apps.items()}
+    smtp = Smtp(channels, apps["channels"])
+    ready = {
+        **{name: server.url for name, server in servers.items()},
+        "smtp": smtp.address,
+        "identity_header": identity.header,
+        "ca": str(ca),
+    }
+    return Running(ready, requests_log, smtp, services, list(servers.values()))

@@ -1,0 +1,270 @@
+"""What a service's answer means: any status code, body or broken connection becomes one of the two error words.
+
+Pure but for the lazy import of azure-core's exceptions. The one table of this is here, so that nobody above the
+clients and the storage looks at a status code.
+
+Error shapes:
+https://learn.microsoft.com/azure/azure-resource-manager/management/common-deployment-errors
+https://learn.microsoft.com/azure/azure-resource-manager/management/request-limits-and-throttling
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from shared.errors import PermanentError, ReactorError, TemporaryError, UnansweredError
+from shared.events import without_url_queries
+
+Effect = Literal["read", "same", "start"]
+"""What doing a request twice does. read: nothing. same: leaves the same (PUT). start: starts a second one."""
+
+LONGEST_TEXT = 256
+"""Characters of a service's own words that are kept."""
+CONFLICT_AFTER = 30.0
+"""Seconds to leave a resource alone that is being changed; Machine Learning's own clients wait 30 to 120."""
+ROLE_AFTER = 60.0
+"""Seconds until a refused identity is tried again: a role assignment takes minutes to reach every server."""
+
+_VAGUE = frozenset({"badrequest", "usererror", "validationerror", "invalidrequest", "requestinvalid", "conflict"})
+_BUSY = re.compile(
+    r"in (?:Creating|Updating|Deleting|Scaling|Accepted) (?:provisioning )?state"
+    r"|another operation\b.*\b(?:running|progress)|AnotherOperationInProgress|OperationCanceled\b",
+    re.IGNORECASE | re.DOTALL,
+)
+_TAKEN = re.compile(r"needs? to be unique|already taken|name is not available|NameNotAvailable", re.IGNORECASE)
+_QUOTA = re.compile(r"not enough quota|quota exceeded|OutOfQuota|QuotaExceeded", re.IGNORECASE)
+_RETRY_TEXT = re.compile(r"retry after (\d+) second", re.IGNORECASE)
+_HTML = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]{0,500}>", re.IGNORECASE | re.DOTALL)
+_SECRET = re.compile(
+    r"(?P<name>\b(?:sig|sv|se|code|token|secret|password|pwd|key|accountkey|sharedaccesskey(?:name)?|api[-_]?key)\s*[=:]\s*)"
+    r"""[^\s"'&;,<>]{4,}"""
+    r"|\b(?P<scheme>Bearer|SharedKey|Basic)\s+[A-Za-z0-9+/=._:~-]{8,}"
+    r"|\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_.-]+",
+    re.IGNORECASE,
+)
+
+
+# -- what a body says -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """A service's own words about what is wrong, without secrets and bounded."""
+
+    code: str
+    """The most telling code, "" for a body that is not JSON."""
+    text: str
+
+
+def complaint(body: str) -> Complaint:
+    """Read an error body: nested (ARM), flat (Custom Vision), PascalCase (Machine Learning v1), text or HTML."""
+    try:
+        found = list(_errors(json.loads(body)))
+    except (ValueError, RecursionError):
+        return Complaint("", tidy(_HTML.sub(" ", body)))
+    codes = [code for code, _ in found if code and code.lower() not in _VAGUE] or [code for code, _ in found if code]
+    told = [(code, message) for code, message in found if message]
+    telling = [message for code, message in told if code.lower() not in _VAGUE] or [message for _, message in told]
+    code = tidy(codes[0]) if codes else ""
+    message = tidy(_unwrapped(telling[0])) if telling else ""
+    return Complaint(code, f"{code}: {message}" if code and message else code or message)
+
+
+def tidy(text: str) -> str:
+    """Make a service's words fit for a record: one line, no secret, at most `LONGEST_TEXT` characters."""
+    line = " ".join(redacted(text[: LONGEST_TEXT * 16]).split())
+    return line if len(line) <= LONGEST_TEXT else line[: LONGEST_TEXT - 1] + "…"
+
+
+def redacted(text: str) -> str:
+    """Remove what may be a secret: queries of URLs, tokens, keys and passwords."""
+
+    def cover(match: re.Match[str]) -> str:
+        return f"{match['name'] or ''}{match['scheme'] or ''}***"
+
+    return _SECRET.sub(cover, str(without_url_queries(text)))
+
+
+def _errors(value: Any) -> Iterator[tuple[str, str]]:
+    """Walk an error object outside in: (code, message) of itself, its details, its inner errors."""
+    if isinstance(value, list):
+        for item in value:
+            yield from _errors(item)
+    if not isinstance(value, dict):
+        return
+    member = {str(name).lower(): item for name, item in value.items()}
+    if isinstance(nested := member.get("error"), dict):
+        yield from _errors(nested)
+        return
+    code, message = (str(member.get(name) or "") for name in ("code" if "code" in member else "errorcode", "message"))
+    if isinstance(member.get("error"), str):  # OAuth: {"error": "invalid_scope", "error_description": "…"}
+        code, message = member["error"], str(member.get("error_description") or message)
+    yield code, message
+    yield from _errors(member.get("details"))
+    yield from _errors(member.get("innererror"))
+    for info in member.get("additionalinfo") or ():
+        if isinstance(info, dict) and str(info.get("type")).lower() == "innererror":
+            yield _inner_codes(info.get("info")), ""
+
+
+def _inner_codes(info: Any) -> str:
+    """Join the codes of Machine Learning's InnerError chain: "Immutable/JobPropertyImmutable"."""
+    codes: list[str] = []
+    while isinstance(info, dict) and len(codes) < 8:
+        inner = info["value"] if isinstance(info.get("value"), dict) else info
+        codes.append(str(inner.get("code") or ""))
+        info = inner.get("innerError") or inner.get("innererror")
+    return "/".join(code for code in codes if code)
+
+
+def _unwrapped(message: str) -> str:
+    """Open a message that embeds JSON, as quota errors do: `… error detail: {"errors":{"VmSize":["…"]}}`."""
+    start = message.find('{"errors"')
+    if start < 0:
+        return message
+    try:
+        errors = json.JSONDecoder().raw_decode(message[start:])[0]["errors"]
+        return "; ".join(str(line) for lines in errors.values() for line in lines)
+    except (ValueError, AttributeError, TypeError, RecursionError):
+        return message
+
+
+# -- what an answer means ---------------------------------------------------------------------------------------------
+
+
+def error(service: str, status: int, headers: Mapping[str, str], body: str, effect: Effect = "read") -> ReactorError:
+    """Translate an answer that is no success: TemporaryError, UnansweredError or PermanentError.
+
+    `headers` are looked up in lower case.
+    """
+    said = complaint(body)
+    request = headers.get("x-ms-request-id", "")
+    words = f"{service} answered {status}" + (f" {said.text}" if said.text else "")
+    words += f" (request {request})" if request else ""
+    after = retry_after(headers, said.text)
+    for applies, make in _MEANINGS:
+        if applies(status, said, effect):
+            return make(words, after)
+    return PermanentError(words)
+
+
+def retry_after(headers: Mapping[str, str], text: str = "") -> float | None:
+    """Seconds that the service asks us to wait: from its headers, or from the words of a throttled answer."""
+    for name, unit in (("retry-after-ms", 1000.0), ("x-ms-retry-after-ms", 1000.0), ("retry-after", 1.0)):
+        value = headers.get(name, "")
+        if re.fullmatch(r"\d{1,9}(?:\.\d+)?", value.strip()):
+            return float(value) / unit
+    try:
+        until, now = (parsedate_to_datetime(headers[name]) for name in ("retry-after", "date"))
+        return max(0.0, (until - now).total_seconds())
+    except (KeyError, ValueError, TypeError):
+        match = _RETRY_TEXT.search(text)
+        return float(match[1]) if match else None
+
+
+def _temporary(default: float | None = None, hint: str = "") -> Callable[[str, float | None], ReactorError]:
+    return lambda words, after: TemporaryError(words + hint, after=default if after is None else after)
+
+
+def _permanent(remedy: str) -> Callable[[str, float | None], ReactorError]:
+    return lambda words, _after: PermanentError(words, remedy=remedy)
+
+
+def _unanswered(words: str, after: float | None) -> ReactorError:
+    return UnansweredError(f"{words}; it may have been started", after=after)
+
+
+_WRONG_KEY = "put the current key into the app's setting, and use this resource's own endpoint"
+_MEANINGS: tuple[tuple[Callable[[int, Complaint, Effect], bool], Callable[[str, float | None], ReactorError]], ...] = (
+    (lambda status, _, __: status == 429, _temporary()),
+    (lambda _, said, __: bool(_TAKEN.search(said.text)), _permanent("choose another name: this one is taken")),
+    (lambda _, said, __: bool(_QUOTA.search(said.text)), _permanent("ask for more quota, or need less")),
+    (lambda status, _, effect: effect == "start" and (status == 408 or status >= 500), _unanswered),
+    (lambda status, _, __: status == 408 or status >= 500, _temporary()),
+    (lambda status, said, __: 400 <= status < 500 and bool(_BUSY.search(said.text)), _temporary(CONFLICT_AFTER)),
+    (lambda status, said, __: status == 401 and "key" in said.text.lower(), _permanent(_WRONG_KEY)),
+    (lambda status, _, __: status == 401, _temporary(ROLE_AFTER, "; a new token is asked for")),
+    (
+        lambda status, _, __: status == 403,
+        _temporary(ROLE_AFTER, "; the role may not have propagated yet, or be missing"),
+    ),
+    (lambda status, _, __: status == 404, _permanent("check that it exists and that the rules file names it right")),
+    (lambda status, _, __: status == 409, _temporary(CONFLICT_AFTER)),
+    (lambda status, _, __: status == 413, _permanent("send less")),
+)
+"""The first line that applies counts; an answer that no line is about is permanent."""
+
+
+# -- what an exception of azure-core means ----------------------------------------------------------------------------
+
+
+@contextmanager
+def translated(service: str, effect: Effect = "read") -> Iterator[None]:
+    """Raise azure-core's exceptions as one of ours; everything else passes.
+
+    The original is dropped on purpose: its text holds URLs with their secrets.
+    """
+    try:
+        yield
+    except Exception as problem:
+        ours = _of_exception(service, problem, effect)
+        if ours is None:
+            raise
+        raise ours from None
+
+
+def _of_exception(service: str, problem: Exception, effect: Effect) -> ReactorError | None:
+    from azure.core import exceptions as azure
+
+    if not isinstance(problem, azure.AzureError):
+        return None
+    response = getattr(problem, "response", None)
+    if isinstance(problem, azure.HttpResponseError) and response is not None and response.status_code >= 300:
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        body = _body(response) or problem.message
+        return error(service, response.status_code, headers, body, effect)
+    if isinstance(problem, azure.ClientAuthenticationError):
+        return TemporaryError(f"no token for {service}: {tidy(problem.message)}", after=ROLE_AFTER)
+    if surely_not_sent(problem):
+        return TemporaryError(f"{service} cannot be reached: {_cause(problem)}")
+    if effect == "start":
+        return UnansweredError(f"{service} did not answer ({_cause(problem)}); it may have been started")
+    return TemporaryError(f"{service} did not answer: {_cause(problem)}")
+
+
+def surely_not_sent(problem: Exception) -> bool:
+    """Tell whether a request failed before it left: no connection was made, or its certificate is not trusted.
+
+    azure-core's ServiceRequestError alone does not say so: it also wraps TLS errors after sending.
+    """
+    from azure.core.exceptions import ServiceRequestError, ServiceRequestTimeoutError
+    from urllib3.exceptions import NewConnectionError
+
+    if isinstance(problem, ServiceRequestTimeoutError):
+        return True
+    inner = getattr(problem, "inner_exception", None)
+    return isinstance(problem, ServiceRequestError) and (
+        isinstance(inner, NewConnectionError) or "CERTIFICATE_VERIFY_FAILED" in str(inner)
+    )
+
+
+def _body(response: Any) -> str:
+    try:
+        return str(response.text())
+    except Exception:  # noqa: BLE001 - the error is being told already; without its body it is told shorter
+        return ""
+
+
+def _cause(problem: Exception) -> str:
+    inner = getattr(problem, "inner_exception", None) or problem
+    return type(inner).__name__
+
+
+def host_of(url: str) -> str:
+    """Name the host of a URL for people; the path of a webhook is a secret."""
+    return urlsplit(url).hostname or "?"

@@ -1,0 +1,146 @@
+"""Azure Data Factory: pipelines and their runs.
+
+https://learn.microsoft.com/rest/api/datafactory/
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from shared.clients.management import management
+
+if TYPE_CHECKING:
+    from azure.core.credentials import TokenCredential
+
+API_VERSION = "2018-06-01"
+MOST_PAGES = 200
+"""Pages of about 100 runs: a window of two minutes never has that many, so more is a service that repeats itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """A published pipeline."""
+
+    parameters: frozenset[str]
+    """The names it declares."""
+    asked_at: datetime
+    """The service's clock when it answered."""
+
+
+class Run(BaseModel):
+    """One run of a pipeline."""
+
+    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
+
+    run_id: str
+    status: str = "Queued"
+    """Queued, InProgress, Succeeded, Failed, Canceling or Cancelled."""
+    message: str | None = None
+    parameters: dict[str, Any] | None = None
+    """As the run got them; the service answers every value as a string."""
+    run_start: datetime | None = None
+    duration_in_ms: int | None = None
+
+
+class _Started(BaseModel):
+    run_id: str = Field(alias="runId", min_length=1)
+
+
+class _Runs(BaseModel):
+    value: list[Run] = Field(default_factory=list)
+    token: str | None = Field(default=None, alias="continuationToken")
+
+
+class _Parameters(BaseModel):
+    parameters: dict[str, Any] | None = None
+
+
+class _Pipeline(BaseModel):
+    properties: _Parameters = Field(default_factory=_Parameters)
+
+
+class _Failure(BaseModel):
+    message: str | None = None
+
+
+class _Activity(BaseModel):
+    name: str = Field(default="", alias="activityName")
+    status: str = ""
+    start: str | None = Field(default=None, alias="activityRunStart")
+    error: _Failure | None = None
+
+
+class _Activities(BaseModel):
+    value: list[_Activity] = Field(default_factory=list)
+
+
+class DataFactory:
+    """The calls that running a pipeline needs. `factory` is always the factory's ARM id."""
+
+    def __init__(self, endpoint: str, credential: "Callable[[], TokenCredential]") -> None:
+        self._endpoint = endpoint
+        self._rest = management("Data Factory", endpoint, credential)
+
+    def pipeline(self, factory: str, name: str) -> Pipeline:
+        """Read a published pipeline; PermanentError where there is none (drafts in git do not count).
+
+        https://learn.microsoft.com/rest/api/datafactory/pipelines/get
+        """
+        answer = self._rest.get(self._url(factory, f"pipelines/{quote(name, safe='')}"))
+        return Pipeline(frozenset(answer.read(_Pipeline).properties.parameters or {}), answer.time)
+
+    def create_run(self, factory: str, pipeline: str, parameters: Mapping[str, Any]) -> str:
+        """Start a run and return its id. The service knows no idempotency key: never repeated here.
+
+        Raises UnansweredError where a run may have started without our learning its id.
+        https://learn.microsoft.com/rest/api/datafactory/pipelines/create-run
+        """
+        url = self._url(factory, f"pipelines/{quote(pipeline, safe='')}/createRun")
+        return self._rest.send("POST", url, body=dict(parameters), effect="start").read(_Started).run_id
+
+    def run(self, factory: str, run_id: str) -> Run:
+        """Read one run. https://learn.microsoft.com/rest/api/datafactory/pipeline-runs/get"""
+        return self._rest.get(self._url(factory, f"pipelineruns/{run_id}")).read(Run)
+
+    def runs(self, factory: str, pipeline: str, since: datetime, until: datetime) -> Iterator[Run]:
+        """Read all runs of a pipeline that were updated in a window, every page of them; in no order that counts.
+
+        https://learn.microsoft.com/rest/api/datafactory/pipeline-runs/query-by-factory
+        """
+        body: dict[str, Any] = {
+            "lastUpdatedAfter": since.isoformat(),
+            "lastUpdatedBefore": until.isoformat(),
+            "filters": [{"operand": "PipelineName", "operator": "Equals", "values": [pipeline]}],
+        }
+        for _ in range(MOST_PAGES):
+            page = self._rest.send("POST", self._url(factory, "queryPipelineRuns"), body=body).read(_Runs)
+            yield from page.value
+            if not page.token:
+                return
+            body = body | {"continuationToken": page.token}
+
+    def first_failure(self, factory: str, run_id: str, since: datetime, until: datetime) -> str:
+        """Say which activity of a run failed first, and why; "" where none did.
+
+        https://learn.microsoft.com/rest/api/datafactory/activity-runs/query-by-pipeline-run
+        """
+        body = {"lastUpdatedAfter": since.isoformat(), "lastUpdatedBefore": until.isoformat()}
+        page = self._rest.send("POST", self._url(factory, f"pipelineruns/{run_id}/queryActivityruns"), body=body).json()
+        activities = map(_Activity.model_validate, page.get("value") or ())
+        failed = sorted((item for item in activities if item.status == "Failed"), key=lambda item: item.start or "")
+        return next((f"{item.name}: {(item.error and item.error.message) or 'no reason'}" for item in failed), "")
+
+    def cancel(self, factory: str, run_id: str) -> None:
+        """Cancel a run and the runs that it started; a run that ended stays as it is.
+
+        https://learn.microsoft.com/rest/api/datafactory/pipeline-runs/cancel
+        """
+        self._rest.send("POST", self._url(factory, f"pipelineruns/{run_id}/cancel", "&isRecursive=true"), effect="same")
+
+    def _url(self, factory: str, path: str, query: str = "") -> str:
+        return f"{self._endpoint}{factory}/{path}?api-version={API_VERSION}{query}"

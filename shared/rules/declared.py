@@ -1,0 +1,206 @@
+"""What a rules file declares beside its rules: the services it listens to and acts on, and the channels it writes to.
+
+Nothing is ever followed outside of these. Any text may hold `${NAME}`, an app setting, which stays unresolved here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from shared.rules import templates
+
+Section = Literal["workspaces", "factories", "vision", "language", "channels"]
+
+GUID = re.compile(r"[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}\Z")
+VISION_SOURCE = "customvision/"
+
+
+def source_key(source: str) -> str:
+    """Spell a source for comparison: ARM ids ignore case, and a project's GUID may come without its dashes."""
+    key = source.lower()
+    return key.replace("-", "") if key.startswith(VISION_SOURCE) else key
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Says of a parameter that it names something declared: `channel: Annotated[str, Names("channels")]`."""
+
+    section: Section
+
+
+class Declaration(BaseModel):
+    """One entry of a section: known keys only, and none of them changes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _project_id(value: str) -> str:
+    if not templates.is_open(value) and not GUID.match(value):
+        raise ValueError("must be a project's id, such as 00000000-0000-0000-0000-000000000000")
+    return value
+
+
+def ArmId(provider: str) -> AfterValidator:  # noqa: N802 - it reads as a type
+    """Accept the ARM id of one type of resource, or a setting."""
+    pattern = re.compile(rf"/subscriptions/[^/]+/resourceGroups/[^/]+/providers/{provider}/[^/]+\Z", re.IGNORECASE)
+
+    def check(value: str) -> str:
+        if not templates.is_open(value) and not pattern.match(value):
+            wanted = f"/subscriptions/<id>/resourceGroups/<group>/providers/{provider}/<name>"
+            raise ValueError(f"must be an ARM id, such as {wanted}")
+        return value
+
+    return AfterValidator(check)
+
+
+class Resource(Declaration):
+    """An Azure AI resource; without a key the app's identity is used."""
+
+    endpoint: str
+    key: str | None = None
+
+
+class VisionProject(Declaration):
+    """One Custom Vision project."""
+
+    project: Annotated[str, AfterValidator(_project_id)]
+    training: Resource
+    prediction: str | None = None
+    """The prediction resource's ARM id, which publishing an iteration needs."""
+    container: str | None = None
+    """The URL of the container that Custom Vision was told to write exports to."""
+
+
+class LanguageProject(Declaration):
+    """One replicated Language project."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    project: str
+    primary: Resource
+    secondary: Resource
+
+
+class Email(Declaration):
+    """Mail through Azure Communication Services, by the app's identity."""
+
+    kind: Literal["email"]
+    to: list[str] = Field(min_length=1)
+    endpoint: str = "${REACTOR_MAIL_ENDPOINT}"
+    sender: str = "${REACTOR_MAIL_SENDER}"
+
+
+class Smtp(Declaration):
+    """Mail through an SMTP server."""
+
+    kind: Literal["smtp"]
+    to: list[str] = Field(min_length=1)
+    host: str
+    sender: str
+    port: int | str = 587
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    user: str | None = None
+    password: str | None = None
+
+
+class Teams(Declaration):
+    """A Teams channel, by the URL of a Workflows webhook."""
+
+    kind: Literal["teams"]
+    url: str
+
+
+class Slack(Declaration):
+    """A Slack channel, by the URL of an incoming webhook."""
+
+    kind: Literal["slack"]
+    url: str
+
+
+class Webhook(Declaration):
+    """Any HTTPS endpoint; with a secret, requests are signed as Standard Webhooks says."""
+
+    kind: Literal["webhook"]
+    url: str
+    secret: str | None = None
+    headers: Mapping[str, str] = Field(default_factory=dict)
+
+
+class EventGridTopic(Declaration):
+    """An Event Grid custom topic; without a key the app's identity is used."""
+
+    kind: Literal["event_grid"]
+    endpoint: str
+    key: str | None = None
+
+
+class Queue(Declaration):
+    """A storage queue, by its URL: `https://<account>.queue.core.windows.net/<queue>`."""
+
+    kind: Literal["queue"]
+    url: str
+
+
+class Route(Declaration):
+    """A choice of another channel by a field of the event: the first prefix that fits, ignoring case."""
+
+    kind: Literal["route"]
+    by: str
+    begins_with: Mapping[str, Annotated[str, Names("channels")]]
+    otherwise: Annotated[str | None, Names("channels")] = None
+
+
+Channel = Annotated[
+    Email | Smtp | Teams | Slack | Webhook | EventGridTopic | Queue | Route, Field(discriminator="kind")
+]
+
+
+class Declared(Declaration):
+    """Every section by the names that the file gives."""
+
+    workspaces: Mapping[str, Annotated[str, ArmId("Microsoft.MachineLearningServices/workspaces")]] = Field(
+        default_factory=dict
+    )
+    """Name to ARM id."""
+    factories: Mapping[str, Annotated[str, ArmId("Microsoft.DataFactory/factories")]] = Field(default_factory=dict)
+    """Name to ARM id."""
+    vision: Mapping[str, VisionProject] = Field(default_factory=dict)
+    language: Mapping[str, LanguageProject] = Field(default_factory=dict)
+    channels: Mapping[str, Channel] = Field(default_factory=dict)
+
+    def sources(self) -> dict[str, frozenset[str]]:
+        """Map sources (see `source_key`) to the names they are declared by; unresolved ones are left out."""
+        found: dict[str, set[str]] = {}
+        for name, arm_id in self.workspaces.items():
+            found.setdefault(arm_id, set()).add(name)
+        for name, project in self.vision.items():
+            found.setdefault(f"{VISION_SOURCE}{project.project}", set()).add(name)
+        return {source_key(at): frozenset(names) for at, names in found.items() if not templates.setting_names(at)}
+
+    def bind(self, settings: Mapping[str, str]) -> tuple[Declared, dict[str, list[str]]]:
+        """Fill in the settings that sources refer to; also return, by source name, the settings that are not set."""
+        missing: dict[str, list[str]] = {}
+
+        def fill(name: str, text: str) -> str:
+            unset = [setting for setting in templates.setting_names(text) if setting not in settings]
+            if unset:
+                missing[name] = unset
+                return text
+            filled: str = templates.resolve(text, settings)
+            return filled
+
+        bound = self.model_copy(
+            update={
+                "workspaces": {name: fill(name, arm_id) for name, arm_id in self.workspaces.items()},
+                "vision": {
+                    name: project.model_copy(update={"project": fill(name, project.project)})
+                    for name, project in self.vision.items()
+                },
+            }
+        )
+        return bound, missing

@@ -1,0 +1,55 @@
+"""What is wrong with a rules file: where, what, and what was probably meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from shared.errors import PermanentError
+
+Level = Literal["error", "warning"]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One thing to put right; lines and columns count from 1."""
+
+    line: int
+    column: int
+    message: str
+    level: Level = "error"
+
+    def show(self, origin: str) -> str:
+        """Write it as compilers do, so that editors can jump there: `rules.yaml:12:7: error: …`."""
+        return f"{origin}:{self.line}:{self.column}: {self.level}: {self.message}"
+
+    def json(self) -> dict[str, Any]:
+        """Give it as plain data."""
+        return asdict(self)
+
+
+class RulesError(PermanentError):
+    """A rules file that cannot be used; `problems` holds everything found, warnings included, in file order."""
+
+    def __init__(self, problems: Sequence[Problem], origin: str) -> None:
+        super().__init__("\n".join(problem.show(origin) for problem in problems))
+        self.problems = list(problems)
+        self.origin = origin
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Suggest the nearest known word, as ` (did you mean "…"?)`, or nothing."""
+    import difflib  # noqa: PLC0415 - needed only where something is wrong
+
+    by_lower = {name.lower(): name for name in known}
+    near = difflib.get_close_matches(word.lower()[:80], by_lower, n=1, cutoff=0.6)
+    return f' (did you mean "{by_lower[near[0]]}"?)' if near else ""
+
+
+def shorten(value: object, limit: int = 80) -> str:
+    """Quote an offending value, cut where it is long."""
+    import json  # noqa: PLC0415 - needed only where something is wrong
+
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"

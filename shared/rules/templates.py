@@ -1,0 +1,153 @@
+"""Values with holes: `{{ drift.signal }}` is filled from the event, `${NAME}` from the app's settings.
+
+Templates are Jinja2, strict and sandboxed (`sandbox` says how far they go).
+What an event brings can never be read as a setting: `render` writes an event's own `${KEY}` as `$${KEY}`,
+and `resolve` gives that back as the text it was.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from shared.errors import PermanentError
+from shared.events import Event
+from shared.rules.paths import MISSING, show_path, timestamp, walk, workspace
+
+if TYPE_CHECKING:
+    from shared.rules.sandbox import Compiled
+
+SETTING = re.compile(r"\$(?P<escaped>\$\{[A-Za-z_][\w.]*\})|\$\{\{.*?\}\}|\$\{(?P<name>[A-Za-z_][\w.]*)\}", re.DOTALL)
+BAD_SETTING = re.compile(r"(?<!\$)\$\{(?!\{)(?![A-Za-z_][\w.]*\})[^}]{0,40}\}?")
+PASSED_THROUGH = re.compile(r"\$\{\{.*?\}\}", re.DOTALL)
+
+
+def is_template(text: str) -> bool:
+    """Tell whether a text has a hole to be filled from the event; Azure ML's `${{…}}` is none."""
+    if "{{" not in text and "{%" not in text:
+        return False
+    rest = PASSED_THROUGH.sub("", text)
+    return "{{" in rest or "{%" in rest
+
+
+def is_open(value: Any) -> bool:
+    """Tell whether a value is known only when it is used: a text with a template or a setting in it."""
+    return isinstance(value, str) and "{" in value and (is_template(value) or bool(setting_names(value)))
+
+
+def setting_names(text: str) -> list[str]:
+    """List the settings that a text refers to."""
+    return [match["name"] for match in SETTING.finditer(text) if match["name"]] if "${" in text else []
+
+
+@lru_cache(maxsize=8192)
+def compile_template(text: str) -> Compiled:
+    """Check a template once; ValueError says what is wrong with it."""
+    from shared.rules import sandbox  # noqa: PLC0415 - Jinja2 is loaded with the first template
+
+    return sandbox.compile_template(text)
+
+
+@lru_cache(maxsize=1024)
+def _program(text: str) -> Any:
+    from shared.rules import sandbox  # noqa: PLC0415 - the same
+
+    return sandbox.program(compile_template(text))
+
+
+def render(value: Any, context: Mapping[str, Any], where: str = "") -> Any:
+    """Fill the templates of a value, however deep they stand; a template that is the whole value keeps its type.
+
+    PermanentError names the parameter and the field that is missing. `${NAME}` stays as it is written.
+    """
+    if isinstance(value, str):
+        return _render_text(value, context, where) if is_template(value) else value
+    if isinstance(value, Mapping):
+        return {name: render(item, context, f"{where}.{name}" if where else name) for name, item in value.items()}
+    if isinstance(value, list):
+        return [render(item, context, f"{where}[{position}]") for position, item in enumerate(value)]
+    return value
+
+
+def _render_text(text: str, context: Mapping[str, Any], where: str) -> Any:
+    from shared.rules import sandbox  # noqa: PLC0415 - the same
+
+    try:
+        template, is_value = _program(text)
+        return sandbox.run(template, context, is_value=is_value)
+    except sandbox.ERRORS as error:
+        reason = _what_is_missing(text, context) or f"{text} cannot be filled in: {error}"
+        raise PermanentError(
+            f"{where}: {reason}" if where else reason, remedy="correct the template in the rules file"
+        ) from error
+
+
+def _what_is_missing(text: str, context: Mapping[str, Any]) -> str:
+    """Name the first field that a template needs and does not find."""
+    try:
+        references = compile_template(text).references
+    except ValueError:
+        return ""
+    missing = (ref.keys for ref in references if ref.strict and walk(context, ref.keys) is MISSING)
+    for keys in missing:
+        if keys[0] == "steps" and len(keys) > 1 and keys[1] in context.get("steps", {}):
+            return f'step "{keys[1]}" gave no {show_path(keys[2:])}'
+        return f"the event has no {show_path(keys)}"
+    return ""
+
+
+def resolve(value: Any, settings: Mapping[str, str]) -> Any:
+    """Replace `${NAME}` by the app's settings, however deep; PermanentError names one that is not set."""
+    if isinstance(value, str):
+        return SETTING.sub(lambda match: _setting(match, settings), value) if "${" in value else value
+    if isinstance(value, Mapping):
+        return {name: resolve(item, settings) for name, item in value.items()}
+    if isinstance(value, list):
+        return [resolve(item, settings) for item in value]
+    return value
+
+
+def _setting(match: re.Match[str], settings: Mapping[str, str]) -> str:
+    name = match["name"]
+    if name is None:
+        return match["escaped"] or match[0]
+    if name not in settings:
+        raise PermanentError(f"the setting {name} is not set", remedy=f"add {name} to the app's settings")
+    return settings[name]
+
+
+def context(
+    event: Event,
+    *,
+    steps: Mapping[str, Any] | None = None,
+    failure: Mapping[str, Any] | None = None,
+    action: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Name everything a template can read.
+
+    `action` is the action that answers, unless the event itself tells of one (an outcome): then, as in filters,
+    `action` is the one that is told of. `failure` is that of the step that failed, before that of an outcome.
+    """
+    names: dict[str, Any] = {
+        "id": event.id,
+        "source": event.source,
+        "subject": event.subject,
+        "type": event.type,
+        "kinds": sorted(event.kinds),
+        "data": event.data,
+        "steps": steps or {},
+    }
+    time = timestamp(event)
+    if time is not None:
+        names["time"] = time
+    if action is not None:
+        names["action"] = action
+    names |= event.facts
+    if failure is not None:
+        names["failure"] = failure
+    here = workspace(event)
+    if isinstance(here, Mapping):
+        names["workspace"] = here
+    return names

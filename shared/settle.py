@@ -1,0 +1,142 @@
+"""Turns what came of a stage into the action's next record. Pure: the clock is an argument.
+
+This is the only place that decides whether something is tried again, goes on, or ends.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from shared.actions import Action, Done, Failure, Pending, Status, StepState
+from shared.errors import PermanentError, TemporaryError, UnansweredError
+from shared.events import digest
+from shared.stages import NotStarted
+
+Verdict = Done | Pending | NotStarted | TemporaryError | PermanentError
+"""What came of a stage."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long things may take; all but the deadline scales with the lease."""
+
+    lease: timedelta
+    poll: timedelta
+    deadline: timedelta
+
+    @property
+    def patience(self) -> timedelta:
+        """Between two looks for a job whose start was never answered: two minutes of a ten-minute lease."""
+        return self.lease / 5
+
+    @property
+    def start_within(self) -> timedelta:
+        """No start is made later than this after the claim: three minutes of a ten-minute lease."""
+        return self.lease * 0.3
+
+    @property
+    def overdue(self) -> timedelta:
+        """How late an action may be before a sweep wakes it: five minutes of a ten-minute lease."""
+        return self.lease / 2
+
+    def look_again(self, state: StepState) -> timedelta:
+        """When to look at a pending job again: the usual interval, slowly growing to its double."""
+        return self.poll * min(2.0, 1 + state.looks / 10)
+
+    def try_again(self, action: Action, state: StepState) -> timedelta:
+        """When to try again after a temporary error: doubling from a sixth of the poll, at most a lease, ±20 %."""
+        delay = min(self.poll / 6 * 2.0 ** min(state.attempts, 30), self.lease)
+        jitter = int(digest(action.key, str(action.seq))[:4], 16) / 0xFFFF
+        return delay * (0.8 + 0.4 * jitter)
+
+
+def current_state(action: Action, now: datetime) -> StepState:
+    """Return the state of the step to be performed, beginning it where the one before it is over."""
+    if not action.progress or action.progress[-1].outcome:
+        step = action.todo[action.position]
+        action.progress.append(StepState(id=step.id, action=step.action, began=now))
+    return action.progress[-1]
+
+
+def settle(action: Action, verdict: Verdict, next_stage: str, now: datetime, timing: Timing) -> Action:
+    """Return the record that follows from `verdict` on the current stage.
+
+    `next_stage` names the stage after the current one, "" where it is the step's last.
+    """
+    moved = action.model_copy(deep=True, update={"error": "", "due": now})
+    state = current_state(moved, now)
+    verdict = _unless_too_late(state, verdict, now, timing)
+    match verdict:
+        case Done():
+            state.result |= verdict.result
+            if next_stage:
+                _begin_stage(state, next_stage, verdict.note, now)
+            else:
+                _finish_step(moved, state, verdict.note, now)
+        case Pending():
+            state.started = True
+            state.starting_at = state.empty_find = None
+            state.memory |= verdict.memory
+            state.wake_on = verdict.wake_on
+            state.note, state.trouble, state.attempts = verdict.note, "", 0
+            moved.due = now + (timing.look_again(state) if verdict.after is None else timedelta(seconds=verdict.after))
+            state.looks += 1
+        case NotStarted():
+            state.note = verdict.note
+            if verdict.looked_in_vain:
+                state.empty_find = state.empty_find or now
+                moved.due = state.empty_find + timing.patience
+        case TemporaryError():
+            state.trouble = verdict.reason
+            delay = max(timing.try_again(moved, state), timedelta(seconds=verdict.after or 0))
+            if isinstance(verdict, UnansweredError) and state.starting_at is not None:
+                delay = max(delay, timing.patience)
+            moved.due = now + delay
+            state.attempts += 1
+        case PermanentError():
+            _fail_step(moved, state, verdict, now)
+    return moved
+
+
+def _unless_too_late(state: StepState, verdict: Verdict, now: datetime, timing: Timing) -> Verdict:
+    """Turn a verdict that only waits into a failure once the stage has had its time."""
+    if isinstance(verdict, (Done, PermanentError)) or now - (state.began or now) <= timing.deadline:
+        return verdict
+    waited_for = verdict.reason if isinstance(verdict, TemporaryError) else verdict.note or "still pending"
+    hours = timing.deadline.total_seconds() / 3600
+    return PermanentError(
+        f"gave up after {hours:g} hours: {waited_for}", remedy="mend the cause, then replay the event"
+    )
+
+
+def _begin_stage(state: StepState, name: str, note: str, now: datetime) -> None:
+    """Turn to the step's next stage; what the stage before remembered is over with it."""
+    state.stage, state.note, state.began = name, note, now
+    state.started, state.memory, state.starting_at, state.empty_find = False, {}, None, None
+    state.looks, state.attempts, state.trouble, state.wake_on = 0, 0, "", ""
+
+
+def _finish_step(action: Action, state: StepState, note: str, now: datetime) -> None:
+    """Turn to the rule's next step, or end the action after its last."""
+    state.outcome, state.note, state.trouble = "succeeded", note, ""
+    state.wake_on = ""
+    action.position += 1
+    if action.position == len(action.todo):
+        _end(action, now)
+
+
+def _fail_step(action: Action, state: StepState, error: PermanentError, now: datetime) -> None:
+    """Turn to the rule's `on_failure`, or end the action where there is none, or where that failed too."""
+    state.outcome, state.trouble = "failed", error.reason
+    if action.failure is None:
+        action.failure = Failure(step=state.id, reason=error.reason, remedy=error.remedy)
+        action.position = 0
+        if action.on_failure:
+            return
+    _end(action, now)
+
+
+def _end(action: Action, now: datetime) -> None:
+    """End the action: what came of it is decided."""
+    action.status = Status.FAILED if action.failure else Status.SUCCEEDED
+    action.reason = action.failure.reason if action.failure else ""
+    action.ended = now

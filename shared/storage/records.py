@@ -1,0 +1,297 @@
+"""The records: what is kept about events and actions, in three tables.
+
+    reactorevents    one entity an event: its payload, the plan made for it, and how it was judged
+    reactoractions   one entity an action: the truth about it, written only under its ETag
+    reactoropen      one row for each event not handed over and each action not ended: what the sweep looks at
+
+Writes are conditional and answer whether they were done; a lost reply is settled by reading again.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.actions import Action
+from shared.events import digest
+from shared.storage import ACTIONS_TABLE, EVENTS_TABLE, OPEN_TABLE, PAYLOADS_CONTAINER
+from shared.storage.failures import translated
+from shared.storage.packing import compress, expand, pack, unpack
+
+if TYPE_CHECKING:
+    from azure.data.tables import TableClient
+
+    from shared.storage.account import Account
+
+ROW = "record"
+EDM_STRING_LIMIT = 16_000
+"""Characters kept of a text that is only there to be read by people."""
+
+
+class EventRecord(BaseModel):
+    """What is kept about one event."""
+
+    version: Literal[1] = 1
+    key: str
+    door: str
+    status: Literal["planned", "unplanned", "parked", "refused", "ignored"]
+    reason: str = ""
+    """Why it was parked, refused, ignored or could not be planned yet."""
+    type: str = ""
+    kinds: list[str] = Field(default_factory=list)
+    id: str = ""
+    source: str = ""
+    subject: str = ""
+    time: datetime | None = None
+    received: datetime
+    rules_hash: str = ""
+    """The rules file it was judged by."""
+    depth: int = 0
+    plan: list[Action] = Field(default_factory=list)
+    """The actions as planned, once: a redelivery follows this, never today's rules."""
+    handed_over: bool = False
+    payload: str = ""
+    """The message, redacted, as JSON; what was parked, as it came."""
+
+    etag: str = Field(default="", exclude=True)
+
+
+class OpenRow(BaseModel):
+    """An event or an action that is not finished."""
+
+    model_config = ConfigDict(frozen=True)
+
+    what: Literal["event", "action"]
+    key: str
+    since: datetime
+    wake_on: str = ""
+    """The token an action waits for, of `Pending.wake_on`."""
+
+
+class Records:
+    """Reads and writes the records."""
+
+    def __init__(self, account: "Account") -> None:
+        self._account = account
+
+    # -- events -------------------------------------------------------------------------------------------------------
+
+    def insert_event(self, record: EventRecord) -> bool:
+        """Write an event's record for the first time; False where there is one already."""
+        return self._insert(EVENTS_TABLE, self._event_entity(record))
+
+    def replace_event(self, record: EventRecord) -> bool:
+        """Write the record of an event that is planned at last; False where somebody else just did."""
+        return self._update(EVENTS_TABLE, self._event_entity(record), record.etag) is not None
+
+    def read_event(self, key: str) -> EventRecord | None:
+        """Read an event's record; None where there is none."""
+        entity = self._read(EVENTS_TABLE, key)
+        if entity is None:
+            return None
+        record = EventRecord.model_validate_json(self._unpack("record", entity))
+        record.handed_over, record.etag = bool(entity["handed_over"]), entity.metadata["etag"]
+        return record
+
+    def mark_handed_over(self, key: str) -> None:
+        """Say that all of an event's actions are on their way: from now on it is a duplicate."""
+        with translated(f"marking event {key}"):
+            self._table(EVENTS_TABLE).update_entity({"PartitionKey": key, "RowKey": ROW, "handed_over": True})
+
+    def _event_entity(self, record: EventRecord) -> dict[str, Any]:
+        """Write the record beside the columns that listings filter by."""
+        return {
+            "PartitionKey": record.key,
+            "RowKey": ROW,
+            "handed_over": record.handed_over,
+            "status": record.status,
+            "kinds": " ".join(sorted(record.kinds)),
+            "source": record.source[:EDM_STRING_LIMIT],
+            "received": record.received,
+            **self._pack("record", record.key, record.model_dump_json(exclude={"handed_over"})),
+        }
+
+    def occurrence(self, content_key: str, at: datetime, window: timedelta) -> str:
+        """Tell a repeated message from a new event where the wire carries no id: return the event's key.
+
+        Equal content within `window` of its first arrival is the same event; later it is a new one.
+        """
+        row = {"PartitionKey": content_key, "RowKey": "occurrence"}
+        while True:
+            entity = self._read(EVENTS_TABLE, content_key, "occurrence")
+            if entity is None:
+                if self._insert(EVENTS_TABLE, {**row, "at": at}):
+                    return digest(content_key, at.isoformat())
+            elif abs(at - _utc(entity["at"])) < window or at < _utc(entity["at"]):
+                return digest(content_key, _utc(entity["at"]).isoformat())
+            elif self._update(EVENTS_TABLE, {**row, "at": at}, entity.metadata["etag"]):
+                return digest(content_key, at.isoformat())
+
+    # -- actions ------------------------------------------------------------------------------------------------------
+
+    def insert_action(self, action: Action) -> bool:
+        """Write an action for the first time; False where there is one already."""
+        return self._insert(ACTIONS_TABLE, self._action_entity(action))
+
+    def read_action(self, key: str) -> Action | None:
+        """Read an action with its ETag; None where there is none."""
+        entity = self._read(ACTIONS_TABLE, key)
+        if entity is None:
+            return None
+        action = Action.model_validate_json(self._unpack("record", entity))
+        action.etag = entity.metadata["etag"]
+        return action
+
+    def write_action(self, action: Action) -> str | None:
+        """Write an action where nobody has since it was read; return the new ETag, None where somebody has.
+
+        UnansweredError: it may have been written; read again, and compare `write`.
+        """
+        return self._update(ACTIONS_TABLE, self._action_entity(action), action.etag)
+
+    def _action_entity(self, action: Action) -> dict[str, Any]:
+        """Write the record beside the columns that listings filter by."""
+        return {
+            "PartitionKey": action.key,
+            "RowKey": ROW,
+            "rule": action.rule[:EDM_STRING_LIMIT],
+            "event": action.event,
+            "status": action.status.value,
+            "created": action.created,
+            **self._pack("record", action.key, action.model_dump_json()),
+        }
+
+    # -- what is open -------------------------------------------------------------------------------------------------
+
+    def open(self, row: OpenRow) -> None:
+        """Remember that an event or an action is not finished, and what it waits for."""
+        with translated(f"opening {row.what} {row.key}"):
+            self._table(OPEN_TABLE).upsert_entity(
+                {"PartitionKey": row.what, "RowKey": row.key, "since": row.since, "wake_on": row.wake_on}
+            )
+
+    def close(self, what: Literal["event", "action"], key: str) -> None:
+        """Forget what is finished; nothing happens where it is forgotten already."""
+        with translated(f"closing {what} {key}"):
+            self._table(OPEN_TABLE).delete_entity(what, key)
+
+    def list_open(self) -> Iterator[OpenRow]:
+        """List everything that is not finished."""
+        with translated("listing what is open"):
+            for entity in self._table(OPEN_TABLE).list_entities():
+                yield _open_row(entity)
+
+    def list_waiting(self, token: str) -> list[str]:
+        """List the keys of the actions that wait for `token`."""
+        with translated("listing who waits"):
+            rows = self._table(OPEN_TABLE).query_entities(
+                "PartitionKey eq 'action' and wake_on eq @token", parameters={"token": token}, select=["RowKey"]
+            )
+            return [row["RowKey"] for row in rows]
+
+    # -- retention ----------------------------------------------------------------------------------------------------
+
+    def sweep_old(self, before: datetime) -> int:
+        """Delete the records last written before `before`, but those still open; return how many."""
+        still_open = {row.key for row in self.list_open()}
+        count = 0
+        with translated("sweeping old records"):
+            for name in (EVENTS_TABLE, ACTIONS_TABLE):
+                table = self._table(name)
+                old = table.query_entities(
+                    "Timestamp lt @before", parameters={"before": before}, select=["PartitionKey", "RowKey", "blob"]
+                )
+                for entity in old:
+                    if entity["PartitionKey"] in still_open:
+                        continue
+                    if entity.get("blob"):
+                        self._delete_blobs(entity["PartitionKey"])
+                    table.delete_entity(entity["PartitionKey"], entity["RowKey"])
+                    count += 1
+        return count
+
+    # -- the tables ---------------------------------------------------------------------------------------------------
+
+    def _table(self, name: str) -> "TableClient":
+        return self._account.tables.get_table_client(name)
+
+    def _blob(self, name: str) -> Any:
+        return self._account.blobs.get_blob_client(PAYLOADS_CONTAINER, name)
+
+    def _delete_blobs(self, key: str) -> None:
+        container = self._account.blobs.get_container_client(PAYLOADS_CONTAINER)
+        for blob in container.list_blobs(name_starts_with=f"{key}/"):
+            container.delete_blob(blob.name)
+
+    def _read(self, table: str, key: str, row: str = ROW) -> Any:
+        from azure.core.exceptions import ResourceNotFoundError
+
+        with translated(f"reading {table} {key}"):
+            try:
+                return self._table(table).get_entity(key, row)
+            except ResourceNotFoundError as error:
+                if error.error_code == "TableNotFound":  # type: ignore[attr-defined] # the tables SDK sets it
+                    raise
+                return None
+
+    def _insert(self, table: str, entity: dict[str, Any]) -> bool:
+        from azure.core.exceptions import ResourceExistsError
+
+        with translated(f"inserting into {table}"):
+            try:
+                self._table(table).create_entity(entity)
+            except ResourceExistsError:
+                return False
+        return True
+
+    def _update(self, table: str, entity: dict[str, Any], etag: str) -> str | None:
+        from azure.core import MatchConditions
+        from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
+
+        with translated(f"writing {table}"):
+            try:
+                written = self._table(table).update_entity(
+                    entity, mode=_replace(), etag=etag, match_condition=MatchConditions.IfNotModified
+                )
+            except (ResourceModifiedError, ResourceNotFoundError):
+                return None
+        return str(written["etag"])
+
+    def _pack(self, name: str, key: str, text: str) -> dict[str, Any]:
+        """Keep text in the entity's own properties, or in a blob that the entity names."""
+        properties = pack(name, text)
+        if properties is not None:
+            return dict(properties)
+        packed = compress(text)
+        blob = f"{key}/{digest(text)}.json.gz"
+        with translated(f"writing the payload of {key}"):
+            self._blob(blob).upload_blob(packed, overwrite=True)
+        return {"blob": blob}
+
+    def _unpack(self, name: str, entity: Any) -> str:
+        text = unpack(name, entity)
+        if text is not None:
+            return text
+        with translated("reading a payload"):
+            return expand(self._blob(entity["blob"]).download_blob().readall())
+
+
+def _replace() -> Any:
+    from azure.data.tables import UpdateMode
+
+    return UpdateMode.REPLACE
+
+
+def _open_row(entity: Any) -> OpenRow:
+    return OpenRow(
+        what=entity["PartitionKey"],
+        key=entity["RowKey"],
+        since=_utc(entity["since"]),
+        wake_on=entity.get("wake_on", ""),
+    )
+
+
+def _utc(value: Any) -> datetime:
+    """Read a table's timestamp, which the SDK hands out as a datetime subclass that remembers its 100 ns."""
+    return datetime.fromisoformat(value.isoformat())

@@ -1,0 +1,133 @@
+"""The rules file, from beside the app or from a blob, and the last good one.
+
+A file that does not load never takes the app down: the last good one stays live, also for an instance that starts
+later, and the log says so. Where there is none, there are no rules, and events wait.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shared.rules import Rules, RulesError, load
+from shared.storage import PAYLOADS_CONTAINER
+from shared.storage.failures import translated
+
+if TYPE_CHECKING:
+    from shared.storage.account import Account
+
+log = logging.getLogger("reactor")
+
+RECHECK = timedelta(minutes=1)
+"""How long a file is trusted before its ETag is looked at again."""
+LAST_GOOD = "rules/last-good.yaml"
+
+
+class RulesFile:
+    """Gives the rules of the moment."""
+
+    def __init__(
+        self,
+        account: "Account",
+        location: str,
+        *,
+        actions: Mapping[str, str],
+        values: Mapping[str, str],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._account = account
+        self._location = location
+        self._actions = actions
+        self._values = values
+        self._clock = clock
+        self._rules: Rules | None = None
+        self._version = ""
+        self._checked: datetime | None = None
+
+    def current(self) -> Rules | None:
+        """Return the rules to go by; None where no valid file was ever seen.
+
+        The source is looked at once a minute at most. TemporaryError: there are no rules yet and storage fails.
+        """
+        now = self._clock()
+        if self._checked is None or now >= self._checked + RECHECK:
+            self._refresh()
+            self._checked = now
+        return self._rules
+
+    def _refresh(self) -> None:
+        """Load the file where it changed; keep to what there is where it is broken, or gone."""
+        version, text = self._read_file() if _is_file(self._location) else self._read_blob()
+        if text is None or version == self._version:
+            if self._rules is None:
+                self._rules = self._load_last_good()
+            return
+        self._version = version
+        rules = self._load(text, self._location)
+        if rules is not None:
+            self._rules = rules
+            self._keep(text)
+            log.info("rules=%s origin=%s outcome=live", rules.hash[:12], self._location)
+        else:
+            self._rules = self._rules or self._load_last_good()
+            live = self._rules.hash[:12] if self._rules else "none"
+            log.error("rules=%s origin=%s outcome=kept_last_good", live, self._location)
+
+    def _load(self, text: str, origin: str) -> Rules | None:
+        try:
+            rules = load(text, self._actions, origin)
+        except RulesError as error:
+            log.error("origin=%s outcome=invalid problems=%s", origin, error)  # noqa: TRY400 # the problems say it all
+            return None
+        return rules.bind(self._values)
+
+    def _read_file(self) -> tuple[str, str | None]:
+        """Read the file beside the app; its version is when it was changed."""
+        path = Path(self._location)
+        try:
+            return str(path.stat().st_mtime_ns), path.read_text("utf-8")
+        except OSError as error:
+            log.error("origin=%s outcome=missing reason=%s", self._location, error.strerror)  # noqa: TRY400
+            return "", None
+
+    def _read_blob(self) -> tuple[str, str | None]:
+        """Read the blob unless its ETag is the one we have; (version, None) where there is nothing new."""
+        from azure.core import MatchConditions
+        from azure.core.exceptions import ResourceNotFoundError, ResourceNotModifiedError
+
+        known: dict[str, Any] = (
+            {"etag": self._version, "match_condition": MatchConditions.IfModified} if self._version else {}
+        )
+        with translated("reading the rules"):
+            try:
+                blob = self._blob().download_blob(**known)
+                return str(blob.properties.etag), blob.readall().decode("utf-8", "replace")
+            except ResourceNotModifiedError:
+                return self._version, None
+            except ResourceNotFoundError:
+                log.error("origin=%s outcome=missing", self._location)  # noqa: TRY400 # there is nothing more to say
+                return "", None
+
+    def _blob(self) -> Any:
+        container, _, name = self._location.removeprefix("blob:").partition("/")
+        return self._account.blobs.get_blob_client(container, name)
+
+    def _keep(self, text: str) -> None:
+        with translated("keeping the rules"):
+            self._account.blobs.get_blob_client(PAYLOADS_CONTAINER, LAST_GOOD).upload_blob(text, overwrite=True)
+
+    def _load_last_good(self) -> Rules | None:
+        from azure.core.exceptions import ResourceNotFoundError
+
+        with translated("reading the last good rules"):
+            try:
+                blob = self._account.blobs.get_blob_client(PAYLOADS_CONTAINER, LAST_GOOD).download_blob()
+            except ResourceNotFoundError:
+                return None
+            return self._load(blob.readall().decode("utf-8"), LAST_GOOD)
+
+
+def _is_file(location: str) -> bool:
+    """Tell a path from a blob, which is written blob:container/name."""
+    return not location.startswith("blob:")

@@ -1,0 +1,113 @@
+"""The local stack starts everything, survives a killed host, and leaves nothing behind."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from dev.process import Child
+
+REPOSITORY = Path(__file__).parents[2]
+APP = REPOSITORY / "tests/integration/apps/host"
+SETTINGS = {"WORK_QUEUE": "work", "TICK": "0 0 0 1 1 *"}
+
+
+def eventually[T](look: Callable[[], T], *, seconds: float = 10) -> T:
+    """Look until there is something to see."""
+    deadline = time.monotonic() + seconds
+    while not (found := look()):
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.05)
+    return found
+
+
+def facts(ready: Path) -> dict[str, Any]:
+    """Read the ready file."""
+    read: dict[str, Any] = json.loads(ready.read_text(encoding="utf-8"))
+    return read
+
+
+def processes(marker: str) -> list[str]:
+    """List the living processes whose command line has this word."""
+    listed = subprocess.run(["ps", "-eo", "stat=,pid=,args="], check=True, capture_output=True, text=True).stdout
+    return [line for line in listed.splitlines() if marker in line and not line.startswith("Z")]
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Iterator[tuple[Child, Path]]:
+    """Run a stack around the tests' small app."""
+    ready = tmp_path / "ready.json"
+    environment = SETTINGS | {"SEEN": str(tmp_path / "seen.jsonl")}
+    command = [sys.executable, "-m", "dev.stack", "--ready", str(ready), "--app", str(APP), "--lease", "10"]
+    child = Child("stack", command, log=tmp_path / "stack.log", env=environment)
+    try:
+        child.wait_for(lambda: ready.exists() or None)
+        yield child, ready
+    finally:
+        child.stop(seconds=20)
+
+
+def test_the_ready_file_says_where_everything_is(stack: tuple[Child, Path]) -> None:
+    """Each address answers, the lease scales the app's times, and SIGTERM ends all of it."""
+    child, ready = stack
+    said = facts(ready)
+    assert requests.get(f"{said['functions']}/admin/host/status", timeout=10).json()["state"] == "Running"
+    for name in ("management", "vision", "channels", "event_grid", "identity"):
+        verify = said["ca"] if said[name].startswith("https") else True
+        assert requests.get(f"{said[name]}/_requests", verify=verify, timeout=10).status_code == 200, name
+    assert Path(said["requests_log"]).exists()
+    assert said["settings"]["AzureWebJobsStorage"] == said["storage"]
+    assert said["settings"]["REACTOR_LEASE_SECONDS"] == "10"
+    child.process.send_signal(signal.SIGTERM)
+    assert child.process.wait(20) == 0
+    assert not ready.exists()
+    assert not processes(str(ready))
+
+
+def test_a_killed_host_can_be_replaced(stack: tuple[Child, Path], tmp_path: Path) -> None:
+    """The rest goes on, the next host answers at the same address, and the stack stops that one too."""
+    child, ready = stack
+    before = facts(ready)
+    os.kill(before["host_pid"], signal.SIGKILL)
+    eventually(lambda: "waits for another" in child.tail())
+    attached = Child(
+        "attached",
+        [sys.executable, "-m", "dev.host", "--attach", str(ready)],
+        log=tmp_path / "attached.log",
+        env=SETTINGS | {"SEEN": str(tmp_path / "seen.jsonl")},
+    )
+    try:
+        eventually(lambda: facts(ready)["host_pid"] == attached.pid)
+        assert facts(ready) == before | {"host_pid": attached.pid}
+        assert requests.get(f"{before['functions']}/admin/host/status", timeout=10).ok
+        child.stop(seconds=20)
+        assert attached.process.wait(10) == 0
+    finally:
+        attached.stop()
+
+
+def test_a_part_that_dies_takes_the_stack_down(stack: tuple[Child, Path]) -> None:
+    """It says which part it was."""
+    child, ready = stack
+    simulators = next(line for line in processes("dev.simulators") if facts(ready)["storage"] in line)
+    os.kill(int(simulators.split()[1]), signal.SIGKILL)
+    assert child.process.wait(20) == 1
+    assert "simulators ended unexpectedly with -9" in child.tail()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux kills children with their parent")
+def test_a_killed_stack_leaves_nothing_behind(stack: tuple[Child, Path]) -> None:
+    """Its children die with it."""
+    child, ready = stack
+    storage = facts(ready)["storage"]
+    child.process.kill()
+    child.process.wait()
+    eventually(lambda: not processes(storage) and not processes(str(ready)))

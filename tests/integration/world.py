@@ -1,0 +1,231 @@
+"""A reactor whose world a test decides: the clock, every delivery of a message, and what happens at each request.
+
+The tables, blobs and simulated services are real and spoken to over HTTP. The clock is virtual. The actions queue is a
+list with the host's rules (lease, visibility after a failure, poison after five), so that a test can reorder, repeat
+and withhold what it delivers.
+"""
+
+import random
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import azure.functions as func
+import pytest
+import requests
+from azure.core.pipeline.transport import RequestsTransport
+from requests.adapters import HTTPAdapter
+
+import function_app
+from shared import wiring
+from shared.clients import Clients
+from shared.clients.identity import managed_identity
+from shared.handlers import ACTIONS
+from shared.reactor import Reactor
+from shared.rules import load
+from shared.settings import Settings
+from shared.settle import Timing
+from shared.storage import ACTIONS_QUEUE
+from shared.storage.account import Account
+from shared.storage.records import Records
+
+LEASE = timedelta(minutes=10)
+VISIBILITY = timedelta(seconds=30)
+MAX_DEQUEUE = 5
+
+
+class Crash(BaseException):  # noqa: N818 # it stands for the process's death, which nothing in the app may catch
+    """The process dies here."""
+
+
+class Wire:
+    """Every request that the reactor makes passes here, before it leaves and after it was answered."""
+
+    def __init__(self) -> None:
+        self.boundary: Callable[[str], None] = lambda _where: None
+        self._mine = threading.local()
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Count this thread's requests as the reactor's."""
+        self._mine.on = True
+        try:
+            yield
+        finally:
+            self._mine.on = False
+
+    def cross(self, where: str) -> None:
+        """Cross a boundary; the test may crash here, or break the answer."""
+        if getattr(self._mine, "on", False):
+            self.boundary(where)
+
+    def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Put this between requests and the socket, and take the waiting out of short retries."""
+        really_send = HTTPAdapter.send
+
+        def send(adapter: HTTPAdapter, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> Any:
+            name = f"{request.method} {(request.url or '').split('?')[0]}"
+            self.cross(f"before {name}")
+            response = really_send(adapter, request, *args, **kwargs)
+            self.cross(f"after {name}")
+            return response
+
+        monkeypatch.setattr(HTTPAdapter, "send", send)
+        monkeypatch.setattr(RequestsTransport, "sleep", lambda _self, _seconds: None)
+
+
+@dataclass
+class Delivery:
+    """A message in the actions queue."""
+
+    id: str
+    body: str
+    visible: datetime
+    count: int = 0
+
+
+@dataclass
+class World:
+    """One reactor and everything around it."""
+
+    settings: Settings
+    rules_text: str
+    wire: Wire
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+    queue: list[Delivery] = field(default_factory=list)
+    poisoned: int = 0
+    sent: int = 0
+
+    def __post_init__(self) -> None:
+        account = Account(self.settings.storage, managed_identity)
+        rules = load(self.rules_text, ACTIONS, "rules.yaml").bind(self.settings.values)
+        self.records = Records(account)
+        self.reactor = Reactor(
+            records=self.records,
+            send=self.send,
+            rules=lambda: rules,
+            handlers=ACTIONS,
+            clients=Clients(self.settings, managed_identity),
+            values=self.settings.values,
+            clock=lambda: self.now,
+            timing=Timing(lease=LEASE, poll=timedelta(seconds=30), deadline=timedelta(hours=24)),
+            keep=timedelta(days=90),
+        )
+
+    # -- the queue, with the host's rules -----------------------------------------------------------------------------
+
+    def send(self, queue: str, body: str, delay: timedelta = timedelta()) -> None:
+        """Take a message, crossing the wire as a real send does."""
+        assert queue == ACTIONS_QUEUE
+        self.wire.cross("before send")
+        self.sent += 1
+        self.queue.append(Delivery(f"m{self.sent}", body, self.now + max(delay, timedelta())))
+        self.wire.cross("after send")
+
+    def deliver(self, message: Delivery) -> None:
+        """Deliver a message through the real door, and do with it what the host does."""
+        message.count += 1
+        message.visible = self.now + LEASE
+        try:
+            with self.wire.watched():
+                if message.count > MAX_DEQUEUE:
+                    self.poisoned += 1
+                    function_app.on_poisoned_action(queue_message(message))
+                else:
+                    function_app.on_action(queue_message(message))
+        except Crash:
+            return
+        except Exception:  # noqa: BLE001 # as the host does: seen again after a while
+            message.visible = self.now + VISIBILITY
+            return
+        self.queue.remove(message)
+
+    def run(self, hours: float = 48) -> None:
+        """Deliver whatever is due, with a sweep whenever nothing is left, until nothing is open."""
+        end = self.now + timedelta(hours=hours)
+        while self.now < end:
+            if self.queue:
+                message = min(self.queue, key=lambda waiting: waiting.visible)
+                self.now = max(self.now, message.visible)
+                self.deliver(message)
+            elif list(self.records.list_open()):
+                self.now += LEASE / 2
+                self.reactor.sweep()
+            else:
+                return
+        raise AssertionError(f"not over after {hours} hours: {list(self.records.list_open())}")
+
+
+def queue_message(message: Delivery) -> func.QueueMessage:
+    """Make what the worker hands to a queue function."""
+    return func.QueueMessage(id=message.id, body=message.body)
+
+
+@dataclass
+class CrashAt:
+    """Crashes once, at the boundary with this number."""
+
+    number: int
+    seen: list[str] = field(default_factory=list)
+
+    def __call__(self, where: str) -> None:
+        """Count the boundary, and crash at the chosen one."""
+        self.seen.append(where)
+        if len(self.seen) == self.number:
+            raise Crash(where)
+
+
+class Workers:
+    """Runs deliveries in threads that take turns: at each boundary a seeded choice says who goes on."""
+
+    def __init__(self, seed: int) -> None:
+        self.choice = random.Random(seed)
+        self._turns: dict[int, threading.Event] = {}
+        self._parked = threading.Semaphore(0)
+        self._ended: set[int] = set()
+
+    def start(self, work: Callable[[], None]) -> None:
+        """Begin a piece of work; it stops before its first boundary until it is its turn."""
+        turn = threading.Event()
+
+        def body() -> None:
+            turn.wait()
+            try:
+                work()
+            finally:
+                self._ended.add(threading.get_ident())
+                self._parked.release()
+
+        thread = threading.Thread(target=body, daemon=True)
+        thread.start()
+        assert thread.ident
+        self._turns[thread.ident] = turn
+
+    @property
+    def busy(self) -> int:
+        """How many pieces of work are under way."""
+        return len(self._turns)
+
+    def step(self) -> None:
+        """Let one worker go on to its next boundary, or to its end."""
+        ident = self.choice.choice(sorted(self._turns))
+        self._turns[ident].set()
+        assert self._parked.acquire(timeout=60), "a worker hangs"
+        if ident in self._ended:
+            del self._turns[ident]
+        
+
+    def boundary(self) -> None:
+        """Stop here until it is this worker's turn."""
+        turn = self._turns[threading.get_ident()]
+        turn.clear()
+        self._parked.release()
+        assert turn.wait(60), "the test has forgotten a worker"
+
+
+def install(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the real doors use this world's reactor."""
+    monkeypatch.setattr(wiring, "reactor", lambda: world.reactor)

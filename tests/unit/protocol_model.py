@@ -1,0 +1,188 @@
+"""A model of how an action is performed, small enough to visit every state of it.
+
+One action with two stages (start, watch), two workers, any interleaving, and a budget of faults: a worker dies before
+any of its steps, a message comes twice, a reply is lost after the write was done, somebody wakes the action. The steps
+below are those of `shared/reactor.py`, in its order. A dead end is a state where nothing can happen any more and the
+action has not ended or its end is not announced. Without the sweep: that one is the net below this.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from typing import NamedTuple
+
+START, WATCH, ENDED = 0, 1, 2
+MOST_MESSAGES = 8
+"""Crashing orders could send for ever; more messages than this show nothing new."""
+
+
+class Record(NamedTuple):
+    """The action's record."""
+
+    seq: int = 0
+    claim: int = 0
+    """The message that holds the claim, 0 for nobody."""
+    live: bool = False
+    """Whether the claim still stands."""
+    moved_by: int = 0
+    phase: int = START
+    announced: bool = False
+    woken: bool = False
+
+
+class Message(NamedTuple):
+    """A message of the actions queue."""
+
+    id: int
+    seq: int
+    leased: bool = False
+
+
+class Worker(NamedTuple):
+    """Somebody who performs a message."""
+
+    message: int
+    seq: int
+    at: str = "read"
+    seen: Record | None = None
+    """The record as read or written last: its ETag."""
+
+
+class State(NamedTuple):
+    """Everything there is."""
+
+    record: Record = Record()
+    messages: frozenset[Message] = frozenset({Message(1, 0)})
+    workers: tuple[Worker, ...] = ()
+    started: int = 0
+    """How many remote jobs were started."""
+    faults: int = 0
+    next_id: int = 3
+
+
+def explore(*, faults: int, duplicate: bool, send_first: bool = False) -> tuple[int, list[State], list[State]]:
+    """Visit every state; return how many there are, the dead ends, and the states where something started twice.
+
+    `send_first` is the order that looks simpler (send the next message, then write), to show that it loses actions.
+    """
+    first = State(faults=faults)
+    if duplicate:
+        first = first._replace(messages=first.messages | {Message(2, 0)})
+    seen, waiting = {first}, deque([first])
+    dead_ends, doubled = [], []
+    while waiting:
+        state = waiting.popleft()
+        successors = list(following(state, send_first))
+        if not successors and not (state.record.phase == ENDED and state.record.announced):
+            dead_ends.append(state)
+        if state.started > 1:
+            doubled.append(state)
+        for after in successors:
+            if after not in seen and after.next_id <= MOST_MESSAGES:
+                seen.add(after)
+                waiting.append(after)
+    return len(seen), dead_ends, doubled
+
+
+def following(state: State, send_first: bool) -> Iterator[State]:
+    """List every state that may come next."""
+    held = {worker.message for worker in state.workers}
+    for message in state.messages:
+        if message.leased and message.id not in held:
+            yield state._replace(messages=state.messages - {message} | {message._replace(leased=False)})
+        if not message.leased and len(state.workers) < 2:
+            leased = state.messages - {message} | {message._replace(leased=True)}
+            yield state._replace(
+                messages=leased, workers=tuple(sorted((*state.workers, Worker(message.id, message.seq)), key=repr))
+            )
+    if state.record.live and not any(worker.message == state.record.claim for worker in state.workers):
+        yield state._replace(record=state.record._replace(live=False))
+    if state.faults and state.record.phase != ENDED and not state.record.woken:
+        woken = state._replace(record=state.record._replace(woken=True), faults=state.faults - 1)
+        yield _sent(woken, woken.record.seq)
+    for worker in state.workers:
+        others = list(state.workers)
+        others.remove(worker)
+        if state.faults:
+            yield state._replace(workers=tuple(others), faults=state.faults - 1)  # it dies
+        yield from _step(state._replace(workers=tuple(others)), worker, send_first)
+
+
+def _step(state: State, me: Worker, send_first: bool) -> Iterator[State]:
+    """Do one worker's next step; `state` is without it."""
+    record, seen = state.record, me.seen
+    match me.at:
+        case "read":
+            yield _with(state, me, "decide", record)
+        case "decide":
+            assert seen
+            yield from _decide(state, me, seen)
+        case "claim":
+            assert seen
+            claimed = seen._replace(claim=me.message, live=True, woken=False)
+            yield from _write(state, me, seen, claimed, "perform")
+        case "perform":
+            assert seen
+            started = state.started + (seen.phase == START and not state.started)
+            first = "send first" if send_first and seen.phase == START else "settle"
+            yield _with(state._replace(started=started), me, first, seen)
+        case "send first":
+            assert seen
+            yield _with(_sent(state, seen.seq + 1), me, "settle quietly", seen)
+        case "settle" | "settle quietly":
+            assert seen
+            moved = seen._replace(
+                seq=seen.seq + 1, claim=0, live=False, moved_by=me.message, phase=seen.phase + 1, woken=False
+            )
+            after = "announce" if moved.phase == ENDED else "send" if me.at == "settle" else "delete"
+            if record == seen._replace(woken=True):
+                yield _with(state, me, me.at, record)  # only a flag was set beside us: merge, write again
+            elif not send_first and record.claim == me.message and record != seen and not record.live:
+                yield _with(state, me, me.at, record)  # our claim has lapsed, and still stands
+            else:
+                yield from _write(state, me, seen, moved, after)
+        case "send":
+            assert seen
+            yield _with(_sent(state, seen.seq), me, "delete", seen)
+        case "announce":
+            assert seen
+            announced = record._replace(announced=True)
+            yield _with(state._replace(record=announced), me, "delete", announced)
+        case "delete":
+            yield _without(state, me)
+
+
+def _decide(state: State, me: Worker, seen: Record) -> Iterator[State]:
+    """What to do about a message, by the record as it was read."""
+    if seen.phase == ENDED:
+        yield _without(state, me) if seen.announced else _with(state, me, "announce", seen)
+    elif me.seq < seen.seq:
+        yield _with(state, me, "send", seen) if seen.moved_by == me.message else _without(state, me)
+    elif seen.live and seen.claim != me.message:
+        yield _sent(_without(state, me), me.seq) if me.seq > seen.seq else _without(state, me)
+    else:
+        yield _with(state, me, "claim", seen)
+
+
+def _write(state: State, me: Worker, seen: Record, new: Record, after: str) -> Iterator[State]:
+    """Write where the record is as it was seen; a lost reply is read again, and our write id found there."""
+    if state.record != seen:
+        yield _with(state, me, "read", None)
+        return
+    written = state._replace(record=new)
+    yield _with(written, me, after, new)
+    if state.faults:
+        yield _with(written._replace(faults=state.faults - 1), me, after, new)
+
+
+def _with(state: State, me: Worker, at: str, seen: Record | None) -> State:
+    workers = (*state.workers, me._replace(at=at, seen=seen))
+    return state._replace(workers=tuple(sorted(workers, key=repr)))
+
+
+def _without(state: State, me: Worker) -> State:
+    """The message is done with, and deleted."""
+    return state._replace(messages=frozenset(message for message in state.messages if message.id != me.message))
+
+
+def _sent(state: State, seq: int) -> State:
+    return state._replace(messages=state.messages | {Message(state.next_id, seq)}, next_id=state.next_id + 1)

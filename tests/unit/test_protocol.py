@@ -1,0 +1,21 @@
+"""The protocol by which actions are performed, in every state it can get into (`protocol_model.py`)."""
+
+import pytest
+
+from tests.unit.protocol_model import explore
+
+
+@pytest.mark.guarantee(2)
+@pytest.mark.parametrize(("faults", "duplicate"), [(0, False), (0, True), (1, False), (1, True), (2, False)])
+def test_no_dead_end(faults: int, duplicate: bool) -> None:  # noqa: FBT001 # a parameter of the table above
+    """Whatever dies, comes twice, is woken or loses its reply, the action ends, is announced, and started once."""
+    states, dead_ends, doubled = explore(faults=faults, duplicate=duplicate)
+    assert states > 10
+    assert dead_ends == []
+    assert doubled == []
+
+
+def test_the_model_can_tell() -> None:
+    """The order that looks simpler, sending before writing, is found to lose actions: the model is no rubber stamp."""
+    _, dead_ends, _ = explore(faults=1, duplicate=False, send_first=True)
+    assert dead_ends
