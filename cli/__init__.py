@@ -1,0 +1,1 @@
+"""The operator's command, `reactor`: a thin face over `shared`."""

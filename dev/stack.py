@@ -175,15 +175,17 @@ def supervise(indispensable: list[Child], host: Child) -> None:
 
 
 def stop_host(host: Child, ready: Path) -> None:
-    """Stop the host we started, and the one that took its place, if any."""
+    """Stop the host we started, and the one that took its place, if any: it takes its id out of the file at its end."""
     host.stop()
+    deadline = time.monotonic() + 8
     with suppress(FileNotFoundError, ProcessLookupError):
-        pid = json.loads(ready.read_text(encoding="utf-8"))["host_pid"]
-        ready.unlink()
-        deadline = time.monotonic() + 8
-        while pid != host.pid and time.monotonic() < deadline:
+        while (pid := json.loads(ready.read_text(encoding="utf-8"))["host_pid"]) not in (None, host.pid):
+            if time.monotonic() > deadline:
+                os.kill(pid, signal.SIGKILL)
+                break
             os.kill(pid, signal.SIGTERM)
             time.sleep(0.1)
+    ready.unlink(missing_ok=True)
 
 
 def ignore_signals() -> None:

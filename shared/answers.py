@@ -25,10 +25,6 @@ Effect = Literal["read", "same", "start"]
 
 LONGEST_TEXT = 256
 """Characters of a service's own words that are kept."""
-CONFLICT_AFTER = 30.0
-"""Seconds to leave a resource alone that is being changed; Machine Learning's own clients wait 30 to 120."""
-ROLE_AFTER = 60.0
-"""Seconds until a refused identity is tried again: a role assignment takes minutes to reach every server."""
 
 _VAGUE = frozenset({"badrequest", "usererror", "validationerror", "invalidrequest", "requestinvalid", "conflict"})
 _BUSY = re.compile(
@@ -107,7 +103,8 @@ def _errors(value: Any) -> Iterator[tuple[str, str]]:
     yield code, message
     yield from _errors(member.get("details"))
     yield from _errors(member.get("innererror"))
-    for info in member.get("additionalinfo") or ():
+    infos = member.get("additionalinfo")
+    for info in infos if isinstance(infos, list) else ():
         if isinstance(info, dict) and str(info.get("type")).lower() == "innererror":
             yield _inner_codes(info.get("info")), ""
 
@@ -167,8 +164,8 @@ def retry_after(headers: Mapping[str, str], text: str = "") -> float | None:
         return float(match[1]) if match else None
 
 
-def _temporary(default: float | None = None, hint: str = "") -> Callable[[str, float | None], ReactorError]:
-    return lambda words, after: TemporaryError(words + hint, after=default if after is None else after)
+def _temporary(hint: str = "") -> Callable[[str, float | None], ReactorError]:
+    return lambda words, after: TemporaryError(words + hint, after=after)
 
 
 def _permanent(remedy: str) -> Callable[[str, float | None], ReactorError]:
@@ -186,15 +183,15 @@ _MEANINGS: tuple[tuple[Callable[[int, Complaint, Effect], bool], Callable[[str, 
     (lambda _, said, __: bool(_QUOTA.search(said.text)), _permanent("ask for more quota, or need less")),
     (lambda status, _, effect: effect == "start" and (status == 408 or status >= 500), _unanswered),
     (lambda status, _, __: status == 408 or status >= 500, _temporary()),
-    (lambda status, said, __: 400 <= status < 500 and bool(_BUSY.search(said.text)), _temporary(CONFLICT_AFTER)),
+    (lambda status, said, __: 400 <= status < 500 and bool(_BUSY.search(said.text)), _temporary()),
     (lambda status, said, __: status == 401 and "key" in said.text.lower(), _permanent(_WRONG_KEY)),
-    (lambda status, _, __: status == 401, _temporary(ROLE_AFTER, "; a new token is asked for")),
+    (lambda status, _, __: status == 401, _temporary("; a new token is asked for")),
     (
         lambda status, _, __: status == 403,
-        _temporary(ROLE_AFTER, "; the role may not have propagated yet, or be missing"),
+        _temporary("; the role may not have propagated yet, or be missing"),
     ),
     (lambda status, _, __: status == 404, _permanent("check that it exists and that the rules file names it right")),
-    (lambda status, _, __: status == 409, _temporary(CONFLICT_AFTER)),
+    (lambda status, _, __: status == 409, _temporary()),
     (lambda status, _, __: status == 413, _permanent("send less")),
 )
 """The first line that applies counts; an answer that no line is about is permanent."""
@@ -229,7 +226,7 @@ def _of_exception(service: str, problem: Exception, effect: Effect) -> ReactorEr
         body = _body(response) or problem.message
         return error(service, response.status_code, headers, body, effect)
     if isinstance(problem, azure.ClientAuthenticationError):
-        return TemporaryError(f"no token for {service}: {tidy(problem.message)}", after=ROLE_AFTER)
+        return TemporaryError(f"no token for {service}: {tidy(problem.message)}")
     if surely_not_sent(problem):
         return TemporaryError(f"{service} cannot be reached: {_cause(problem)}")
     if effect == "start":

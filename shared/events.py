@@ -45,7 +45,7 @@ class Event:
     payload: Mapping[str, Any]
     """The message as parsed from the wire, envelope and all; it may hold a SAS, so it is stored only redacted."""
     once: Mapping[str, str] = field(default_factory=dict)
-    """Derived kinds that are acted on once per identity of their own: kind to that identity."""
+    """Derived kinds that are acted on once per identity of their own: kind to that identity, kind included."""
     repeatable: bool = False
     """The wire carries no id: equal content is the same event only for `REPEAT_WINDOW`."""
     depth: int = 0

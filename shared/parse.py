@@ -51,9 +51,9 @@ SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 def _message(body: str | bytes) -> Any:
     """Read a body that is JSON, or base64 of JSON, whatever a queue or a trigger put around it."""
-    text = _text_of(body)
+    text = _decoded(body)
     if not text.startswith(OPENING):
-        text = _text_of(_from_base64(text))
+        text = _decoded(_from_base64(text))
     try:
         message = JSON.decode(text)
     except RecursionError:
@@ -69,7 +69,7 @@ def _message(body: str | bytes) -> Any:
     return message
 
 
-def _text_of(body: str | bytes) -> str:
+def _decoded(body: str | bytes) -> str:
     """Decode a body and take off the byte order mark and the white space around it."""
     if isinstance(body, bytes):
         try:
@@ -152,8 +152,6 @@ JSON_TYPES = {
     float: "a number",
     type(None): "null",
 }
-
-
 NUMBERS = (int, float)
 
 
@@ -321,10 +319,10 @@ def _run_status_changed(source: str, _subject: str, data: Fields) -> Reading:
     if kind is None:
         return Reading(RUN_STATUS_CHANGED, {"run": run}, {})
     if breach is None or kind == "RunCanceled":
-        return Reading(WITH_DERIVED[kind], {"run": run}, {kind: f"{source.lower()}/runs/{run['id']}"})
+        return Reading(WITH_DERIVED[kind], {"run": run}, {kind: f"{kind} {source.lower()}/runs/{run['id']}"})
     drift = _monitor_drift(breach)
     # The tag stays on the run and may be on its children: one breach of one signal is one drift.
-    identity = f"{source.lower()}/runs/{run['root_id'] or run['id']}/signals/{drift['signal'] or ''}"
+    identity = f"{kind} {source.lower()}/runs/{run['root_id'] or run['id']}/signals/{drift['signal'] or ''}"
     return Reading(WITH_DERIVED[kind], {"run": run, "drift": drift}, {kind: identity})
 
 
@@ -395,10 +393,11 @@ def _signal(breach: str) -> str | None:
 def _monitor_of(signal: str) -> str:
     """Take the monitor off a signal's name; a name that cannot be divided stands for both."""
     lower = signal.lower()
-    if lower.endswith(SIGNAL_ENDINGS):
-        ending = next(ending for ending in SIGNAL_ENDINGS if lower.endswith(ending))
-        return signal[: -len(ending)] or signal
-    return signal.rpartition("_")[0] or signal if lower not in SIGNALS else signal
+    if lower in SIGNALS:
+        return signal
+    ending = next((ending for ending in SIGNAL_ENDINGS if lower.endswith(ending)), None)
+    monitor = signal.rpartition("_")[0] if ending is None else signal[: -len(ending)]
+    return monitor or signal
 
 
 def _breached_features(breach: str) -> list[str]:
@@ -513,7 +512,7 @@ def _dataset_drift_detected(source: str, subject: str, data: Fields) -> Reading:
                 "generation": 1,
             },
         },
-        {"DriftDetected": f"{source.lower()}/datadrift/{id or monitor}/runs/{run_id}"},
+        {"DriftDetected": f"DriftDetected {source.lower()}/datadrift/{id or monitor}/runs/{run_id}"},
     )
 
 
@@ -552,7 +551,7 @@ def vision_notification(body: str | bytes) -> Event:
     if type(message) is not dict:
         _refuse(message, "a notification", "")
     envelope = _spelled(message, NOTIFICATION)
-    if not (_text(envelope, "version", under="") or "1.0").startswith("1."):
+    if (_text(envelope, "version", under="") or "1.0").partition(".")[0] != "1":
         raise MalformedError("not version 1.0", field="version")
     wire_type = _needed(envelope, "type", under="")
     type_ = VISION_TYPES.get(wire_type.lower(), wire_type)
@@ -560,8 +559,8 @@ def vision_notification(body: str | bytes) -> Event:
         raise MalformedError("missing", field="Content")
     content = _spelled(_object(envelope["Content"], "Content"), CONTENT)
     project = _guid(content, "projectId")
-    iteration = _guid(content, "iterationId") if type_ in VISION_STATUS or "iterationId" in content else None
     status = _needed(content, VISION_STATUS[type_], under="Content.") if type_ in VISION_STATUS else None
+    iteration = _guid(content, "iterationId") if status or content.get("iterationId") is not None else None
     platform, flavor = _exported(_text(content, "modelUri", under="Content.") or "")
     return Event(
         door="vision_notification",
@@ -608,12 +607,13 @@ def _exported(uri: str) -> tuple[str | None, str | None]:
     Whether flavor and ".zip" follow is documented nowhere, so both may.
     """
     blob = uri.partition("?")[0].rpartition("/")[2].replace("%20", " ")
-    ids, _, rest = unquote(blob).partition(".")
-    platform, _, flavor = rest.removesuffix(".zip").partition(".")
+    ids, _, kind = unquote(blob).partition(".")
     digits = ids.replace("-", "").replace(" ", "")
-    if len(digits) not in {32, 64} or not HEX.issuperset(digits) or not platform.isalpha() or platform == "zip":
+    platform, _, flavor = kind.removesuffix(".zip").partition(".")
+    plain = kind.isascii() and platform.isalpha() and platform != "zip"
+    if not plain or len(digits) not in {32, 64} or not HEX.issuperset(digits):
         return None, None
-    return PLATFORMS.get(platform.lower(), platform), flavor if flavor.isalnum() else None
+    return PLATFORMS.get(platform.lower(), platform), flavor if flavor.replace("_", "").isalnum() else None
 
 
 # -- our own ----------------------------------------------------------------------------------------------------------
@@ -639,7 +639,7 @@ def own(body: str | bytes) -> Event:
         data=_object(message.get("data"), "data"),
         facts={name: _object(value, f"facts.{name}") for name, value in _object(message.get("facts"), "facts").items()},
         payload=message,
-        once={kind: _needed(message["once"], kind, "once.") for kind in _object(message.get("once"), "once")},
+        once={name: _needed(message["once"], name, "once.") for name in _object(message.get("once"), "once")},
         depth=_depth(message.get("depth", 0)),
     )
 
@@ -662,7 +662,7 @@ PARSERS: dict[str, Callable[[str | bytes], Event]] = {
 def wake_tokens(event: Event) -> tuple[str, ...]:
     """Name the remote jobs that this event says may be over; an action that waits for one looks again at once."""
     tell = WAKES.get(event.type)
-    return tell(event) if tell else ()
+    return tell(event) if tell and event.kinds else ()
 
 
 def _run_token(event: Event) -> tuple[str, ...]:
@@ -677,7 +677,7 @@ def _deployed_token(event: Event) -> tuple[str, ...]:
 def _vision_token(event: Event) -> tuple[str, ...]:
     vision = event.facts["vision"]
     what = event.type.removeprefix("CustomVision.").lower()
-    return (f"{what}:{vision['project']}/{vision['iteration']}",) if event.kinds else ()
+    return (f"{what}:{vision['project']}/{vision['iteration']}",)
 
 
 WAKES: dict[str, Callable[[Event], tuple[str, ...]]] = {

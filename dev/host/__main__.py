@@ -84,6 +84,7 @@ class Host:
         await stopping.wait()
         await asyncio.to_thread(server.stop)
         _, cut_off = await asyncio.wait(tasks, timeout=GRACE_SECONDS)
+        withdraw(attach)
         logger.info("stopped%s", f"; {len(cut_off)} triggers had work in hand" if cut_off else "")
         logging.shutdown()
         os._exit(0)  # threads that still run an invocation would keep the process alive
@@ -113,6 +114,13 @@ def announce(file: Path, **facts: Any) -> None:
     draft = file.with_name(f"{file.name}.{os.getpid()}")
     draft.write_text(json.dumps(facts, indent=2), encoding="utf-8")
     draft.rename(file)
+
+
+def withdraw(file: Path) -> None:
+    """Take our process id out of the stack's file, if it is ours still and the file is there."""
+    with suppress(FileNotFoundError):
+        if json.loads(file.read_text(encoding="utf-8"))["host_pid"] == os.getpid():
+            announce(file, host_pid=None)
 
 
 def log_to_stderr(levels: dict[str, str]) -> None:

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -55,7 +56,8 @@ class Outcome:
     ok: bool
     returned: Any = None
     """The Datum of the `$return` binding."""
-    error: str = ""
+    message: str = ""
+    """Why it failed, in the real host's words: the function's own are in the log and nowhere else."""
 
 
 class BindingInfo(SimpleNamespace):
@@ -135,9 +137,12 @@ class Worker:
         try:
             async with asyncio.timeout(self.timeout):
                 ok, returned, _, error, _ = await request
-            outcome = Outcome(ok, returned, error or "")
+            outcome = Outcome(
+                ok, returned, "" if ok else f"Exception while executing function: Functions.{function.name}"
+            )
         except TimeoutError:
-            outcome = Outcome(ok=False, error=f"Timeout value of {self.timeout:g} s exceeded by {function.name}")
-        level, word = (logging.INFO, "ok") if outcome.ok else (logging.ERROR, f"failed: {outcome.error}")
+            error = f"Timeout value of {timedelta(seconds=self.timeout or 0)} was exceeded by function: {function.name}"
+            outcome = Outcome(ok=False, message=error)
+        level, word = (logging.INFO, "ok") if outcome.ok else (logging.ERROR, f"failed: {error}")
         logger.log(level, "%s %s %s, %.0f ms", function.name, about or "-", word, (time.monotonic() - began) * 1000)
         return outcome

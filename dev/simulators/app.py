@@ -1,10 +1,10 @@
 """A service as a WSGI app, with the controls that all of them have.
 
-    GET  /_requests   the requests seen since the last reset, as they stand in the log
-    GET  /_state      the service's state, readable
-    POST /_seed       JSON that the service's module documents, merged into the state; answers the state
-    POST /_faults     one fault or a list (see faults.py); DELETE forgets them, GET lists those still to come
-    POST /_reset      state, faults and requests as at the start
+GET  /_requests   the requests seen since the last reset, as they stand in the log
+GET  /_state      the service's state, readable
+POST /_seed       JSON that the service's module documents, merged into the state; answers the state
+POST /_faults     one fault or a list (see faults.py); DELETE forgets them, GET lists those still to come
+POST /_reset      state, faults and requests as at the start
 """
 
 import time

@@ -30,10 +30,10 @@ class Remote:
         """Make the next matching answers go wrong (see faults.py)."""
         self.post("/_faults", {"kind": kind, **details})
 
-    def requests(self, method: str = "", path: str = "") -> list[dict[str, Any]]:
+    def seen(self, method: str = "", path: str = "") -> list[dict[str, Any]]:
         """The requests seen since the last reset, of a method, with a text in their URL."""
-        seen: list[dict[str, Any]] = self.get("/_requests")
-        return [one for one in seen if method in {"", one["method"]} and path.lower() in one["url"].lower()]
+        requested: list[dict[str, Any]] = self.get("/_requests")
+        return [one for one in requested if method in {"", one["method"]} and path.lower() in one["url"].lower()]
 
     def state(self) -> Any:
         """The state, readable."""

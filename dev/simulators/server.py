@@ -11,8 +11,8 @@ import trustme
 from cheroot import errors, wsgi
 from cheroot.ssl.builtin import BuiltinSSLAdapter
 
-from dev.simulators.faults import DroppedError
 from dev.simulators.app import App
+from dev.simulators.faults import DroppedError
 
 THREADS = 40
 
@@ -43,7 +43,7 @@ def serve(app: App, certificate: trustme.LeafCert | None) -> Server:
         timeout=120,
         shutdown_timeout=1,
     )
-    server.error_log = complain
+    server.error_log = complain  # type: ignore[method-assign]  # the way cheroot means it
     if certificate is not None:
         server.ssl_adapter = adapter(certificate)
     server.prepare()

@@ -1,0 +1,16 @@
+"""What a rule can do: each step's name, and where its parameters and stages are.
+
+A handler is one module: a pydantic model of parameters, plain functions that find, start and watch, and `STAGES`.
+Nothing is imported here; a step's module is imported when a rules file uses it.
+"""
+
+from collections.abc import Mapping
+
+ACTIONS: Mapping[str, str] = {
+    "run.data_factory": "shared.handlers.run:DataFactory",
+    "deploy.batch_endpoint": "shared.handlers.deploy:BatchEndpoint",
+    "backup.vision_export": "shared.handlers.backup:VisionExport",
+    "alert": "shared.handlers.alert:Alert",
+    "forward": "shared.handlers.forward:Forward",
+}
+"""Step name to "module:Params"; the module's `STAGES[Params]` are its stages."""

@@ -7,9 +7,11 @@ All of it is pure: no client, no clock, no environment, no file.
 """
 
 from shared.rules.declared import Declared, Names, Resource, VisionProject
+from shared.rules.explanation import Explanation, Reason, Verdict
 from shared.rules.load import load
-from shared.rules.match import Condition, Explanation, Mode, Reason, Rule, Rules, Verdict
+from shared.rules.match import Rules
 from shared.rules.problems import Problem, RulesError
+from shared.rules.rule import Condition, Mode, Rule
 
 __all__ = [
     "Condition",

@@ -32,6 +32,8 @@ INTEGER = re.compile(r"[-+]?[0-9]+\Z|0o[0-7]+\Z|0x[0-9a-fA-F]+\Z")
 FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z")
 NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)\Z|\.(?:nan|NaN|NAN)\Z")
 UNQUOTED = re.compile(r"\$?\{\{|\{%|\$\{")
+MEANT_AS_TEMPLATE = "{{ }}"
+"""Stands for a template that was not quoted, so that it is not reported twice."""
 QUOTE_IT = "put the whole value in quotes, or YAML reads the braces as its own"
 
 
@@ -163,11 +165,18 @@ def entries(node: MappingNode, problems: list[Problem]) -> dict[str, tuple[Scala
     return found
 
 
-def _complex_key(node: Node, key: Node) -> str:
+def _complex_key(node: MappingNode, key: Node) -> str:
     """Explain a key that is no text: nearly always a template without quotes."""
-    if isinstance(key, MappingNode) and node.start_mark.index + 1 == key.start_mark.index:
-        return f"unquoted {{{{ }}}}: {QUOTE_IT}"
+    if is_unquoted(node):
+        inner = ", ".join(str(part.value) for part, _ in key.value if isinstance(part, ScalarNode))
+        return f"unquoted {shorten(f'{{{{ {inner} }}}}')}: {QUOTE_IT}"
     return "a key must be a text"
+
+
+def is_unquoted(node: MappingNode) -> bool:
+    """Recognise `{{ … }}` without quotes: a mapping whose key is a mapping that begins right after its brace."""
+    key = node.value[0][0] if node.value else None
+    return isinstance(key, MappingNode) and node.start_mark.index + 1 == key.start_mark.index
 
 
 def _tagged(node: Node) -> str:
@@ -193,6 +202,9 @@ def value_of(node: Node, problems: list[Problem], texts: list[tuple[Node, str]] 
     if isinstance(node, SequenceNode):
         return [value_of(item, problems, texts) for item in node.value]
     assert isinstance(node, MappingNode)
+    if is_unquoted(node):
+        entries(node, problems)
+        return MEANT_AS_TEMPLATE
     return {key: value_of(value, problems, texts) for key, (_, value) in entries(node, problems).items()}
 
 

@@ -9,92 +9,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any
 
-from shared.actions import Step
 from shared.events import OWN_SOURCE, Event
 from shared.rules import templates
 from shared.rules.declared import Declared, source_key
+from shared.rules.explanation import Explanation, Reason, Verdict
 from shared.rules.filters import OPERATORS, Test
 from shared.rules.kinds import NAMESPACES
 from shared.rules.paths import MISSING, Keys, Read, reader
 from shared.rules.problems import Problem
-
-Mode = Literal["off", "dry_run", "live"]
+from shared.rules.rule import Condition, Mode, Rule
 
 UNREAD = object()
 OWN = frozenset({OWN_SOURCE})
 NOWHERE: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """One operator under one path of a rule's `where`."""
-
-    path: str
-    """As the rules file writes it."""
-    keys: Keys
-    """As events spell it."""
-    operator: str
-    wanted: Any
-    test: Test = field(repr=False, compare=False)
-
-
-def condition(path: str, keys: Keys, operator: str, wanted: Any) -> Condition:
-    """Compile a condition, once."""
-    return Condition(path, keys, operator, wanted, OPERATORS[operator].compile(wanted))
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """What is wanted done about which events."""
-
-    name: str
-    kinds: frozenset[str]
-    sources: frozenset[str]
-    """Declared names that it listens to; empty for every one."""
-    where: tuple[Condition, ...]
-    mode: Mode
-    do: tuple[Step, ...]
-    on_failure: tuple[Step, ...]
-    line: int = 0
-    """Where the rules file has it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """A condition that did not hold, with the value found (None where there was none)."""
-
-    path: str
-    operator: str
-    wanted: Any
-    found: Any
-
-    def json(self) -> dict[str, Any]:
-        """Give it as plain data."""
-        return {"path": self.path, "operator": self.operator, "wanted": self.wanted, "found": self.found}
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What one rule makes of an event: `because` is None where it matches."""
-
-    rule: Rule
-    because: Reason | None
-
-    @property
-    def matched(self) -> bool:
-        """Whether the rule answers the event."""
-        return self.because is None
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """What every rule makes of an event, in the order of the file."""
-
-    event: Event
-    verdicts: tuple[Verdict, ...]
 
 
 # -- the index --------------------------------------------------------------------------------------------------------

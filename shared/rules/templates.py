@@ -61,14 +61,21 @@ def render(value: Any, context: Mapping[str, Any], where: str = "") -> Any:
     """Fill the templates of a value, however deep they stand; a template that is the whole value keeps its type.
 
     PermanentError names the parameter and the field that is missing. `${NAME}` stays as it is written.
+    Where the context has no `steps`, their results are not known yet, and templates that need them stay too.
     """
     if isinstance(value, str):
-        return _render_text(value, context, where) if is_template(value) else value
+        if not is_template(value) or ("steps" not in context and _needs_steps(value)):
+            return value
+        return _render_text(value, context, where)
     if isinstance(value, Mapping):
         return {name: render(item, context, f"{where}.{name}" if where else name) for name, item in value.items()}
     if isinstance(value, list):
         return [render(item, context, f"{where}[{position}]") for position, item in enumerate(value)]
     return value
+
+
+def _needs_steps(text: str) -> bool:
+    return any(reference.keys[0] == "steps" for reference in compile_template(text).references)
 
 
 def _render_text(text: str, context: Mapping[str, Any], where: str) -> Any:
@@ -127,6 +134,7 @@ def context(
 ) -> dict[str, Any]:
     """Name everything a template can read.
 
+    `steps` are the results of the steps before, by id.
     `action` is the action that answers, unless the event itself tells of one (an outcome): then, as in filters,
     `action` is the one that is told of. `failure` is that of the step that failed, before that of an outcome.
     """
@@ -137,8 +145,9 @@ def context(
         "type": event.type,
         "kinds": sorted(event.kinds),
         "data": event.data,
-        "steps": steps or {},
     }
+    if steps is not None:
+        names["steps"] = steps
     time = timestamp(event)
     if time is not None:
         names["time"] = time

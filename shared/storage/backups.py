@@ -25,7 +25,7 @@ from shared.storage.account import BLOBS
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
-    from azure.storage.blob import BlobClient, ContainerClient
+    from azure.storage.blob import BlobClient, BlobProperties, ContainerClient
 
     from shared.storage.account import Account
 
@@ -66,6 +66,8 @@ class Copy:
     state: str
     """pending, success, failed or aborted."""
     size: int
+    md5: str
+    """Hex, "" where the source has none, or until the copy is whole."""
     progress: str
     """ "bytes done/bytes in all"."""
     problem: str
@@ -137,8 +139,7 @@ class Backups:
                 found = self._source_client(origin).get_blob_properties()
             except ResourceNotFoundError:
                 return None
-        md5 = found.content_settings.content_md5
-        return Blob(found.size, found.etag.strip('"'), bytes(md5).hex() if md5 else "", found.last_modified)
+        return Blob(found.size, found.etag.strip('"'), _md5(found), found.last_modified)
 
     # -- copies -------------------------------------------------------------------------------------------------------
 
@@ -164,6 +165,7 @@ class Backups:
         return Copy(
             state=copy.status or "success",
             size=found.size,
+            md5=_md5(found),
             progress=copy.progress or "",
             problem=copy.status_description or "",
             finished=copy.completion_time if isinstance(copy.completion_time, datetime) else None,
@@ -271,6 +273,11 @@ class Backups:
 
 def _has_sas(url: str) -> bool:
     return "sig=" in urlsplit(url).query
+
+
+def _md5(found: "BlobProperties") -> str:
+    md5 = found.content_settings.content_md5
+    return bytes(md5).hex() if md5 else ""
 
 
 def _json() -> Any:

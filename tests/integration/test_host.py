@@ -20,9 +20,9 @@ from azure.storage.queue import QueueClient
 from dev.process import Child
 
 APP = Path(__file__).parent / "apps/host"
-LEASE = 2
+LEASE = 3
 """Seconds."""
-FUNCTION_TIMEOUT = 5
+FUNCTION_TIMEOUT = 6
 
 
 @dataclass
@@ -148,7 +148,7 @@ def test_a_poison_queue_has_no_poison_queue(azurite: str, host: Host) -> None:
 
 def test_a_long_invocation_keeps_its_lease(host: Host) -> None:
     """It runs longer than the lease and is not delivered again meanwhile."""
-    order = host.send(sleep=LEASE * 2)
+    order = host.send(sleep=LEASE * 1.5)
     eventually(lambda: host.seen("worked", **order))
     eventually(lambda: host.left() == 0)
     assert len(host.seen("on_work", **order)) == 1
@@ -224,9 +224,22 @@ def event(**data: Any) -> dict[str, Any]:
         (HOOK, "Notification", [event()], 202, ""),
         (HOOK, "Notification", event(), 202, ""),
         (HOOK.lower().replace("functionname", "functionName"), "Notification", event(), 202, ""),
-        (HOOK, "Notification", [event(), event(fail="it broke")], 500, "ValueError('it broke')"),
+        (
+            HOOK,
+            "Notification",
+            [event(), event(fail="it broke")],
+            500,
+            "Exception while executing function: Functions.on_event",
+        ),
         (HOOK, "SubscriptionValidation", VALIDATION, 200, '{"validationResponse": "c0de"}'),
         (HOOK, "SubscriptionValidation", VALIDATION[0], 200, '{"validationResponse": "c0de"}'),
+        (
+            HOOK,
+            "SubscriptionValidation",
+            {"data": json.dumps(VALIDATION[0]["data"])},
+            200,
+            '{"validationResponse": "c0de"}',
+        ),
         (HOOK, "Unsubscribe", None, 202, ""),
         (HOOK, "SubscriptionDeletion", None, 400, ""),
         (HOOK, "", [event()], 400, ""),
@@ -260,11 +273,11 @@ def test_every_event_of_a_batch_is_one_invocation(host: Host) -> None:
 
 
 def test_events_run_in_parallel(host: Host) -> None:
-    """Three that take 0.4 s each are answered in far less than the sum."""
+    """Four that take half a second each are answered in less than the sum."""
     began = time.monotonic()
-    answered = host.post(HOOK, [event(sleep=0.4) for _ in range(3)], **{"aeg-event-type": "Notification"})
+    answered = host.post(HOOK, [event(sleep=0.5) for _ in range(4)], **{"aeg-event-type": "Notification"})
     assert answered.status_code == 202
-    assert time.monotonic() - began < 1.1
+    assert time.monotonic() - began < 1.6
 
 
 def test_an_async_function_takes_the_librarys_own_type(host: Host) -> None:
@@ -288,7 +301,7 @@ def test_the_cloud_events_handshake(host: Host, origin: str, allowed: str) -> No
 def test_an_invocation_over_the_function_timeout_fails(host: Host) -> None:
     """It is answered when the time is up, and the message says why."""
     answered = host.post(HOOK, event(sleep=FUNCTION_TIMEOUT + 1), **{"aeg-event-type": "Notification"})
-    assert (answered.status_code, answered.text) == (500, "Timeout value of 5 s exceeded by on_event")
+    assert (answered.status_code, answered.text) == (500, "Timeout value of 0:00:06 was exceeded by function: on_event")
 
 
 # -- HTTP, admin, timers -----------------------------------------------------------------------------------------------
@@ -330,7 +343,7 @@ def test_any_function_can_be_started_by_hand(host: Host) -> None:
 def test_a_timer_fires_on_its_schedule(host: Host) -> None:
     """Once every second here."""
     ticks = eventually(lambda: (ticks := host.seen("on_tick"))[2:] and ticks)
-    assert all(0.5 < later["at"] - earlier["at"] < 1.6 for earlier, later in pairwise(ticks))
+    assert all(0.4 < later["at"] - earlier["at"] < 2.6 for earlier, later in pairwise(ticks))
 
 
 def test_every_invocation_is_one_line_of_the_log(host: Host) -> None:

@@ -35,17 +35,24 @@ def facts(ready: Path) -> dict[str, Any]:
     return read
 
 
-def processes(marker: str) -> list[str]:
-    """List the living processes whose command line has this word."""
-    listed = subprocess.run(["ps", "-eo", "stat=,pid=,args="], check=True, capture_output=True, text=True).stdout
-    return [line for line in listed.splitlines() if marker in line and not line.startswith("Z")]
+def children(pid: int) -> dict[int, str]:
+    """Give the living children of a process, and what each runs."""
+    listed = subprocess.run(["ps", "-eww", "-o", "ppid=,pid=,args="], check=True, capture_output=True, text=True)
+    rows = (line.split(maxsplit=2) for line in listed.stdout.splitlines())
+    return {int(child): command for parent, child, command in rows if int(parent) == pid}
+
+
+def lives(pid: int) -> bool:
+    """Tell whether a process runs; one that has ended and that nobody asked after does not."""
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], check=False, capture_output=True, text=True).stdout
+    return bool(state) and not state.startswith("Z")
 
 
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[tuple[Child, Path]]:
     """Run a stack around the tests' small app."""
     ready = tmp_path / "ready.json"
-    environment = SETTINGS | {"SEEN": str(tmp_path / "seen.jsonl")}
+    environment = SETTINGS | {"SEEN": str(tmp_path / "seen.jsonl"), "TMPDIR": str(tmp_path)}
     command = [sys.executable, "-m", "dev.stack", "--ready", str(ready), "--app", str(APP), "--lease", "10"]
     child = Child("stack", command, log=tmp_path / "stack.log", env=environment)
     try:
@@ -66,10 +73,12 @@ def test_the_ready_file_says_where_everything_is(stack: tuple[Child, Path]) -> N
     assert Path(said["requests_log"]).exists()
     assert said["settings"]["AzureWebJobsStorage"] == said["storage"]
     assert said["settings"]["REACTOR_LEASE_SECONDS"] == "10"
+    parts = children(child.pid)
+    assert len(parts) == 3
     child.process.send_signal(signal.SIGTERM)
     assert child.process.wait(20) == 0
     assert not ready.exists()
-    assert not processes(str(ready))
+    assert not any(map(lives, parts))
 
 
 def test_a_killed_host_can_be_replaced(stack: tuple[Child, Path], tmp_path: Path) -> None:
@@ -96,9 +105,9 @@ def test_a_killed_host_can_be_replaced(stack: tuple[Child, Path], tmp_path: Path
 
 def test_a_part_that_dies_takes_the_stack_down(stack: tuple[Child, Path]) -> None:
     """It says which part it was."""
-    child, ready = stack
-    simulators = next(line for line in processes("dev.simulators") if facts(ready)["storage"] in line)
-    os.kill(int(simulators.split()[1]), signal.SIGKILL)
+    child, _ = stack
+    simulators = next(pid for pid, command in children(child.pid).items() if "dev.simulators" in command)
+    os.kill(simulators, signal.SIGKILL)
     assert child.process.wait(20) == 1
     assert "simulators ended unexpectedly with -9" in child.tail()
 
@@ -106,8 +115,9 @@ def test_a_part_that_dies_takes_the_stack_down(stack: tuple[Child, Path]) -> Non
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux kills children with their parent")
 def test_a_killed_stack_leaves_nothing_behind(stack: tuple[Child, Path]) -> None:
     """Its children die with it."""
-    child, ready = stack
-    storage = facts(ready)["storage"]
+    child, _ = stack
+    parts = children(child.pid)
+    assert len(parts) == 3
     child.process.kill()
     child.process.wait()
-    eventually(lambda: not processes(storage) and not processes(str(ready)))
+    eventually(lambda: not any(map(lives, parts)))

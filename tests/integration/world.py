@@ -17,6 +17,7 @@ import azure.functions as func
 import pytest
 import requests
 from azure.core.pipeline.transport import RequestsTransport
+from azure.functions.queue import QueueMessage
 from requests.adapters import HTTPAdapter
 
 import function_app
@@ -84,6 +85,7 @@ class Delivery:
     id: str
     body: str
     visible: datetime
+    sent: datetime
     count: int = 0
 
 
@@ -122,7 +124,7 @@ class World:
         assert queue == ACTIONS_QUEUE
         self.wire.cross("before send")
         self.sent += 1
-        self.queue.append(Delivery(f"m{self.sent}", body, self.now + max(delay, timedelta())))
+        self.queue.append(Delivery(f"m{self.sent}", body, self.now + max(delay, timedelta()), self.now))
         self.wire.cross("after send")
 
     def deliver(self, message: Delivery) -> None:
@@ -161,7 +163,7 @@ class World:
 
 def queue_message(message: Delivery) -> func.QueueMessage:
     """Make what the worker hands to a queue function."""
-    return func.QueueMessage(id=message.id, body=message.body)
+    return QueueMessage(id=message.id, body=message.body, dequeue_count=message.count, insertion_time=message.sent)
 
 
 @dataclass
@@ -181,14 +183,15 @@ class CrashAt:
 class Workers:
     """Runs deliveries in threads that take turns: at each boundary a seeded choice says who goes on."""
 
-    def __init__(self, seed: int) -> None:
-        self.choice = random.Random(seed)
+    def __init__(self, choice: random.Random) -> None:
+        self.choice = choice
+        self.waiting_since: dict[int, datetime] = {}
+        """Each worker under way, and when it came to the boundary where it waits."""
         self._turns: dict[int, threading.Event] = {}
-        self._parked = threading.Semaphore(0)
-        self._ended: set[int] = set()
+        self._stopped = threading.Semaphore(0)
 
-    def start(self, work: Callable[[], None]) -> None:
-        """Begin a piece of work; it stops before its first boundary until it is its turn."""
+    def start(self, work: Callable[[], None], now: datetime) -> None:
+        """Begin a piece of work; it waits at its start until it is its turn."""
         turn = threading.Event()
 
         def body() -> None:
@@ -196,34 +199,26 @@ class Workers:
             try:
                 work()
             finally:
-                self._ended.add(threading.get_ident())
-                self._parked.release()
+                del self._turns[threading.get_ident()], self.waiting_since[threading.get_ident()]
+                self._stopped.release()
 
         thread = threading.Thread(target=body, daemon=True)
         thread.start()
         assert thread.ident
-        self._turns[thread.ident] = turn
+        self._turns[thread.ident], self.waiting_since[thread.ident] = turn, now
 
-    @property
-    def busy(self) -> int:
-        """How many pieces of work are under way."""
-        return len(self._turns)
-
-    def step(self) -> None:
+    def step(self, worker: int) -> None:
         """Let one worker go on to its next boundary, or to its end."""
-        ident = self.choice.choice(sorted(self._turns))
-        self._turns[ident].set()
-        assert self._parked.acquire(timeout=60), "a worker hangs"
-        if ident in self._ended:
-            del self._turns[ident]
-        
+        self._turns[worker].set()
+        assert self._stopped.acquire(timeout=60), "a worker hangs"
 
-    def boundary(self) -> None:
-        """Stop here until it is this worker's turn."""
-        turn = self._turns[threading.get_ident()]
-        turn.clear()
-        self._parked.release()
-        assert turn.wait(60), "the test has forgotten a worker"
+    def boundary(self, now: datetime) -> None:
+        """Wait here until it is this worker's turn."""
+        worker = threading.get_ident()
+        self.waiting_since[worker] = now
+        self._turns[worker].clear()
+        self._stopped.release()
+        assert self._turns[worker].wait(60), "the test has forgotten a worker"
 
 
 def install(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,10 +59,10 @@ class State(NamedTuple):
     next_id: int = 3
 
 
-def explore(*, faults: int, duplicate: bool, send_first: bool = False) -> tuple[int, list[State], list[State]]:
+def explore(*, faults: int, duplicate: bool, drop_stale: bool = False) -> tuple[int, list[State], list[State]]:
     """Visit every state; return how many there are, the dead ends, and the states where something started twice.
 
-    `send_first` is the order that looks simpler (send the next message, then write), to show that it loses actions.
+    `drop_stale` is the rule that looks simpler (drop every message with an old number), to show that it loses actions.
     """
     first = State(faults=faults)
     if duplicate:
@@ -71,7 +71,7 @@ def explore(*, faults: int, duplicate: bool, send_first: bool = False) -> tuple[
     dead_ends, doubled = [], []
     while waiting:
         state = waiting.popleft()
-        successors = list(following(state, send_first))
+        successors = list(following(state, drop_stale))
         if not successors and not (state.record.phase == ENDED and state.record.announced):
             dead_ends.append(state)
         if state.started > 1:
@@ -83,7 +83,7 @@ def explore(*, faults: int, duplicate: bool, send_first: bool = False) -> tuple[
     return len(seen), dead_ends, doubled
 
 
-def following(state: State, send_first: bool) -> Iterator[State]:
+def following(state: State, drop_stale: bool) -> Iterator[State]:
     """List every state that may come next."""
     held = {worker.message for worker in state.workers}
     for message in state.messages:
@@ -104,10 +104,10 @@ def following(state: State, send_first: bool) -> Iterator[State]:
         others.remove(worker)
         if state.faults:
             yield state._replace(workers=tuple(others), faults=state.faults - 1)  # it dies
-        yield from _step(state._replace(workers=tuple(others)), worker, send_first)
+        yield from _step(state._replace(workers=tuple(others)), worker, drop_stale)
 
 
-def _step(state: State, me: Worker, send_first: bool) -> Iterator[State]:
+def _step(state: State, me: Worker, drop_stale: bool) -> Iterator[State]:
     """Do one worker's next step; `state` is without it."""
     record, seen = state.record, me.seen
     match me.at:
@@ -115,7 +115,7 @@ def _step(state: State, me: Worker, send_first: bool) -> Iterator[State]:
             yield _with(state, me, "decide", record)
         case "decide":
             assert seen
-            yield from _decide(state, me, seen)
+            yield from _decide(state, me, seen, drop_stale)
         case "claim":
             assert seen
             claimed = seen._replace(claim=me.message, live=True, woken=False)
@@ -123,20 +123,16 @@ def _step(state: State, me: Worker, send_first: bool) -> Iterator[State]:
         case "perform":
             assert seen
             started = state.started + (seen.phase == START and not state.started)
-            first = "send first" if send_first and seen.phase == START else "settle"
-            yield _with(state._replace(started=started), me, first, seen)
-        case "send first":
-            assert seen
-            yield _with(_sent(state, seen.seq + 1), me, "settle quietly", seen)
-        case "settle" | "settle quietly":
+            yield _with(state._replace(started=started), me, "settle", seen)
+        case "settle":
             assert seen
             moved = seen._replace(
                 seq=seen.seq + 1, claim=0, live=False, moved_by=me.message, phase=seen.phase + 1, woken=False
             )
-            after = "announce" if moved.phase == ENDED else "send" if me.at == "settle" else "delete"
+            after = "announce" if moved.phase == ENDED else "send"
             if record == seen._replace(woken=True):
                 yield _with(state, me, me.at, record)  # only a flag was set beside us: merge, write again
-            elif not send_first and record.claim == me.message and record != seen and not record.live:
+            elif record.claim == me.message and record != seen and not record.live:
                 yield _with(state, me, me.at, record)  # our claim has lapsed, and still stands
             else:
                 yield from _write(state, me, seen, moved, after)
@@ -151,12 +147,13 @@ def _step(state: State, me: Worker, send_first: bool) -> Iterator[State]:
             yield _without(state, me)
 
 
-def _decide(state: State, me: Worker, seen: Record) -> Iterator[State]:
+def _decide(state: State, me: Worker, seen: Record, drop_stale: bool) -> Iterator[State]:
     """What to do about a message, by the record as it was read."""
     if seen.phase == ENDED:
         yield _without(state, me) if seen.announced else _with(state, me, "announce", seen)
     elif me.seq < seen.seq:
-        yield _with(state, me, "send", seen) if seen.moved_by == me.message else _without(state, me)
+        ours = seen.moved_by == me.message and not drop_stale
+        yield _with(state, me, "send", seen) if ours else _without(state, me)
     elif seen.live and seen.claim != me.message:
         yield _sent(_without(state, me), me.seq) if me.seq > seen.seq else _without(state, me)
     else:

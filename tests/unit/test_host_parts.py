@@ -11,6 +11,7 @@ from dev.host.http import pattern
 from dev.host.queues import QueueListener, delay
 from dev.host.settings import HostJson, Queues, timing
 from dev.host.timers import Timer
+from dev.host.webhook import rewritten
 from dev.host.worker import AppError, Function, Worker, setting
 
 ACCOUNT = connection_string("devstoreaccount1", WELL_KNOWN_KEY, {"Queue": "http://127.0.0.1:1"})
@@ -130,3 +131,20 @@ def test_host_json_defaults() -> None:
     }
     assert host.timeout_seconds == 1800
     assert HostJson.model_validate({"version": "2.0", "functionTimeout": "-1"}).timeout_seconds is None
+
+
+@pytest.mark.parametrize(
+    ("sent", "arrived"),
+    [
+        ("2026-01-01T10:00:00.9584103Z", "2026-01-01T10:00:00.9584103Z"),
+        ("2026-01-01T10:00:00.1000000Z", "2026-01-01T10:00:00.1Z"),
+        ("2026-01-01T10:00:00.000Z", "2026-01-01T10:00:00Z"),
+        ("2026-01-01T10:00:00+09:00", "2026-01-01T01:00:00+00:00"),
+        ("2026-01-01T10:00:00.50", "2026-01-01T10:00:00.5"),
+        ("2026-13-01T10:00:00.50Z", "2026-13-01T10:00:00.50Z"),
+        ("on 2026-01-01T10:00:00.50Z", "on 2026-01-01T10:00:00.50Z"),
+    ],
+)
+def test_the_webhook_rewrites_dates_as_the_real_one_does(sent: str, arrived: str) -> None:
+    """An event's key must survive what the host does to texts that look like dates."""
+    assert rewritten({"data": [{"at": sent, "n": 1}]}) == {"data": [{"at": arrived, "n": 1}]}

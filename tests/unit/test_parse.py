@@ -235,6 +235,12 @@ def test_type_ignores_case() -> None:
     assert parse.event_grid(text).key == event("model_registered").key
 
 
+def test_a_name_written_twice() -> None:
+    """Where JSON repeats a name, the last one counts, as it does for everybody."""
+    text = body("model_registered").replace('"modelVersion"', '"modelVersion": "11", "modelVersion"')
+    assert parse.event_grid(text) == event("model_registered")
+
+
 def test_dead_letter_properties_do_not_count() -> None:
     """A dead-lettered event that is replayed is the event it was."""
     assert event("dead_lettered").key == event("model_registered").key
@@ -470,6 +476,9 @@ def test_vision_identity() -> None:
         (f"{PROJECT} - {ITERATION}.tensorflow.TensorFlowLite.zip", "TensorFlow", "TensorFlowLite"),
         (f"{PROJECT.replace('-', '')}%20%2D%20{ITERATION.replace('-', '')}.ONNX.zip", "ONNX", None),
         (f"{ITERATION}.NewPlatform", "NewPlatform", None),
+        (f"{ITERATION}.ONNX.Float_16.zip", "ONNX", "Float_16"),
+        (f"{ITERATION}.ONNX...", "ONNX", None),
+        (f"{ITERATION}.한글", None, None),
         (f"{ITERATION}.zip", None, None),
         (f"{ITERATION}", None, None),
         ("model.onnx", None, None),
@@ -521,16 +530,17 @@ def test_a_fresh_sas_is_no_new_event() -> None:
 def test_one_breach_is_one_drift() -> None:
     """The tag stays on the run and comes on its steps: root run and signal say which drift it is."""
     drift = event("monitor_breach").once
-    assert drift == {"DriftDetected": f"{WORKSPACE.lower()}/runs/calm_fox_7/signals/credit_data_drift"}
+    identity = f"{WORKSPACE.lower()}/runs/calm_fox_7/signals/credit_data_drift"
+    assert drift == {"DriftDetected": f"DriftDetected {identity}"}
     assert event("monitor_breach_step").once == drift
-    assert event("monitor_recovery").once == {"DriftRecovered": drift["DriftDetected"]}
+    assert event("monitor_recovery").once == {"DriftRecovered": f"DriftRecovered {identity}"}
     assert event("monitor_finalizing").once == {}
 
 
 def test_other_derived_kinds_stay_on_their_run() -> None:
     """A failed run fails once, and a dataset monitor's run drifts once."""
-    assert event("run_failed").once == {"RunFailed": f"{WORKSPACE.lower()}/runs/keen_owl_x1"}
-    assert event("run_canceled").once == {"RunCanceled": f"{WORKSPACE.lower()}/runs/keen_owl_x1"}
+    assert event("run_failed").once == {"RunFailed": f"RunFailed {WORKSPACE.lower()}/runs/keen_owl_x1"}
+    assert event("run_canceled").once == {"RunCanceled": f"RunCanceled {WORKSPACE.lower()}/runs/keen_owl_x1"}
     assert event("dataset_drift").once.keys() == {"DriftDetected"}
     assert event("run_completed").once == {}
 
@@ -559,6 +569,12 @@ def test_other_derived_kinds_stay_on_their_run() -> None:
 def test_wake_tokens(name: str, tokens: list[str]) -> None:
     """An event that tells the end of a remote job wakes the action that waits for it."""
     assert parse.wake_tokens(event(name)) == tuple(tokens)
+
+
+def test_wake_tokens_are_for_their_own_door() -> None:
+    """A name taken by another service's event wakes nobody."""
+    for type in parse.WAKES.keys() - parse.READERS.keys():
+        assert parse.wake_tokens(parse.event_grid(enveloped("run_failed", eventType=type))) == ()
 
 
 # -- our own ----------------------------------------------------------------------------------------------------------

@@ -38,7 +38,11 @@ class Channels:
     def routes(self) -> Sequence[Route]:
         """The channels and their inbox."""
         return [
-            ("POST", "/workflows/{name}/triggers/manual/paths/invoke", lambda request: chat.teams(request, self.receive)),
+            (
+                "POST",
+                "/workflows/{name}/triggers/manual/paths/invoke",
+                lambda request: chat.teams(request, self.receive),
+            ),
             ("POST", "/services/{team}/{bot}/{secret}", lambda request: chat.slack(request, self.receive)),
             ("POST", "/hooks/{name}", self._webhook.post),
             ("POST", "/emails:send", self._mail.send),

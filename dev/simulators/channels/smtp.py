@@ -8,7 +8,7 @@ import asyncio
 import email
 import email.policy
 import threading
-from typing import Any
+from typing import Any, cast
 
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 
@@ -79,8 +79,7 @@ class Inbox:
             request = Request(method="SMTP", url="smtp:/smtp", path="/smtp", query={}, headers={}, body=content)
             self._app.record(request, status or None, fault)
         if fault and fault.kind in {"drop", "lost_reply"}:
-            assert server.transport is not None
-            server.transport.abort()
+            cast("asyncio.Transport", server.transport).abort()
         return reply(fault)
 
     def _keep(self, envelope: Any) -> None:
@@ -106,10 +105,12 @@ def reply(fault: Fault | None) -> str:
         return "250 OK"
     if fault.kind == "error":
         return f"{fault.status} {fault.body or 'Requested action not taken'}"
-    return {"throttle": "451 4.7.1 Try again later", "unavailable": "421 4.3.2 Service not available"}.get(fault.kind, "")
+    return {"throttle": "451 4.7.1 Try again later", "unavailable": "421 4.3.2 Service not available"}.get(
+        fault.kind, ""
+    )
 
 
 def authenticate(_server: SMTP, _session: Any, _envelope: Any, mechanism: str, data: Any) -> AuthResult:
     """Let anybody in who knows the password."""
     known = isinstance(data, LoginPassword) and data.password == PASSWORD.encode()
-    return AuthResult(success=known and mechanism in {"LOGIN", "PLAIN"})
+    return AuthResult(success=known and mechanism in {"LOGIN", "PLAIN"}, handled=False)

@@ -15,7 +15,8 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dev.simulators.event_grid.deliveries import Deliveries, HandshakeError, Subscription
+from dev.simulators.event_grid.deliveries import Deliveries, Subscription
+from dev.simulators.event_grid.handshake import HandshakeError
 from dev.simulators.event_grid.topic import KEY, Topic, topic_error
 from dev.simulators.storage import Storage
 from dev.simulators.tokens import EVENT_GRID, Tokens
@@ -53,7 +54,9 @@ class EventGrid:
         """The topic wants its key, or a token for Event Grid."""
         key = request.headers.get("aeg-sas-key")
         if key is not None:
-            return None if key in self._topic.keys else topic_error(401, "Unauthorized", "The request is not authorized.")
+            return (
+                None if key in self._topic.keys else topic_error(401, "Unauthorized", "The request is not authorized.")
+            )
         if problem := self._tokens.problem(request.headers.get("authorization", ""), EVENT_GRID):
             return topic_error(401, "Unauthorized", f"Request must contain a valid key or token: it is {problem}.")
         return None
@@ -90,7 +93,9 @@ class EventGrid:
     def _publish(self, request: Request) -> Answer:
         given = request.json()
         events = given if isinstance(given, list) else [given]
-        return Answer(202, {"deliveries": [delivery for event in events for delivery in self._deliveries.publish(event)]})
+        return Answer(
+            202, {"deliveries": [delivery for event in events for delivery in self._deliveries.publish(event)]}
+        )
 
     def _subscribe(self, request: Request) -> Answer:
         try:

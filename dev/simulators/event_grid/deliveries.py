@@ -4,8 +4,8 @@ Facts: reference eventgrid.md §2. Not simulated: probation, batching, filters b
 (the number of attempts ends them first), and the wait of five minutes before a dead letter is written.
 """
 
+import json
 import threading
-import time
 import uuid
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import requests
+from azure.core.exceptions import AzureError
 
-from dev.simulators.event_grid.envelopes import BODIES, cloud_event, dead_letter_name, dead_lettered
+from dev.simulators.event_grid.envelopes import SCHEMAS, dead_letter_name, dead_lettered
+from dev.simulators.event_grid.handshake import ask
 from dev.simulators.later import Later
 from dev.simulators.storage import Storage
 from dev.simulators.wire import instant, now
@@ -28,11 +30,6 @@ NEVER_AGAIN: Mapping[str, frozenset[int]] = {
 }
 OUTCOMES = {400: "BadRequest", 401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 413: "PayloadTooLarge",
             408: "TimedOut", 503: "Busy"}  # fmt: skip
-ORIGIN = "eventgrid.azure.net"
-
-
-class HandshakeError(Exception):
-    """An endpoint did not consent to get events."""
 
 
 @dataclass(kw_only=True)
@@ -57,7 +54,7 @@ class Subscription:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be delivered to."""
-        if self.kind not in {"AzureFunction", "WebHook", "StorageQueue"} or self.schema not in BODIES:
+        if self.kind not in {"AzureFunction", "WebHook", "StorageQueue"} or self.schema not in SCHEMAS:
             raise ValueError(f"kind '{self.kind}' or schema '{self.schema}' is none")
         if not self.endpoint:
             raise ValueError("'endpoint' is missing")
@@ -77,7 +74,13 @@ class Delivery:
     def shown(self) -> dict[str, Any]:
         """The delivery, readable."""
         event, subscription = self.event.get("id"), self.subscription.name
-        return {"id": self.id, "event": event, "subscription": subscription, "state": self.state, "attempts": self.attempts}
+        return {
+            "id": self.id,
+            "event": event,
+            "subscription": subscription,
+            "state": self.state,
+            "attempts": self.attempts,
+        }
 
 
 class Deliveries:
@@ -98,7 +101,7 @@ class Deliveries:
     def subscribe(self, subscription: Subscription) -> None:
         """Add or replace a subscription; HandshakeError where its webhook does not consent."""
         if subscription.kind == "WebHook":
-            HANDSHAKES[subscription.schema](subscription)
+            ask(subscription.endpoint, subscription.name, subscription.schema, timeout=subscription.timeout)
         self.add(subscription)
 
     def publish(self, event: dict[str, Any]) -> list[str]:
@@ -128,7 +131,9 @@ class Deliveries:
         if delivery.id not in self._deliveries:
             return
         status, problem = self._send(delivery)
-        delivery.attempts.append({"time": instant(now()), "status": status, **({"problem": problem} if problem else {})})
+        delivery.attempts.append(
+            {"time": instant(now()), "status": status, **({"problem": problem} if problem else {})}
+        )
         if status is not None and 200 <= status <= 204:
             delivery.state = "delivered"
             return
@@ -142,20 +147,24 @@ class Deliveries:
     def _send(self, delivery: Delivery) -> tuple[int | None, str]:
         """Send an event once: the status, or None and why there is none."""
         subscription = delivery.subscription
-        content_type, body = BODIES[subscription.schema](delivery.event)
+        schema = SCHEMAS[subscription.schema]
+        event = schema.convert(delivery.event)
         if subscription.kind == "StorageQueue":
-            self._storage.send(subscription.endpoint, one_event(delivery), encoded=True)
+            try:
+                self._storage.send(subscription.endpoint, json.dumps(event), encoded=True)
+            except AzureError as problem:
+                return None, str(problem)
             return 200, ""
-        cloud = subscription.schema == "CloudEventSchemaV1_0"
         headers = {
-            "Content-Type": content_type,
+            "Content-Type": schema.content_type,
             "aeg-event-type": "Notification",
             "aeg-subscription-name": subscription.name.upper(),
             "aeg-delivery-count": str(len(delivery.attempts)),
-            "aeg-data-version": "" if cloud else str(delivery.event.get("dataVersion", "")),
-            "aeg-metadata-version": "1.0" if cloud else "1",
+            "aeg-data-version": event.get("dataVersion", ""),
+            "aeg-metadata-version": event.get("metadataVersion") or event.get("specversion") or "1",
             "aeg-output-event-id": str(uuid.uuid4()),
         }
+        body = json.dumps([event] if schema.array else event)
         try:
             answer = self._session().post(
                 subscription.endpoint, data=body, headers=headers, timeout=subscription.timeout
@@ -176,12 +185,12 @@ class Deliveries:
     def _give_up(self, delivery: Delivery, status: int | None) -> None:
         subscription = delivery.subscription
         if subscription.dead_letter:
-            event = BODIES_READABLE[subscription.schema](delivery.event)
+            schema = SCHEMAS[subscription.schema]
             letter = dead_lettered(
-                event,
-                cloud=subscription.schema == "CloudEventSchemaV1_0",
+                schema.convert(delivery.event),
+                lower_case=not schema.array,
                 attempts=len(delivery.attempts),
-                outcome=OUTCOMES.get(status or 0, "SocketError" if status is None else "Aborted"),
+                outcome=OUTCOMES.get(status, "Aborted") if status else "SocketError",
                 published=delivery.published,
                 last=delivery.attempts[-1]["time"],
             )

@@ -56,7 +56,9 @@ class Topic:
         try:
             given = request.json()
         except ValueError as problem:
-            raise refuse(400, "InputJsonInvalid", "This resource is configured for JSON, and this is none.") from problem
+            raise refuse(
+                400, "InputJsonInvalid", "This resource is configured for JSON, and this is none."
+            ) from problem
         events = [given] if content_type == "application/cloudevents+json" else given
         if not isinstance(events, list) or len(events) > MOST:
             raise refuse(400, "InputJsonInvalid", f"The body must be an array of at most {MOST} events.")

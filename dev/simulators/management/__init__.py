@@ -3,17 +3,18 @@
 `POST /_seed` takes any of these; each is merged into what is there, and parents are made where they are missing:
 
     {"workspaces": [{"id": "<workspace>", "location": "westeurope"}],
-     "models": [{"id": "<workspace>/models/credit/versions/12", "tags": {}, "properties": {}, "modelType": "mlflow_model",
-                 "flavors": {}, "createdAt": "2026-03-02T08:15:04Z"}],
+     "models": [{"id": "<workspace>/models/credit/versions/12", "tags": {}, "properties": {}, "flavors": {},
+                 "modelType": "mlflow_model", "createdAt": "2026-03-02T08:15:04Z"}],
      "computes": [{"id": "<workspace>/computes/cpu"}],
      "jobs": [{"id": "<workspace>/jobs/keen_owl", "status": "Running", "tags": {}, "properties": {},
                "then": [{"after": 1.5, "status": "Completed"}]}],
      "pipelines": [{"id": "<factory>/pipelines/retrain", "parameters": {"reactor_action": {"type": "String"}},
-                    "seconds": 1, "outcome": "Succeeded", "message": "", "activities": []}],
-     "runs": [{"factory": "<factory>", "pipelineName": "retrain", "parameters": {}, "runStart": "2026-03-02T08:00:00Z"}],
+                    "seconds": 1, "outcome": "Succeeded", "message": "", "activities": [{"activityName": "train"}]}],
+     "runs": [{"factory": "<factory>", "pipelineName": "retrain", "parameters": {}, "runStart": "2026-03-02T08:00Z"}],
      "provisioning": [{"name": "credit-v12", "outcome": "Failed", "code": "BadArgument", "message": "…", "seconds": 2,
                        "n": 1}],
      "forbidden": [{"path": "batchEndpoints", "n": 2}],
+     "factories": [{"id": "<factory>"}],
      "taken": [{"region": "westeurope", "name": "fraud"}],
      "remove": ["<id>"],
      "settings": {"provisioning_seconds": 1, "queued_seconds": 0.2, "page_size": 2}}
@@ -25,7 +26,7 @@ somebody else has in the region. Names with `<…>` are whole ARM ids.
 
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from dev.simulators.management import arm
@@ -57,12 +58,15 @@ class Management:
         self._endpoints = BatchEndpoints(self._resources, self._operations, self.settings)
         self._factory = DataFactory(self._resources, self.settings)
         self._providers = (self._assets, self._endpoints, self._factory)
-        self._seeds = {
+        self._seeds: dict[str, Callable[[Any], None]] = {
             "settings": self._set,
             "forbidden": self._forbidden.extend,
             "provisioning": self._operations.plan,
             "remove": self._remove,
-        } | {name: seed for provider in self._providers for name, seed in provider.seeds().items()}
+            **self._assets.seeds(),
+            **self._endpoints.seeds(),
+            **self._factory.seeds(),
+        }
 
     def routes(self) -> Sequence[Route]:
         """Those of every provider, and those of ARM's asynchronous operations."""
@@ -75,8 +79,8 @@ class Management:
         """No token for ARM, no api-version of the provider, no permission: no further."""
         if problem := self._tokens.problem(request.headers.get("authorization", ""), ARM):
             return arm.unauthenticated(problem)
-        if problem := arm.version_problem(request.path, request.query.get("api-version", "")):
-            return problem
+        if refused := arm.version_problem(request.path, request.query.get("api-version", "")):
+            return refused
         for rule in self._forbidden:
             if re.search(rule["path"], request.path, re.IGNORECASE):
                 rule["n"] = rule.get("n", 1) - 1

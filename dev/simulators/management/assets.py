@@ -58,7 +58,9 @@ class Assets:
         found = [
             one
             for one in reversed(self._resources.children(request.path))
-            if all((tags := one["properties"]["tags"]).get(name) == (value or tags.get(name, "")) for name, value in wanted)
+            if all(
+                (tags := one["properties"]["tags"]).get(name) == (value or tags.get(name, "")) for name, value in wanted
+            )
         ]
         return Answer(body={"value": found[: int(request.query.get("$top", "100"))], "nextLink": None})
 

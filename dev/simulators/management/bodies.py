@@ -3,13 +3,14 @@
 Facts: reference §0.4, §1.6, §1.7. Numbers may be written as strings, as its reader tolerates them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from dev.simulators.management import arm
+from dev.simulators.wire import RefusedError
 
-Kind = "str | tuple[str, ...] | Shape"
+type Kind = str | tuple[str, ...] | Shape
 """string, integer, boolean, map (of strings), any; a tuple of the words allowed; or an object of a shape."""
 
 
@@ -18,11 +19,17 @@ class Shape:
     """One type of object: its members and which of them must be there."""
 
     name: str
-    members: Mapping[str, Any]
+    members: Mapping[str, Kind]
     required: tuple[str, ...] = ()
 
 
-READ_ONLY = {"id": "string", "name": "string", "type": "string", "systemData": "any", "etag": "string"}
+READ_ONLY: Mapping[str, Kind] = {
+    "id": "string",
+    "name": "string",
+    "type": "string",
+    "systemData": "any",
+    "etag": "string",
+}
 IDENTITY = Shape(
     "ManagedServiceIdentity",
     {
@@ -122,7 +129,7 @@ BATCH_DEPLOYMENT = Shape(
 )
 
 
-def check(value: Any, kind: Any, path: str = "") -> None:
+def check(value: Any, kind: Kind, path: str = "") -> None:
     """Refuse a value that is not of its kind, with the place where it is not."""
     if isinstance(kind, Shape):
         check_object(value, kind, path)
@@ -151,12 +158,12 @@ def check_object(value: Any, shape: Shape, path: str) -> None:
             raise arm.refuse(400, "ValidationError", f"The {name[0].upper()}{name[1:]} field is required.")
 
 
-def invalid(message: str) -> arm.RefusedError:
+def invalid(message: str) -> RefusedError:
     """What a body of the wrong shape gets."""
-    return arm.RefusedError(arm.ml_error(400, "RequestInvalid", message, outer="RequestInvalid"))
+    return RefusedError(arm.ml_error(400, "RequestInvalid", message, outer="RequestInvalid"))
 
 
-KINDS = {
+KINDS: Mapping[str, Callable[[Any], bool]] = {
     "string": lambda value: isinstance(value, str),
     "integer": lambda value: str(value).lstrip("-").isdigit(),
     "boolean": lambda value: isinstance(value, bool),

@@ -12,12 +12,22 @@ from typing import Any
 from dev.simulators.management import arm
 from dev.simulators.management.arm import FACTORY
 from dev.simulators.management.assets import each
-from dev.simulators.management.pipeline_runs import ACTIVITY_OPERANDS, OUTCOMES, RUN_OPERANDS, Pages, Rows, Run, bad, not_found
+from dev.simulators.management.pipeline_runs import (
+    ACTIVITY_OPERANDS,
+    OUTCOMES,
+    RUN_OPERANDS,
+    Pages,
+    Rows,
+    Run,
+    bad,
+    not_found,
+)
 from dev.simulators.management.resources import Resource, Resources
 from dev.simulators.wire import Answer, Request, Route, instant, listed_until, moment, now
 
 PIPELINE = FACTORY + "/pipelines/{pipeline}"
 RUN = FACTORY + "/pipelineruns/{run}"
+
 
 class DataFactory:
     """The factories of this ARM."""
@@ -70,7 +80,9 @@ class DataFactory:
     def _pipeline(self, request: Request) -> Resource:
         self._factory(request)
         path = arm.parent_of(request.path, "pipelines")
-        return self._resources.get(path, lambda _id: not_found("pipeline", "PipelineNotFound", request.parts["pipeline"]))
+        return self._resources.get(
+            path, lambda _id: not_found("pipeline", "PipelineNotFound", request.parts["pipeline"])
+        )
 
     def _run(self, request: Request) -> Run:
         factory, run = self._factory(request), self._runs.get(request.parts["run"].lower())
@@ -164,7 +176,9 @@ class DataFactory:
         return body
 
     def _seed_factory(self, given: Mapping[str, Any]) -> None:
-        self._resources.put(given["id"], {"provisioningState": "Succeeded"}, location=given.get("location", "westeurope"))
+        self._resources.put(
+            given["id"], {"provisioningState": "Succeeded"}, location=given.get("location", "westeurope")
+        )
 
     def _seed_pipeline(self, given: Mapping[str, Any]) -> None:
         factory = arm.parent_of(given["id"], "factories")

@@ -242,5 +242,3 @@ def checked(request: Request, shape: Any) -> Resource:
     check(body, shape)
     assert isinstance(body, dict)
     return body
-
-

@@ -51,9 +51,7 @@ class Resources:
     def remove(self, arm_id: str) -> None:
         """Forget a resource and all under it."""
         prefix = arm_id.lower().rstrip("/")
-        self._kept = {
-            key: one for key, one in self._kept.items() if key != prefix and not key.startswith(prefix + "/")
-        }
+        self._kept = {key: one for key, one in self._kept.items() if key != prefix and not key.startswith(prefix + "/")}
 
     def state(self) -> dict[str, Resource]:
         """All of them by id."""

@@ -140,7 +140,11 @@ class Vision:
         return Answer(202)
 
 
-OPERATIONS = {("GET", "export"): "GetExports", ("POST", "export"): "ExportIteration", ("GET", "iterations"): "GetIterations"}
+OPERATIONS = {
+    ("GET", "export"): "GetExports",
+    ("POST", "export"): "ExportIteration",
+    ("GET", "iterations"): "GetIterations",
+}
 LENGTH_REQUIRED = (
     '<!DOCTYPE HTML PUBLIC "-//W3C//DTD HTML 4.01//EN""http://www.w3.org/TR/html4/strict.dtd">\r\n<HTML><HEAD><TITLE>'
     "Length Required</TITLE></HEAD>\r\n<BODY><h2>Length Required</h2>\r\n<hr><p>HTTP Error 411. The request must be "

@@ -245,4 +245,6 @@ def refuse(status: int, code: str, message: str) -> RefusedError:
 
 def unreachable(uri: str) -> RefusedError:
     """The service cannot write where it is told to."""
-    return refuse(400, "BadRequestInvalidUri", f"The uri {uri.split('?')[0]} is invalid or cannot be accessed.")
+    return refuse(
+        400, "BadRequestInvalidUri", f"The uri {uri.split('?', maxsplit=1)[0]} is invalid or cannot be accessed."
+    )

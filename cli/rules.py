@@ -1,0 +1,167 @@
+"""`reactor rules check` and `reactor rules explain`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from argparse import Namespace
+from base64 import b64decode
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from cli.main import UsageError
+from shared import parse
+from shared.errors import MalformedError
+from shared.events import OWN_TYPE, Event
+from shared.handlers import ACTIONS
+from shared.rules import Explanation, Problem, Rules, RulesError, Verdict, load
+
+BOLD, DIM, GREEN, PLAIN = "\033[1m", "\033[2m", "\033[32m", "\033[0m"
+
+
+def check(options: Namespace) -> int:
+    """Print every problem of a file and a summary; 1 where there are errors."""
+    origin = str(options.file)
+    rules: Rules | None = None
+    try:
+        rules = load(_read(options.file), ACTIONS, origin)
+        problems = list(rules.warnings)
+    except RulesError as error:
+        problems = error.problems
+    if options.json:
+        _print_json({"file": origin, "valid": rules is not None, "problems": [problem.json() for problem in problems]})
+    else:
+        for problem in problems:
+            print(problem.show(origin))
+        print(f"{origin}: {_summary(rules, problems)}")
+    return 0 if rules is not None else 1
+
+
+def _summary(rules: Rules | None, problems: list[Problem]) -> str:
+    counts = [
+        _count(sum(problem.level == level for problem in problems), level)
+        for level in ("error", "warning")
+        if any(problem.level == level for problem in problems)
+    ]
+    if rules is not None:
+        counts.insert(0, _count(len(rules.rules), "rule"))
+    return ", ".join(counts if problems else [*counts, "nothing wrong"])
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def explain(options: Namespace) -> int:
+    """Print what the rules make of an event, or of each event of an array."""
+    try:
+        rules = load(_read(options.rules), ACTIONS, str(options.rules)).bind(os.environ)
+    except RulesError as error:
+        print(error, file=sys.stderr)
+        return 1
+    events = read_events(_read(options.event), str(options.event))
+    explained = [rules.explain(event) for event in events] if isinstance(events, list) else rules.explain(events)
+    if options.json:
+        _print_json([one.json() for one in explained] if isinstance(explained, list) else explained.json())
+        return 0
+    for warning in rules.warnings:
+        print(warning.show(str(options.rules)), file=sys.stderr)
+    paint = _paint if sys.stdout.isatty() and "NO_COLOR" not in os.environ else _leave
+    for one in explained if isinstance(explained, list) else [explained]:
+        print("\n".join(_lines(one, paint)))
+    return 0
+
+
+# -- event files ------------------------------------------------------------------------------------------------------
+
+
+def read_events(text: str, origin: str) -> Event | list[Event]:
+    """Read one event, or a list where the file holds an array; UsageError says what it holds instead."""
+    try:
+        text = text.strip().removeprefix("\ufeff").strip()
+        if not text.startswith(("{", "[")):
+            text = b64decode("".join(text.split()), validate=True).decode()
+        messages = json.loads(text)
+        if isinstance(messages, list):
+            return [_read_event(message) for message in messages]
+        return _read_event(messages)
+    except (MalformedError, ValueError, RecursionError) as error:
+        raise UsageError(f"{origin} holds no event: {error}") from error
+
+
+def _read_event(message: Any) -> Event:
+    """Tell by its fields which door a message would come through, and parse it as that door does."""
+    names = {name.lower() for name in message} if isinstance(message, dict) else set()
+    if names & {"eventtype", "specversion"}:
+        door = parse.event_grid
+    elif "content" in names:
+        door = parse.vision_notification
+    elif "type" in names and str(message.get("type")).startswith(OWN_TYPE):
+        door = parse.own
+    else:
+        door = parse.event_grid
+    return door(json.dumps(message))
+
+
+# -- for people -------------------------------------------------------------------------------------------------------
+
+
+def _lines(explanation: Explanation, paint: Any) -> Iterator[str]:
+    """Write an explanation: the event, then each rule in the order of the file."""
+    event = explanation.event
+    kinds = ", ".join(sorted(event.kinds)) or f"no kind that a rule can hear ({event.type})"
+    yield paint(BOLD, f"{kinds}  {event.subject}")
+    yield f"from {event.source}"
+    yield ""
+    width = max((len(verdict.rule.name) for verdict in explanation.verdicts), default=0)
+    for verdict in explanation.verdicts:
+        name = verdict.rule.name.ljust(width)
+        if verdict.because is None:
+            mode = "" if verdict.rule.mode == "live" else "  (dry run: nothing is touched)"
+            yield f"  {paint(GREEN, 'yes')}  {name}{mode}"
+            yield from _steps(verdict, event)
+        else:
+            because = verdict.because
+            found = "it is missing" if because.found is None else f"it is {_short(because.found)}"
+            wanted = f"{because.path} {because.operator} {_short(because.wanted)}"
+            yield paint(DIM, f"  no   {name}  {wanted}: {found}")
+    yield ""
+
+
+def _steps(verdict: Verdict, event: Event) -> Iterator[str]:
+    for step in verdict.json(event)["steps"]:
+        title = step["action"] if step["id"] == step["action"] else f"{step['action']} ({step['id']})"
+        yield f"         {title}"
+        width = max(map(len, step["params"]), default=0)
+        for name, value in step["params"].items():
+            yield f"           {name.ljust(width)}  {value if isinstance(value, str) else _short(value)}"
+        if "error" in step:
+            yield f"           cannot be done: {step['error']}"
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 100 else f"{text[:99]}…"
+
+
+def _paint(code: str, text: str) -> str:
+    return f"{code}{text}{PLAIN}"
+
+
+def _leave(_code: str, text: str) -> str:
+    return text
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not UTF-8: byte {error.start}") from error

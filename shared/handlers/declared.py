@@ -1,0 +1,81 @@
+"""Finds what a step names among what the rules file declares: nothing else ever sees our tokens or our messages."""
+
+import uuid
+from collections.abc import Mapping
+
+from shared.actions import Job
+from shared.errors import PermanentError
+from shared.rules import paths, templates
+from shared.rules.declared import Channel, Route, VisionProject
+
+MOST_TURNS = 8
+"""Routes that lead to routes."""
+
+
+def workspace(job: Job, given: str) -> str:
+    """Return the ARM id of a declared workspace, from its name or its id in any casing."""
+    return _arm_id(job, job.declared.workspaces, given, "workspace")
+
+
+def factory(job: Job, given: str) -> str:
+    """Return the ARM id of a declared factory, from its name or its id in any casing."""
+    return _arm_id(job, job.declared.factories, given, "factory")
+
+
+def vision(job: Job, given: str) -> tuple[str, VisionProject]:
+    """Return a declared Custom Vision project and its id in one spelling, from its name or its id in any spelling."""
+    for name, declared in job.declared.vision.items():
+        project = guid(job.resolve(declared.project))
+        if given == name or guid(given) == project:
+            return project, type(declared).model_validate(job.resolve(declared.model_dump()))
+    raise _not_declared("Custom Vision project", given, job.declared.vision)
+
+
+def channel(job: Job, name: str) -> Channel:
+    """Return a declared channel with its settings filled in; a route is followed to the channel it leads to."""
+    for _ in range(MOST_TURNS):
+        if name not in job.declared.channels:
+            raise _not_declared("channel", name, job.declared.channels)
+        found = job.declared.channels[name]
+        if not isinstance(found, Route):
+            return type(found).model_validate(job.resolve(found.model_dump()))
+        name = _next(job, name, found)
+    raise PermanentError(f'the route to "{name}" never ends', remedy="correct the channels in the rules file")
+
+
+def guid(text: str) -> str:
+    """Spell a GUID with dashes and in lower case; anything else stays as it is."""
+    try:
+        return str(uuid.UUID(text))
+    except ValueError:
+        return text
+
+
+def _next(job: Job, name: str, route: Route) -> str:
+    keys = paths.parse_path(route.by)
+    value = paths.walk(templates.context(job.event()), paths.canonical(keys)) if keys else paths.MISSING
+    text = "" if value in (paths.MISSING, None) else str(value).lower()
+    for prefix, target in route.begins_with.items():
+        if text and text.startswith(prefix.lower()):
+            return target
+    if route.otherwise is None:
+        raise PermanentError(
+            f'channel "{name}" leads nowhere for {route.by} = {text or "nothing"}',
+            remedy="give the route an `otherwise`",
+        )
+    return route.otherwise
+
+
+def _arm_id(job: Job, declared: Mapping[str, str], given: str, what: str) -> str:
+    for name, arm_id in declared.items():
+        resolved = str(job.resolve(arm_id))
+        if given == name or given.lower() == resolved.lower():
+            return resolved
+    raise _not_declared(what, given, declared)
+
+
+def _not_declared(what: str, given: str, declared: Mapping[str, object]) -> PermanentError:
+    names = ", ".join(declared) or "none"
+    return PermanentError(
+        f'the {what} "{given}" is not declared; declared: {names}', remedy="declare it in the rules file"
+    )

@@ -1,0 +1,110 @@
+"""Reading a rules file node by node: what is wrong is noted, and reading goes on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from yaml import MappingNode, Node, ScalarNode, SequenceNode
+
+from shared.rules import templates
+from shared.rules.document import at, entries, value_of
+from shared.rules.problems import Problem, did_you_mean, shorten
+
+Entries = dict[str, tuple[ScalarNode, Node]]
+"""Key to the key's node and the value's."""
+Text = tuple[Node, str]
+
+INVALID = {
+    "missing": "{where} is missing",
+    "extra_forbidden": "unknown key {where}",
+    "union_tag_not_found": '{where}: "kind" is missing',
+    "union_tag_invalid": "{where}: unknown kind {tag}{meant}",
+}
+"""How to say some of pydantic's errors: https://docs.pydantic.dev/latest/errors/validation_errors/."""
+
+
+@dataclass(slots=True)
+class Reading:
+    """One reading of a file, and the problems found so far."""
+
+    problems: list[Problem] = field(default_factory=list)
+
+    def error(self, node: Node, message: str) -> None:
+        """Note what is wrong at a node."""
+        self.problems.append(at(node, message))
+
+    def warn(self, node: Node, message: str) -> None:
+        """Note what is doubtful at a node."""
+        self.problems.append(at(node, message, "warning"))
+
+    def mapping(self, node: Node, what: str, known: tuple[str, ...] | None = None) -> Entries:
+        """Read a mapping; keys that are not known are problems."""
+        if not isinstance(node, MappingNode):
+            self.error(node, f"{what} must be a mapping, not {shorten(self.value(node))}")
+            return {}
+        found = entries(node, self.problems)
+        if known is not None:
+            for key in [key for key in found if key not in known]:
+                self.error(found.pop(key)[0], f'unknown key "{key}" in {what}{did_you_mean(key, known)}')
+        return found
+
+    def value(self, node: Node, texts: list[Text] | None = None) -> Any:
+        """Make plain data of a node."""
+        return value_of(node, self.problems, texts)
+
+    def texts(self, node: Node, what: str) -> list[tuple[Node, str]]:
+        """Read one text, or a list of them."""
+        items = node.value if isinstance(node, SequenceNode) else [node]
+        found: list[tuple[Node, str]] = []
+        for item in items:
+            value = self.value(item)
+            if isinstance(value, str) and value:
+                found.append((item, value))
+            else:
+                self.error(item, f"{what} must be a text or a list of texts, not {shorten(value)}")
+        if not items:
+            self.error(node, f"{what} is empty")
+        return found
+
+    def setting(self, node: Node, text: str) -> None:
+        """Check that what looks like a setting names one."""
+        bad = templates.BAD_SETTING.search(text)
+        if bad:
+            self.error(node, f"{shorten(bad[0])} names no setting: ${{NAME}} is one word ($${{…}} for the text itself)")
+
+    def invalid(self, node: Node, path: tuple[int | str, ...], detail: Any, name: str) -> None:
+        """Say what pydantic has against a value, at the value's own line."""
+        where = [name]
+        for part in path:
+            inner = locate(node, (part,))
+            if inner is not node or part == path[-1]:
+                where.append(str(part))
+            node = inner
+        message = INVALID.get(detail["type"], "{where}: {message}, not {input}").format(
+            where=".".join(where),
+            message=_plainly(detail["msg"]),
+            input=shorten(detail["input"]),
+            tag=shorten(detail.get("ctx", {}).get("tag")),
+            meant=did_you_mean(
+                str(detail.get("ctx", {}).get("tag")), detail.get("ctx", {}).get("expected_tags", "").split("'")
+            ),
+        )
+        self.error(node, message)
+
+
+def _plainly(message: str) -> str:
+    """Put pydantic's words into those of this file's readers."""
+    message = message.removeprefix("Value error, ").replace("Input should be", "must be")
+    message = message.replace("a valid string", "a text").replace("a valid integer", "a whole number")
+    return (message[:1].lower() + message[1:]).partition(", unable to")[0]
+
+
+def locate(node: Node, path: tuple[int | str, ...]) -> Node:
+    """Follow a path of keys and positions into a node, as far as it goes."""
+    for part in path:
+        if isinstance(node, SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+        elif isinstance(node, MappingNode):
+            node = next((value for key, value in node.value if key.value == str(part)), node)
+    return node

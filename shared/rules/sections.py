@@ -1,0 +1,112 @@
+"""The sections that declare services and channels: from nodes to `Declared`, and the names that rules may use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ValidationError
+from yaml import MappingNode, Node
+
+from shared.rules import templates
+from shared.rules.declared import Declared
+from shared.rules.document import entries
+from shared.rules.kinds import Family
+from shared.rules.paths import parse_path
+from shared.rules.problems import did_you_mean, shorten
+from shared.rules.reading import Entries, Reading, Text, locate
+
+SECTIONS = tuple(Declared.model_fields)
+FAMILIES: tuple[Family, ...] = ("workspaces", "vision")
+
+
+@dataclass(slots=True)
+class Sections:
+    """What is declared; a name counts even where what it stands for is wrong."""
+
+    reading: Reading
+    names: dict[str, Entries] = field(default_factory=dict)
+    """Section to its entries."""
+    values: dict[str, Any] = field(default_factory=dict)
+    """Section to its plain data."""
+    families: dict[str, Family] = field(default_factory=dict)
+    """Name that `from` may use to the section that declares it."""
+
+    def read(self, top: Entries) -> Declared | None:
+        """Read the sections; the names count as declared even where what they stand for is wrong."""
+        nodes: dict[str, Node] = {}
+        for section in SECTIONS:
+            if section not in top:
+                continue
+            node = top[section][1]
+            texts: list[Text] = []
+            value = self.reading.value(node, texts)
+            if value is None:
+                continue
+            self.values[section], nodes[section] = value, node
+            if isinstance(node, MappingNode):
+                self.names[section] = entries(node, [])
+            for place, text in texts:
+                if templates.is_template(text):
+                    self.reading.error(
+                        place, f"{shorten(text)}: a template has nothing to be filled from here, only ${{NAME}}"
+                    )
+                self.reading.setting(place, text)
+        self._check_sources()
+        if isinstance(channels := self.values.get("channels"), dict):
+            self._check_routes(channels)
+        try:
+            return Declared.model_validate(self.values)
+        except ValidationError as error:
+            for detail in error.errors(include_url=False):
+                section, *path = detail["loc"]
+                self.reading.invalid(nodes[str(section)], tuple(path), detail, str(section))
+            return None
+
+    def _check_sources(self) -> None:
+        for family in FAMILIES:
+            for name, (key, _) in self.names.get(family, {}).items():
+                if name in self.families:
+                    self.reading.error(key, f'"{name}" is a workspace already: `from` could not tell them apart')
+                self.families[name] = family
+
+    def _check_routes(self, channels: Mapping[str, Any]) -> None:
+        """Check that a route leads from a field to channels that are no routes, so that it always ends."""
+        routes = {
+            name: value for name, value in channels.items() if isinstance(value, dict) and value.get("kind") == "route"
+        }
+        for name, route in routes.items():
+            node = self.names["channels"][name][1]
+            by = route.get("by")
+            if isinstance(by, str) and parse_path(by) is None:
+                self.reading.error(locate(node, ("by",)), f"{shorten(by)} is not a path")
+            begins_with = route.get("begins_with")
+            targets = (
+                [(("begins_with", prefix), target) for prefix, target in begins_with.items()]
+                if isinstance(begins_with, dict)
+                else []
+            )
+            for path, target in (*targets, (("otherwise",), route.get("otherwise"))):
+                if not isinstance(target, str):
+                    continue
+                self.check_name(locate(node, path), target, "channels")
+                if target in routes:
+                    self.reading.error(
+                        locate(node, path), f'"{target}" is a route itself: name the channel it should lead to'
+                    )
+
+    def check_name(self, node: Node, name: str, section: str) -> None:
+        """Check that a name, or an id in its place, is declared, unless it is known only later."""
+        known = self.names.get(section, {})
+        if name not in known and name.lower() not in self._ids(section) and not templates.is_open(name):
+            self.reading.error(node, f'no "{name}" is declared under {section}{did_you_mean(name, known)}')
+
+    def _ids(self, section: str) -> set[str]:
+        """Give the ids that the names of a section stand for, in lower case."""
+        values = self.values.get(section)
+        ids = (
+            value.get("project") if isinstance(value, dict) else value
+            for value in (values.values() if isinstance(values, dict) else ())
+        )
+        return {id.lower() for id in ids if isinstance(id, str)}

@@ -1,0 +1,38 @@
+"""Fixtures of the integration tests: the simulated services."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dev.azurite import Azurite
+from dev.simulators.remote import Simulators
+from dev.simulators.start import start
+
+
+@pytest.fixture(scope="session")
+def requests_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the file that the simulators append every request to."""
+    return tmp_path_factory.mktemp("simulators") / "requests.jsonl"
+
+
+@pytest.fixture(scope="session")
+def running_simulators(storage_emulator: Azurite, requests_log: Path) -> Iterator[Simulators]:
+    """Run the simulators in threads of this test process, over https like those of the stack."""
+    running = start(
+        storage=storage_emulator.app,
+        service_storage=storage_emulator.service,
+        log=requests_log,
+        ca=requests_log.with_name("ca.pem"),
+    )
+    yield Simulators.connect(running.ready)
+    running.stop()
+
+
+@pytest.fixture
+def simulators(running_simulators: Simulators, monkeypatch: pytest.MonkeyPatch) -> Simulators:
+    """Give the simulators as at the start, with an environment in which the official clients reach and trust them."""
+    running_simulators.reset()
+    for name, value in running_simulators.environment.items():
+        monkeypatch.setenv(name, value)
+    return running_simulators

@@ -1,0 +1,125 @@
+"""Drives a step's stages against real clients, as the reactor does: find, start, watch, with records left out."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+from dev.simulators.remote import Simulators
+from shared import parse
+from shared.actions import Done, Job, Pending, Stage
+from shared.clients import Clients
+from shared.clients.identity import managed_identity
+from shared.errors import TemporaryError
+from shared.events import Event
+from shared.handlers import ACTIONS
+from shared.rules import templates
+from shared.rules.declared import Declared
+from shared.settings import Settings
+from shared.stages import find_handler
+
+PATIENCE = 30.0
+"""Seconds until a step is taken to hang."""
+
+
+@dataclass
+class Told:
+    """What a step's stages said on the way."""
+
+    result: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    troubles: list[str] = field(default_factory=list)
+    wake_on: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Bench:
+    """One step's surroundings: what is declared, the event that is answered, the app's settings."""
+
+    clients: Clients
+    declared: Declared
+    event: Event
+    values: Mapping[str, str] = field(default_factory=dict)
+    key: str = field(default_factory=lambda: uuid4().hex)
+
+    def run(self, action: str, on_stage: Callable[[str], None] = lambda _name: None, **params: Any) -> Told:
+        """Perform a step to its end; parameters that are left out are the rendered defaults.
+
+        `on_stage` is called with the name of each stage before it begins.
+        """
+        handler = find_handler(ACTIONS, action)
+        defaults = {
+            name: info.default
+            for name, info in handler.params.model_fields.items()
+            if not info.is_required() and isinstance(info.default, str)
+        }
+        context = templates.context(self.event)
+        values = templates.resolve(templates.render(defaults | params, context), self.values)
+        parsed, told = handler.parse(values), Told()
+        for stage in handler.stages:
+            on_stage(stage.name)
+            self.perform(stage, parsed, told)
+        return told
+
+    def perform(self, stage: Stage[Any], params: Any, told: Told) -> None:
+        """Perform one stage to its end; temporary errors are tried again."""
+        memory: dict[str, Any] = {}
+        started, until = False, time.monotonic() + PATIENCE
+        while time.monotonic() < until:
+            job = self.job(stage.name, told.result, memory)
+            try:
+                if started and stage.watch:
+                    progress = stage.watch(params, job)
+                else:
+                    progress = stage.find(params, job) or stage.start(params, job)
+            except TemporaryError as trouble:
+                told.troubles.append(trouble.reason)
+                time.sleep(0.05)
+                continue
+            told.notes.append(progress.note)
+            if isinstance(progress, Done):
+                told.result |= progress.result
+                return
+            assert isinstance(progress, Pending)
+            started = True
+            memory |= progress.memory
+            told.wake_on.append(progress.wake_on)
+            time.sleep(0.05)
+        raise AssertionError(f"stage {stage.name} hangs: {told}")
+
+    def job(self, step: str = "step", result: Mapping[str, Any] | None = None, memory: Any = None) -> Job:
+        """Make what a stage's functions are told."""
+        return Job(
+            key=self.key,
+            step=step,
+            now=datetime.now(UTC),
+            starting_at=None,
+            memory=memory or {},
+            result=result or {},
+            declared=self.declared,
+            clients=self.clients,
+            event=lambda: self.event,
+            resolve=lambda value: templates.resolve(value, self.values),
+        )
+
+
+def clients_of(simulators: Simulators, storage: str, **values: str) -> Clients:
+    """Make the app's clients, pointed at the simulators and at Azurite."""
+    return Clients(
+        Settings.read(
+            {
+                "AzureWebJobsStorage": storage,
+                "REACTOR_ARM_ENDPOINT": simulators.management.url,
+                "REACTOR_VISION_BLOB_HOSTS": "127.0.0.1",
+                **values,
+            }
+        ),
+        managed_identity,
+    )
+
+
+def event_of(text: str) -> Event:
+    """Read an event from the wire."""
+    return parse.vision_notification(text) if '"Content"' in text else parse.event_grid(text)

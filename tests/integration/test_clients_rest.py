@@ -1,0 +1,269 @@
+"""What any answer, and no answer, becomes: a value or one of the two error words, over real https."""
+
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from canned import Canned, Reply, serve
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared import answers
+from shared.answers import Effect
+from shared.clients.rest import Rest
+from shared.errors import PermanentError, ReactorError, TemporaryError, UnansweredError
+
+
+@pytest.fixture
+def canned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Canned]:
+    """Serve canned answers whose certificate is trusted."""
+    with serve(tmp_path) as (server, ca):
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", ca)
+        yield server
+
+
+def arm(code: str, message: str, *details: tuple[str, str], inner: Any = None) -> dict[str, Any]:
+    """Write an error as Azure Resource Manager does."""
+    error: dict[str, Any] = {"code": code, "message": message}
+    error["details"] = [{"code": name, "message": text} for name, text in details]
+    error["additionalInfo"] = [{"type": "InnerError", "info": {"value": inner}}] if inner else []
+    return {"error": error}
+
+
+QUOTA = (
+    'InferencingClient HttpRequest error, error detail: {"errors":{"VmSize":["Not enough quota available for '
+    'Standard_F4s_v2. Current usage/limit: 0/6. Additional needed: 8"]},"type":"x"}'
+)
+HTML = "<html><head><style>p{}</style><title>502 Bad Gateway</title></head><body><h1>502</h1></body></html>"
+THROTTLED = "Requests have exceeded rate limit of your current F0 pricing tier. Please retry after 7 second."
+
+
+@dataclass(frozen=True)
+class Case:
+    """One answer, and what it means."""
+
+    name: str
+    reply: Reply
+    word: type[ReactorError]
+    says: tuple[str, ...] = ()
+    after: float | None = None
+    effect: Effect = "same"
+    never_says: tuple[str, ...] = ()
+
+
+CASES = [
+    Case("bad request", Reply(400, arm("BadRequest", "no")), PermanentError, ("400", "BadRequest: no")),
+    Case(
+        "details are dug out",
+        Reply(400, arm("UserError", "One or more errors.", ("MissingDriverProgram", "No main.py."))),
+        PermanentError,
+        ("MissingDriverProgram", "No main.py."),
+    ),
+    Case(
+        "inner error codes are dug out",
+        Reply(
+            400, arm("UserError", "A job exists.", inner={"code": "Immutable", "innerError": {"code": "JobProperty"}})
+        ),
+        PermanentError,
+        ("Immutable/JobProperty", "A job exists."),
+    ),
+    Case(
+        "quota hides JSON in its message",
+        Reply(400, arm("BadRequest", QUOTA)),
+        PermanentError,
+        ("Not enough quota available for Standard_F4s_v2", "Additional needed: 8"),
+        never_says=("{",),
+    ),
+    Case(
+        "401 of a key",
+        Reply(401, arm("401", "Access denied due to invalid subscription key.")),
+        PermanentError,
+        ("401",),
+    ),
+    Case("401 of a token", Reply(401, arm("InvalidAuthenticationToken", "expired")), TemporaryError, ("new token",)),
+    Case("403", Reply(403, arm("AuthorizationFailed", "no action")), TemporaryError, ("role may not have propagated",)),
+    Case("404", Reply(404, arm("ResourceNotFound", "gone")), PermanentError, ("ResourceNotFound: gone",)),
+    Case("409", Reply(409, arm("Conflict", "busy")), TemporaryError, ("409", "busy")),
+    Case(
+        "a state conflict that is a 400",
+        Reply(
+            400,
+            arm("BadRequest", "Cannot create a deployment in endpoint e because it is in Updating provisioning state"),
+        ),
+        TemporaryError,
+        ("Updating provisioning state",),
+    ),
+    Case(
+        "an end state is no state conflict",
+        Reply(400, arm("BadRequest", "Cannot update e because it is in Failed provisioning state")),
+        PermanentError,
+    ),
+    Case(
+        "another operation on the same entity",
+        Reply(400, arm("UserError", "Conflict of operation, another operation on same entity is already running")),
+        TemporaryError,
+    ),
+    Case(
+        "a name that another subscription has",
+        Reply(
+            409, arm("Conflict", "There is already an endpoint with this name, it needs to be unique within a region")
+        ),
+        PermanentError,
+    ),
+    Case("429 with Retry-After", Reply(429, arm("Throttled", "slow"), {"Retry-After": "17"}), TemporaryError, after=17),
+    Case("429 in milliseconds", Reply(429, "", {"x-ms-retry-after-ms": "1500"}), TemporaryError, after=1.5),
+    Case("429 with the wait in words", Reply(429, {"code": "429", "message": THROTTLED}), TemporaryError, after=7),
+    Case("429 without any wait", Reply(429, "slow down"), TemporaryError, ("429 slow down",)),
+    Case("503 with a date", Reply(503, "", {"Retry-After": "Thu, 01 Jan 1970 00:00:00 GMT"}), TemporaryError, after=0),
+    Case("500", Reply(500, arm("InternalServerError", "oops")), TemporaryError, ("500",)),
+    Case("500 to a start", Reply(500, ""), UnansweredError, ("may have been started",), effect="start"),
+    Case("504 to a start", Reply(504, ""), UnansweredError, effect="start"),
+    Case("429 to a start: surely not started", Reply(429, ""), TemporaryError, effect="start"),
+    Case("409 to a start: surely not started", Reply(409, ""), TemporaryError, effect="start"),
+    Case("dropped start", Reply(drop=True), UnansweredError, ("did not answer",), effect="start"),
+    Case("dropped PUT", Reply(drop=True), TemporaryError, ("did not answer",)),
+    Case("plain text", Reply(403, "Microsoft Entra Token denied by policy"), TemporaryError, ("denied by policy",)),
+    Case("HTML", Reply(502, HTML), TemporaryError, ("502 Bad Gateway",), never_says=("<", "p{}")),
+    Case("HTML 411", Reply(411, "<h2>Length Required</h2>"), PermanentError, ("Length Required",)),
+    Case(
+        "flat",
+        Reply(400, {"code": "BadRequestInvalidUri", "message": "no"}),
+        PermanentError,
+        ("BadRequestInvalidUri: no",),
+    ),
+    Case(
+        "PascalCase", Reply(400, {"Error": {"Code": "UserError", "Message": "no"}}), PermanentError, ("UserError: no",)
+    ),
+    Case("a list", Reply(400, '[{"code": "A", "message": "b"}]'), PermanentError, ("A: b",)),
+    Case("JSON of no known shape", Reply(400, "[1, null]"), PermanentError, ("answered 400",)),
+    Case("a redirect is not followed", Reply(302, "", {"Location": "https://127.0.0.1:1/"}), PermanentError, ("302",)),
+    Case(
+        "secrets are removed",
+        Reply(400, "see https://a.blob.core.windows.net/c/b?sv=1&sig=SECRET1 Bearer SECRET2-abcdef password=SECRET3"),
+        PermanentError,
+        ("https://a.blob.core.windows.net/c/b",),
+        never_says=("SECRET1", "SECRET2", "SECRET3"),
+    ),
+    Case("long bodies are cut", Reply(400, "x" * 100_000), PermanentError, never_says=("x" * 257,)),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_an_answer_becomes_an_error_word(case: Case, canned: Canned) -> None:
+    """Each answer is exactly one of the words, with the wait and the text of the service, and is asked for once."""
+    canned.replies = [case.reply]
+    with pytest.raises(ReactorError) as caught:
+        Rest("Service").send("PUT" if case.effect == "same" else "POST", f"{canned.url}/x", body={}, effect=case.effect)
+    assert type(caught.value) is case.word
+    assert all(text in caught.value.reason for text in case.says), caught.value.reason
+    assert not any(text in caught.value.reason for text in case.never_says), caught.value.reason
+    assert len(canned.asked) == 1
+    if isinstance(caught.value, TemporaryError):
+        assert caught.value.after == case.after
+
+
+def test_a_read_is_repeated_a_little(canned: Canned) -> None:
+    """Two failures of a read are sat out, within seconds."""
+    canned.replies = [Reply(503), Reply(429, "", {"Retry-After": "0"}), Reply(200, {"a": 1})]
+    began = time.monotonic()
+    assert Rest("Service").get(f"{canned.url}/x").json() == {"a": 1}
+    assert len(canned.asked) == 3
+    assert time.monotonic() - began < 5
+
+
+def test_a_read_does_not_sleep_long(canned: Canned) -> None:
+    """A Retry-After of minutes goes up at once, so that no function sleeps it out."""
+    canned.replies = [Reply(429, "", {"Retry-After": "120"})]
+    with pytest.raises(TemporaryError) as caught:
+        Rest("Service").get(f"{canned.url}/x")
+    assert caught.value.after == 120
+    assert len(canned.asked) == 1
+
+
+def test_a_missing_resource_is_found_missing(canned: Canned) -> None:
+    """`find` answers None for 404, and only for that."""
+    canned.replies = [Reply(404, arm("ResourceNotFound", "gone"))]
+    assert Rest("Service").find(f"{canned.url}/x") is None
+
+
+def test_nothing_was_sent_where_no_connection_was_made() -> None:
+    """A refused connection is temporary even for a start: surely nothing was started."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+    with pytest.raises(TemporaryError) as caught:
+        Rest("Service").send("POST", f"https://127.0.0.1:{port}/x?sig=SECRET", effect="start")
+    assert type(caught.value) is TemporaryError
+    assert "SECRET" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_an_untrusted_certificate_gets_nothing(canned: Canned, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server whose certificate is not trusted sees no request, and a start is known not to have happened."""
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE")
+    with pytest.raises(TemporaryError) as caught:
+        Rest("Service").send("POST", f"{canned.url}/x", effect="start")
+    assert type(caught.value) is TemporaryError
+    assert canned.asked == []
+
+
+@pytest.mark.guarantee(6)
+def test_plain_http_is_refused() -> None:
+    """Nothing is ever sent in the clear."""
+    with pytest.raises(PermanentError, match="https"):
+        Rest("Service").get("http://127.0.0.1:1/x")
+
+
+def test_a_success_without_its_body_is_no_answer(canned: Canned) -> None:
+    """A start whose answer cannot be read may have started something."""
+    canned.replies = [Reply(200, "<html>")]
+    with pytest.raises(UnansweredError):
+        Rest("Service").send("POST", f"{canned.url}/x", effect="start").json()
+    with pytest.raises(TemporaryError):
+        Rest("Service").get(f"{canned.url}/x").read(dict[str, int])
+
+
+@given(st.integers(300, 599), st.dictionaries(st.sampled_from(["retry-after", "date"]), st.text()), st.text())
+def test_every_answer_has_a_meaning(status: int, headers: dict[str, str], body: str) -> None:
+    """Whatever a server answers is one of the words, bounded, on one line."""
+    word = answers.error("Service", status, headers, body)
+    assert isinstance(word, (TemporaryError, PermanentError))
+    assert len(word.reason) < 400
+    assert "\n" not in word.reason
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.sampled_from(["error", "code", "details"]), inner),
+)
+
+
+@given(JSON)
+def test_every_error_body_can_be_read(body: Any) -> None:
+    """Any JSON is read as an error body without failing, however oddly it is made."""
+    import json
+
+    shape = {"error": {"code": body, "message": body, "details": body, "additionalInfo": body, "innererror": body}}
+    for value in (body, shape):
+        assert len(answers.complaint(json.dumps(value)).text) <= 2 * answers.LONGEST_TEXT + 2
+
+
+def test_clients_cost_nothing_to_import() -> None:
+    """Importing every client and handler loads no SDK, no requests and no jinja2."""
+    import subprocess
+    import sys
+
+    code = (
+        "import sys, importlib, shared.clients\n"
+        "for name in ('rest', 'machine_learning', 'data_factory', 'vision', 'event_grid', 'channels', 'identity'):\n"
+        "    importlib.import_module('shared.clients.' + name)\n"
+        "for name in ('run', 'deploy', 'backup', 'alert', 'forward'):\n"
+        "    importlib.import_module('shared.handlers.' + name)\n"
+        "print([name for name in sys.modules if name.split('.')[0] in ('azure', 'requests', 'jinja2')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
