@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     options = _parser().parse_args(arguments)
     # What a command needs is imported when it runs: asking for help should not load a rules engine.
-    from cli import rules  # noqa: PLC0415
+    from cli import rules
 
     commands = {"check": rules.check, "explain": rules.explain}
     try:

@@ -1,0 +1,1 @@
+"""Development only: the local stack, its host and simulators, the demo."""

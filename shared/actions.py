@@ -235,6 +235,16 @@ class Action(BaseModel):
         """The steps being followed: the rule's `do`, or its `on_failure` once a step failed."""
         return self.on_failure if self.failure else self.steps
 
-    def claimed(self, now: datetime) -> bool:
+    @property
+    def claimed_at(self) -> datetime:
+        """When the claim on it was made; it must be claimed."""
+        assert self.claim is not None
+        return self.claim.since
+
+    def is_claimed(self, now: datetime) -> bool:
         """Whether somebody is performing it right now."""
         return self.claim is not None and self.claim.until > now
+
+    def is_claimed_by(self, message_id: str) -> bool:
+        """Whether the last claim on it is this message's."""
+        return self.claim is not None and self.claim.message == message_id

@@ -55,11 +55,11 @@ class Event:
     def key(self) -> str:
         """The hex key of this event: the same for a duplicate, a replay, and either envelope.
 
-        Ids are known to be reused, so type, subject and data count too; URL queries (a fresh SAS) do not.
+        Ids are known to be reused, so type, subject and data count too; URL queries (a fresh SAS) do not, nor does the
+        spelling of a time: the Functions host's Event Grid endpoint rewrites times, its queues do not.
         """
-        return digest(
-            self.source.lower(), self.type.lower(), self.id, self.subject, canonical(without_url_queries(self.data))
-        )
+        data = with_times_in_one_spelling(without_url_queries(self.data))
+        return digest(self.source.lower(), self.type.lower(), self.id, self.subject, canonical(data))
 
 
 def announce(
@@ -126,3 +126,22 @@ def without_url_queries(value: Any) -> Any:
     if isinstance(value, list):
         return [without_url_queries(item) for item in value]
     return value
+
+
+def with_times_in_one_spelling(value: Any) -> Any:
+    """Copy a JSON value with every ISO 8601 time in its strings in UTC and without trailing zeros."""
+    if isinstance(value, str):
+        return _one_spelling(value) if len(value) >= 19 and value[10] == "T" and value[4] == "-" else value
+    if isinstance(value, Mapping):
+        return {name: with_times_in_one_spelling(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [with_times_in_one_spelling(item) for item in value]
+    return value
+
+
+def _one_spelling(text: str) -> str:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return (time.astimezone(UTC) if time.tzinfo else time).isoformat()

@@ -46,7 +46,8 @@ class Handler:
             if name in ("", stage.name):
                 return stage
         raise PermanentError(
-            f'this version of the app has no stage "{name}"', remedy="replay the event: its action began before an upgrade"
+            f'this version of the app has no stage "{name}"',
+            remedy="replay the event: its action began before an upgrade",
         )
 
     def stage_after(self, stage: Stage[Any]) -> str:

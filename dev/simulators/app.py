@@ -47,7 +47,7 @@ class App:
         return [body]
 
     def answer(self, request: Request) -> Answer:
-        """Answer a request, or raise `faults.DroppedError`; everything but controls is logged and may be made to fail."""
+        """Answer a request, or raise `faults.DroppedError`; all but the controls is logged and may be made to fail."""
         if request.path.startswith("/_"):
             with self.service.lock:
                 return self._routed(request, self._controls, self._routes)
@@ -166,7 +166,7 @@ def request_from(environ: WSGIEnvironment) -> Request:
 
 
 def reason(status: int) -> str:
-    """The phrase that goes with a status."""
+    """Give the phrase that goes with a status."""
     try:
         return HTTPStatus(status).phrase
     except ValueError:

@@ -51,7 +51,7 @@ class Fault:
         return self.method.upper() in {"", method} and re.search(self.path, path, re.IGNORECASE) is not None
 
     def dropped(self) -> DroppedError:
-        """What closes the connection."""
+        """Give what closes the connection."""
         return DroppedError(self.kind)
 
 
@@ -79,7 +79,7 @@ class Faults:
             return [asdict(fault) for fault in self._coming]
 
     def take(self, method: str, path: str) -> Fault | None:
-        """The fault of a request, used up by it."""
+        """Give the fault of a request, used up by it."""
         return self._take(method, path, lagging=False)
 
     def lag(self, method: str, path: str) -> float:

@@ -28,7 +28,7 @@ class Identity:
         self._seconds = LIFETIME
 
     def routes(self) -> Sequence[Route]:
-        """The endpoint itself, with and without the path that App Service gives it."""
+        """Give the endpoint itself, with and without the path that App Service gives it."""
         return [("GET", "/", self.token), ("GET", "/msi/token", self.token)]
 
     def refuse(self, request: Request) -> Answer | None:
@@ -40,7 +40,7 @@ class Identity:
         return None
 
     def token(self, request: Request) -> Answer:
-        """A token for the resource asked for."""
+        """Give a token for the resource asked for."""
         resource = request.query.get("resource", "")
         if not resource.startswith("https://"):
             return self.error(400, "BadRequest", "The resource is missing or no https URL.")

@@ -31,16 +31,16 @@ class Remote:
         self.post("/_faults", {"kind": kind, **details})
 
     def seen(self, method: str = "", path: str = "") -> list[dict[str, Any]]:
-        """The requests seen since the last reset, of a method, with a text in their URL."""
+        """Give the requests seen since the last reset, of a method, with a text in their URL."""
         requested: list[dict[str, Any]] = self.get("/_requests")
         return [one for one in requested if method in {"", one["method"]} and path.lower() in one["url"].lower()]
 
     def state(self) -> Any:
-        """The state, readable."""
+        """Give the state, readable."""
         return self.get("/_state")
 
     def inbox(self, **equal: Any) -> list[dict[str, Any]]:
-        """What channels, or a topic, received: those entries whose members equal these."""
+        """Give what channels, or a topic, received: those entries whose members equal these."""
         mails: list[dict[str, Any]] = self.get("/_inbox")
         return [mail for mail in mails if all(mail.get(name) == value for name, value in equal.items())]
 
@@ -93,7 +93,7 @@ class Simulators:
 
     @classmethod
     def read(cls, ready_file: Path) -> Self:
-        """The same, from the file."""
+        """Do the same from the file."""
         return cls.connect(json.loads(ready_file.read_text()))
 
     @property

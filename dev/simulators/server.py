@@ -67,7 +67,7 @@ def droppable(app: App) -> Any:
 
 
 def adapter(certificate: trustme.LeafCert) -> Any:
-    """The TLS side; the key is on disk only while it is read."""
+    """Give the TLS side; the key is on disk only while it is read."""
     with certificate.private_key_and_cert_chain_pem.tempfile() as pem:
         return BuiltinSSLAdapter(pem, pem)
 

@@ -21,11 +21,11 @@ class Storage:
         self._queues = QueueServiceClient.from_connection_string(connection)
 
     def container_of(self, uri: str) -> str | None:
-        """The container that a URI names, None where it is not one of this account."""
+        """Give the container that a URI names, None where it is not one of this account."""
         return last_part(uri, under=self._settings.get("BlobEndpoint", self._blobs.url))
 
     def queue_of(self, uri: str) -> str | None:
-        """The queue that a URI names, None where it is not one of this account."""
+        """Give the queue that a URI names, None where it is not one of this account."""
         return last_part(uri, under=self._settings.get("QueueEndpoint", self._queues.url))
 
     def has(self, *, container: str | None = None, queue: str | None = None) -> bool:
@@ -61,7 +61,7 @@ class Storage:
         self._blobs.get_blob_client(container, name).delete_blob()
 
     def signed(self, container: str, name: str, *, seconds: float) -> str:
-        """A URL that reads one blob for a short while."""
+        """Give a URL that reads one blob for a short while."""
         query = generate_blob_sas(
             self._settings["AccountName"],
             container,
@@ -74,7 +74,7 @@ class Storage:
 
 
 def last_part(uri: str, *, under: str) -> str | None:
-    """What follows an endpoint's URL, None where the URI is not under it."""
+    """Give what follows an endpoint's URL, None where the URI is not under it."""
     endpoint = under.rstrip("/") + "/"
     name = uri.rstrip("/").removeprefix(endpoint)
     return name if uri.startswith(endpoint) and name and "/" not in name and "?" not in name else None

@@ -26,7 +26,7 @@ class Tokens:
         self._key = secrets.token_bytes(32)
 
     def issue(self, audience: str, *, seconds: int = 86_400, client: str = "") -> tuple[str, int]:
-        """A token for an audience, and when it expires (seconds since 1970)."""
+        """Give a token for an audience, and when it expires (seconds since 1970)."""
         expires = int(time.time()) + seconds
         claims = {"aud": audience, "exp": expires, "oid": OBJECT, "tid": TENANT, "appid": client}
         content = f"{encoded({'alg': 'HS256', 'typ': 'JWT'})}.{encoded(claims)}"

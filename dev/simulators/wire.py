@@ -41,7 +41,7 @@ class Request:
         return self.body.decode("utf-8", "replace")
 
     def json(self) -> Any:
-        """The body as JSON, None where it is empty; ValueError where it is not JSON."""
+        """Give the body as JSON, None where it is empty; ValueError where it is not JSON."""
         return json.loads(self.body) if self.body else None
 
 
@@ -54,7 +54,7 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def encoded(self) -> tuple[bytes, dict[str, str]]:
-        """The body on the wire, and the headers with a content type."""
+        """Give the body on the wire, and the headers with a content type."""
         if self.body is None:
             return b"", dict(self.headers)
         if isinstance(self.body, bytes):
@@ -85,22 +85,22 @@ class Service(Protocol):
     """Held while a request is answered; also by what the service does later."""
 
     def routes(self) -> Sequence[Route]:
-        """The service's own paths, and its controls (which begin with "/_")."""
+        """Give the service's own paths, and its controls (which begin with "/_")."""
 
     def refuse(self, request: Request) -> Answer | None:
-        """The answer to a request that gets no further (no token, no api-version), else None."""
+        """Give the answer to a request that gets no further (no token, no api-version), else None."""
 
     def error(self, status: int, code: str, message: str) -> Answer:
-        """An error in the shape that this service gives its errors."""
+        """Give an error in the shape that this service gives its errors."""
 
     def throttled(self, request: Request, after: float | None) -> Answer:
-        """The 429 of this service; the Retry-After header is added by the caller."""
+        """Give the 429 of this service; the Retry-After header is added by the caller."""
 
     def seed(self, given: Mapping[str, Any]) -> None:
         """Merge into the state; ValueError where the seed is not understood."""
 
     def state(self) -> Any:
-        """The state as JSON."""
+        """Give the state as JSON."""
 
     def reset(self) -> None:
         """Forget everything, and what was still to happen."""
@@ -122,7 +122,7 @@ def compiled(routes: Sequence[Route]) -> list[Compiled]:
 
 
 def now() -> datetime:
-    """The simulators' clock."""
+    """Read the simulators' clock."""
     return datetime.now(UTC)
 
 
@@ -138,5 +138,5 @@ def moment(text: str) -> datetime:
 
 
 def listed_until(request: Request) -> datetime:
-    """What was made after this instant is not in a listing yet; asked once per listing."""
+    """Give the instant after which nothing is in a listing yet; asked once per listing."""
     return now() - timedelta(seconds=request.lag())

@@ -77,6 +77,8 @@ def compose(text: str, problems: list[Problem]) -> Node | None:
     except (yaml.YAMLError, UnicodeError) as error:
         problems.append(_unreadable(error, text))
         return None
+    if root is not None and "!" in text:
+        problems.extend(at(node, f"the tag {shorten(node.tag)} has no meaning here") for node in _tagged(root))
     if root is not None and "*" in text:
         culprit = _expands_too_far(root)
         if culprit is not None:
@@ -104,6 +106,19 @@ def _unreadable(error: yaml.YAMLError | UnicodeError, text: str) -> Problem:
             return Problem(number + 1, braces.start() + 1, f"unquoted {shorten(offending)}: {QUOTE_IT}")
     parts = (getattr(error, "problem", None), getattr(error, "context", None))
     return Problem(mark.line + 1, mark.column + 1, "this is not YAML: " + ", ".join(part for part in parts if part))
+
+
+def _tagged(root: Node) -> Iterator[Node]:
+    """Find the nodes that carry a tag of their own, each once."""
+    seen: set[int] = set()
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        if id(node) not in seen:
+            seen.add(id(node))
+            waiting.extend(children(node))
+            if node.tag not in {PLAIN, TEXT, COLLECTION}:
+                yield node
 
 
 def _expands_too_far(root: Node) -> Node | None:
@@ -159,8 +174,6 @@ def entries(node: MappingNode, problems: list[Problem]) -> dict[str, tuple[Scala
             first = found[key.value][0].start_mark.line + 1
             problems.append(at(key, f"duplicate key {shorten(key.value)}: it stands on line {first} already"))
         else:
-            if key.tag is not PLAIN and key.tag is not TEXT:
-                problems.append(at(key, _tagged(key)))
             found[key.value] = (key, value)
     return found
 
@@ -179,26 +192,17 @@ def is_unquoted(node: MappingNode) -> bool:
     return isinstance(key, MappingNode) and node.start_mark.index + 1 == key.start_mark.index
 
 
-def _tagged(node: Node) -> str:
-    return f"the tag {shorten(node.tag)} has no meaning here"
-
-
 def value_of(node: Node, problems: list[Problem], texts: list[tuple[Node, str]] | None = None) -> Any:
     """Make plain data of a node; strings with a brace are listed in `texts`, for whoever looks for templates."""
-    tag = node.tag
     if isinstance(node, ScalarNode):
         text: str = node.value
-        if tag is PLAIN:
+        if node.tag is PLAIN:
             if "{" in text and UNQUOTED.search(text):
                 problems.append(at(node, f"unquoted {shorten(text)}: {QUOTE_IT}"))
             return _plain(node, text, problems)
-        if tag is not TEXT:
-            problems.append(at(node, _tagged(node)))
         if texts is not None and "{" in text:
             texts.append((node, text))
         return text
-    if tag is not COLLECTION:
-        problems.append(at(node, _tagged(node)))
     if isinstance(node, SequenceNode):
         return [value_of(item, problems, texts) for item in node.value]
     assert isinstance(node, MappingNode)

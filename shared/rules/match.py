@@ -18,7 +18,7 @@ from shared.rules.declared import Declared, source_key
 from shared.rules.explanation import Explanation, Reason, Verdict
 from shared.rules.filters import OPERATORS, Test
 from shared.rules.kinds import NAMESPACES
-from shared.rules.paths import MISSING, Keys, Read, reader
+from shared.rules.paths import MAPPING, MISSING, Keys, Read, reader
 from shared.rules.problems import Problem
 from shared.rules.rule import Condition, Mode, Rule
 
@@ -49,18 +49,21 @@ class Index:
 
     def candidates(self, event: Event) -> Sequence[int]:
         """Give the positions of the rules worth testing, in order."""
-        found: set[int] = set()
+        found: tuple[int, ...] = ()
         for read, lookup in self.lookups:
             parent = read(event)
-            if not isinstance(parent, Mapping):
+            if not isinstance(parent, MAPPING):
                 continue
             for key in parent if len(parent) < len(lookup) else lookup:
-                if key in lookup and key in parent:
-                    value = parent[key]
-                    for text in value if isinstance(value, list) else (value,):
-                        if type(text) is str:
-                            found.update(lookup[key].get(text.lower(), ()))
-        return sorted(found.union(self.always)) if found else self.always
+                value, positions = parent.get(key), lookup.get(key)
+                if positions is None or value is None:
+                    continue
+                if type(value) is str:
+                    found += positions.get(value.lower(), ())
+                elif isinstance(value, list):
+                    for text in value:
+                        found += positions.get(text.lower(), ()) if type(text) is str else ()
+        return sorted({*found, *self.always}) if found else self.always
 
 
 def _envelope(event: Event) -> Mapping[str, str]:

@@ -27,6 +27,10 @@ ROOTS = {name.lower(): name for name in (*ENVELOPE, *NAMESPACES)} | {"topic": "s
 ROOTS |= {"eventtime": "time"}
 
 
+MAPPING = (dict, Mapping)
+"""For isinstance: nearly everything is a dict, and asking for that first is ten times as fast."""
+
+
 class Missing:
     """The type of MISSING."""
 
@@ -87,7 +91,7 @@ def reader(keys: Keys) -> Read:
 def walk(value: Any, keys: Keys) -> Any:
     """Follow keys into nested mappings; MISSING where one is not there."""
     for key in keys:
-        if not isinstance(value, Mapping):
+        if not isinstance(value, MAPPING):
             return MISSING
         value = value.get(key, MISSING)
     return value

@@ -40,7 +40,7 @@ class RulesError(PermanentError):
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Suggest the nearest known word, as ` (did you mean "…"?)`, or nothing."""
-    import difflib  # noqa: PLC0415 - needed only where something is wrong
+    import difflib
 
     by_lower = {name.lower(): name for name in known}
     near = difflib.get_close_matches(word.lower()[:80], by_lower, n=1, cutoff=0.6)
@@ -49,7 +49,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 def shorten(value: object, limit: int = 80) -> str:
     """Quote an offending value, cut where it is long."""
-    import json  # noqa: PLC0415 - needed only where something is wrong
+    import json
 
     text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= limit else f"{text[: limit - 1]}…"

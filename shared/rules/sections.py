@@ -60,8 +60,8 @@ class Sections:
             return Declared.model_validate(self.values)
         except ValidationError as error:
             for detail in error.errors(include_url=False):
-                section, *path = detail["loc"]
-                self.reading.invalid(nodes[str(section)], tuple(path), detail, str(section))
+                first, *path = detail["loc"]
+                self.reading.invalid(nodes[str(first)], tuple(path), detail, str(first))
             return None
 
     def _check_sources(self) -> None:

@@ -83,7 +83,7 @@ def check_field(reading: Reading, node: Node, keys: Keys, kinds: frozenset[str],
     for kind in kinds:
         known += [f"{namespace}.{name}" for namespace, names in KINDS[kind].fields.items() for name in names]
     path = show_path(keys)
-    meant = did_you_mean(path, known) or did_you_mean(f"data.{path}", known)
+    meant = did_you_mean(f"data.{path}" if f"data.{path}" in known else path, known)
     reading.warn(node, f"{what}no {' or '.join(sorted(kinds))} has {path}{meant}")
 
 

@@ -45,14 +45,14 @@ def setting_names(text: str) -> list[str]:
 @lru_cache(maxsize=8192)
 def compile_template(text: str) -> Compiled:
     """Check a template once; ValueError says what is wrong with it."""
-    from shared.rules import sandbox  # noqa: PLC0415 - Jinja2 is loaded with the first template
+    from shared.rules import sandbox
 
     return sandbox.compile_template(text)
 
 
 @lru_cache(maxsize=1024)
 def _program(text: str) -> Any:
-    from shared.rules import sandbox  # noqa: PLC0415 - the same
+    from shared.rules import sandbox
 
     return sandbox.program(compile_template(text))
 
@@ -79,7 +79,7 @@ def _needs_steps(text: str) -> bool:
 
 
 def _render_text(text: str, context: Mapping[str, Any], where: str) -> Any:
-    from shared.rules import sandbox  # noqa: PLC0415 - the same
+    from shared.rules import sandbox
 
     try:
         template, is_value = _program(text)

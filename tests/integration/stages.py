@@ -43,12 +43,10 @@ class Bench:
     event: Event
     values: Mapping[str, str] = field(default_factory=dict)
     key: str = field(default_factory=lambda: uuid4().hex)
+    before_stage: Callable[[str], None] = lambda _name: None
 
-    def run(self, action: str, on_stage: Callable[[str], None] = lambda _name: None, **params: Any) -> Told:
-        """Perform a step to its end; parameters that are left out are the rendered defaults.
-
-        `on_stage` is called with the name of each stage before it begins.
-        """
+    def run(self, action: str, **params: Any) -> Told:
+        """Perform a step to its end; parameters that are left out are the rendered defaults."""
         handler = find_handler(ACTIONS, action)
         defaults = {
             name: info.default
@@ -59,7 +57,7 @@ class Bench:
         values = templates.resolve(templates.render(defaults | params, context), self.values)
         parsed, told = handler.parse(values), Told()
         for stage in handler.stages:
-            on_stage(stage.name)
+            self.before_stage(stage.name)
             self.perform(stage, parsed, told)
         return told
 

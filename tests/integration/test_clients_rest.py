@@ -1,6 +1,9 @@
 """What any answer, and no answer, becomes: a value or one of the two error words, over real https."""
 
+import json
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from canned import Canned, Reply, serve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +18,7 @@ from shared import answers
 from shared.answers import Effect
 from shared.clients.rest import Rest
 from shared.errors import PermanentError, ReactorError, TemporaryError, UnansweredError
+from tests.integration.canned import Canned, Reply, serve
 
 
 @pytest.fixture
@@ -245,8 +248,6 @@ JSON = st.recursive(
 @given(JSON)
 def test_every_error_body_can_be_read(body: Any) -> None:
     """Any JSON is read as an error body without failing, however oddly it is made."""
-    import json
-
     shape = {"error": {"code": body, "message": body, "details": body, "additionalInfo": body, "innererror": body}}
     for value in (body, shape):
         assert len(answers.complaint(json.dumps(value)).text) <= 2 * answers.LONGEST_TEXT + 2
@@ -254,9 +255,6 @@ def test_every_error_body_can_be_read(body: Any) -> None:
 
 def test_clients_cost_nothing_to_import() -> None:
     """Importing every client and handler loads no SDK, no requests and no jinja2."""
-    import subprocess
-    import sys
-
     code = (
         "import sys, importlib, shared.clients\n"
         "for name in ('rest', 'machine_learning', 'data_factory', 'vision', 'event_grid', 'channels', 'identity'):\n"

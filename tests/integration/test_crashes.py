@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import pytest
@@ -210,11 +210,13 @@ def export_event(place: Place) -> str:
         "vision", "_seed", {"projects": [{"id": place.project, "name": "fruit", "settings": {}, "iterations": [done]}]}
     )
     content = {"projectId": place.project, "iterationId": iteration, "exportStatus": "ExportCompleted"}
-    return json.dumps({"version": "1.0", "type": "Export", "Content": content | {"modelUri": "https://x.invalid/m.zip"}})
+    return json.dumps(
+        {"version": "1.0", "type": "Export", "Content": content | {"modelUri": "https://x.invalid/m.zip"}}
+    )
 
 
 def check_drift(place: Place, _event: str) -> None:
-    """The pipeline ran once, and the webhook got each message under one id."""
+    """See that the pipeline ran once, and the webhook got each message under one id."""
     runs = place.get("management", "_state")["runs"]
     assert len(runs) == 1
     assert runs[0]["parameters"]["signal"] == "credit_data_drift"
@@ -222,7 +224,7 @@ def check_drift(place: Place, _event: str) -> None:
 
 
 def check_deployment(place: Place, _event: str) -> None:
-    """The endpoint, its deployment and its default were each asked for once, and stand."""
+    """See that the endpoint, its deployment and its default were each asked for once, and stand."""
     puts = [seen for seen in place.get("management", "_requests") if seen["method"] == "PUT" and seen["status"] < 300]
     assert len(puts) == 3, [seen["url"] for seen in puts]
     resources = place.get("management", "_state")["resources"]
@@ -233,7 +235,7 @@ def check_deployment(place: Place, _event: str) -> None:
 
 
 def check_backup(place: Place, event: str) -> None:
-    """The model is stored once, whole, beside a manifest that tells its size."""
+    """See that the model is stored once, whole, beside a manifest that tells its size."""
     iteration = json.loads(event)["Content"]["iterationId"]
     with BlobServiceClient.from_connection_string(place.app_storage) as service:
         container = service.get_container_client("backups")
@@ -247,7 +249,7 @@ def check_backup(place: Place, event: str) -> None:
 
 
 def check_inbox(place: Place, titles: set[str]) -> None:
-    """The webhook got these messages; what came twice came under one id, so that the receiver can tell."""
+    """See that the webhook got these messages, and what came twice under one id, so that the receiver can tell."""
     received = {(one["id"], json.loads(one["body"])["data"]["title"]) for one in place.get("channels", "_inbox")}
     assert {title for _, title in received} == titles
     assert len(received) == len(titles)
@@ -269,8 +271,8 @@ def vision_door(body: str) -> None:
 
 SENT = datetime(2026, 11, 22, 8, 15, tzinfo=UTC)
 STORIES = {
-    "retrain": Story(drift_event, lambda body: function_app.on_ml_event(body), check_drift),
-    "deploy": Story(model_event, lambda body: function_app.on_ml_event(body), check_deployment),
+    "retrain": Story(drift_event, function_app.on_ml_event, check_drift),
+    "deploy": Story(model_event, function_app.on_ml_event, check_deployment),
     "back up": Story(export_event, vision_door, check_backup),
 }
 
@@ -400,7 +402,7 @@ def test_a_seeded_schedule(seed: int, place: Place, wire: Wire, monkeypatch: pyt
     wire.boundary = schedule.boundary
     for name, event in told.items():
         for _ in range(choice.randint(1, 2)):
-            schedule.workers.start(lambda name=name, event=event: arrive(world, STORIES[name], event), world.now)
+            schedule.workers.start(partial(arrive, world, STORIES[name], event), world.now)
     schedule.play(steps=600)
     wire.boundary = lambda _where: None
     for name, event in told.items():
@@ -420,7 +422,7 @@ def arrive(world: World, story: Story, event: str) -> None:
 
 def requests_warm_up(world: World) -> None:
     """Fetch the tokens first: the credential holds a lock while it does."""
-    world.reactor.clients.credential.get_token("https://management.azure.com/.default")
+    world.clients.credential.get_token("https://management.azure.com/.default")
 
 
 def check_once(place: Place) -> None:

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from stages import Bench, clients_of, event_of
 
 from dev.simulators.remote import Simulators
+from shared.clients.machine_learning import BatchSettings
 from shared.errors import PermanentError
 from shared.handlers.deploy import deployment_name
 from shared.rules.declared import Declared
+from tests.integration.stages import Bench, clients_of, event_of
 
 WS = (
     "/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/ml-prod/providers/"
@@ -139,8 +140,6 @@ def test_a_deployment_of_that_name_with_another_model_is_left_alone(bench: Bench
     (deployment,) = [one for name, one in resources.items() if name.endswith(f"/deployments/{TWELVE}")]
     client = bench.clients.machine_learning
     assert deployment["properties"]["model"]["assetId"].endswith("/versions/12")
-    from shared.clients.machine_learning import BatchSettings
-
     other = BatchSettings(model_id=f"{WS}/models/fraud-gbm/versions/11", compute_id=f"{WS}/computes/cpu")
     client.put_batch_deployment(WS, "fraud-batch", TWELVE, "westeurope", other)
     with pytest.raises(PermanentError, match="holds another model"):

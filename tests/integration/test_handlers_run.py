@@ -3,14 +3,17 @@
 from pathlib import Path
 
 import pytest
-from stages import Bench, clients_of, event_of
 
 from dev.simulators.remote import Simulators
 from shared.errors import PermanentError, UnansweredError
 from shared.handlers import run
 from shared.rules.declared import Declared
+from tests.integration.stages import Bench, clients_of, event_of
 
-FACTORY = "/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/data/providers/Microsoft.DataFactory/factories/etl"
+FACTORY = (
+    "/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/data/providers/"
+    "Microsoft.DataFactory/factories/etl"
+)
 BREACH = (Path(__file__).parents[1] / "events/monitor_breach.json").read_text("utf-8")
 
 

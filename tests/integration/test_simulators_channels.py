@@ -22,7 +22,7 @@ from dev.simulators.channels.smtp import PASSWORD
 from dev.simulators.remote import Simulators
 
 TEAMS = "/workflows/oncall/triggers/manual/paths/invoke?api-version=2016-06-01&sp=run&sv=1.0&sig=s3cr3t"
-CARD = {
+CARD: dict[str, Any] = {
     "type": "message",
     "attachments": [
         {
@@ -49,11 +49,7 @@ def test_teams_takes_an_adaptive_card(simulators: Simulators) -> None:
     assert requests.post(url, json=text, timeout=5).status_code == 400
     assert requests.post(url, data="{", timeout=5).status_code == 400
     assert requests.post(url.replace("sig=", "x="), json=CARD, timeout=5).status_code == 401
-    [attachment] = CARD["attachments"]
-    huge = {
-        **CARD,
-        "attachments": [attachment, attachment | {"content": attachment["content"] | {"fallbackText": "x" * 30_000}}],
-    }  # type: ignore[index, operator]
+    huge = {**CARD, "attachments": CARD["attachments"] * 200}
     assert requests.post(url, json=huge, timeout=5).status_code == 413
 
 

@@ -63,7 +63,7 @@ class Endpoint:
                 self.end_headers()
                 self.wfile.write(body)
 
-            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+            def log_message(self, format: str, *args: Any) -> None:
                 """Say nothing."""
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -232,7 +232,7 @@ def test_the_official_publisher_reaches_the_topic(simulators: Simulators) -> Non
 def test_the_topic_refuses(simulators: Simulators) -> None:
     """A wrong key, a token for another service, another schema than its own, an event without a type."""
     url = f"{simulators.event_grid.url}/api/events"
-    event = CloudEvent(source="reactor", type="ActionFailed", data={})
+    event: CloudEvent[Any] = CloudEvent(source="reactor", type="ActionFailed", data={})
     with EventGridPublisherClient(url, AzureKeyCredential("wrong")) as client, pytest.raises(ClientAuthenticationError):
         client.send(event)
     token = ManagedIdentityCredential().get_token("https://management.azure.com/.default").token

@@ -96,9 +96,9 @@ def test_the_official_data_factory_client_runs_a_pipeline_to_its_end(simulators:
         ]
     )
     with factory_client(simulators) as client:
-        declared = client.pipelines.get("ml", "etl", "train").parameters
-        assert declared is not None
-        assert set(declared) == {"epochs", "why"}
+        pipeline = client.pipelines.get("ml", "etl", "train")
+        assert pipeline is not None
+        assert set(pipeline.parameters or ()) == {"epochs", "why"}
         run_id = client.pipelines.create_run("ml", "etl", "train", parameters={"why": "drift"}).run_id
         seen = [client.pipeline_runs.get("ml", "etl", run_id).status]
         while seen[-1] in {"Queued", "InProgress"}:
@@ -112,7 +112,7 @@ def test_the_official_data_factory_client_runs_a_pipeline_to_its_end(simulators:
     assert seen[0] == "Queued"
     assert (run.status, run.message) == ("Failed", "Operation on target fit failed")
     assert run.parameters == {"epochs": "3", "why": "drift"}
-    assert activities[0].error["message"] == "out of memory"
+    assert [one.error for one in activities] == [{"errorCode": "2108", "message": "out of memory"}]
 
 
 def test_a_query_of_runs_is_paged_and_filtered(simulators: Simulators, arm: Call) -> None:
@@ -128,7 +128,8 @@ def test_a_query_of_runs_is_paged_and_filtered(simulators: Simulators, arm: Call
         last_updated_before=datetime.now(UTC) + timedelta(hours=1),
         filters=[RunQueryFilter(operand="PipelineName", operator="Equals", values_property=["a"])],
     )
-    found, pages = [], 0
+    found: list[str | None] = []
+    pages = 0
     with factory_client(simulators) as client:
         while True:
             answer = client.pipeline_runs.query_by_factory("ml", "etl", window)
@@ -227,49 +228,45 @@ def test_a_deployment_fails_as_seeded(simulators: Simulators, arm: Call) -> None
 
 
 @pytest.mark.parametrize(
-    ("path", "body", "status", "told"),
+    ("path", "body", "refusal"),
     [
         (
             ENDPOINT,
             {"location": "w", "properties": {"authMode": "AADToken", "auth": 1}},
-            400,
-            "Could not find member 'auth'",
+            (400, "Could not find member 'auth'"),
         ),
-        (ENDPOINT, {"location": "w", "properties": {}}, 400, "AuthMode field is required"),
-        (ENDPOINT, {"properties": {"authMode": "AADToken"}}, 400, "Location field is required"),
-        (ENDPOINT, {**ENDPOINT_BODY, "tags": None}, 400, "'tags'"),
+        (ENDPOINT, {"location": "w", "properties": {}}, (400, "AuthMode field is required")),
+        (ENDPOINT, {"properties": {"authMode": "AADToken"}}, (400, "Location field is required")),
+        (ENDPOINT, {**ENDPOINT_BODY, "tags": None}, (400, "'tags'")),
         (
             ENDPOINT,
             {**ENDPOINT_BODY, "identity": {"type": "UserAssigned"}},
-            400,
-            "supported types are 'SystemAssigned'",
+            (400, "supported types are 'SystemAssigned'"),
         ),
         (
             ENDPOINT,
             {"location": "w", "properties": {"authMode": "AADToken", "defaults": {"deployment_name": "x"}}},
-            400,
-            "Could not find member 'deployment_name' on object of type 'BatchEndpointDefaults'",
+            (400, "Could not find member 'deployment_name' on object of type 'BatchEndpointDefaults'"),
         ),
         (
             ENDPOINT,
             {"location": "w", "properties": {"authMode": "AADToken", "defaults": {"deploymentName": "none"}}},
-            400,
-            "'none' does not exist",
+            (400, "'none' does not exist"),
         ),
-        (f"{WORKSPACE}/batchEndpoints/1-bad", ENDPOINT_BODY, 400, "a letter first"),
-        (f"{WORKSPACE}/batchEndpoints/taken", ENDPOINT_BODY, 400, "unique within a region"),
-        (f"{WORKSPACE}x/batchEndpoints/some", ENDPOINT_BODY, 404, "was not found"),
-        (f"{ENDPOINT}/deployments/first", DEPLOYMENT_BODY, 404, "'credit-batch' was not found"),
+        (f"{WORKSPACE}/batchEndpoints/1-bad", ENDPOINT_BODY, (400, "a letter first")),
+        (f"{WORKSPACE}/batchEndpoints/taken", ENDPOINT_BODY, (400, "unique within a region")),
+        (f"{WORKSPACE}x/batchEndpoints/some", ENDPOINT_BODY, (404, "was not found")),
+        (f"{ENDPOINT}/deployments/first", DEPLOYMENT_BODY, (404, "'credit-batch' was not found")),
     ],
 )
 def test_an_endpoint_is_refused(
-    simulators: Simulators, arm: Call, path: str, body: dict[str, Any], status: int, told: str
+    simulators: Simulators, arm: Call, path: str, body: dict[str, Any], refusal: tuple[int, str]
 ) -> None:
     """Each body or name that the service refuses is refused, in its error shape, and changes nothing."""
     simulators.management.seed(taken=[{"region": "westeurope", "name": "taken"}])
     answer = arm("PUT", path, body)
-    assert answer.status_code == status
-    assert told in answer.json()["error"]["message"]
+    assert answer.status_code == refusal[0]
+    assert refusal[1] in answer.json()["error"]["message"]
     assert not [one for one in simulators.management.state()["resources"] if "batchEndpoints" in one]
 
 

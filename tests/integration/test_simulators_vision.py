@@ -167,20 +167,20 @@ def test_both_versions_are_served(vision: Call, queue: QueueClient) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "body", "status", "code"),
+    ("method", "path", "body", "refusal"),
     [
-        ("GET", f"{PROJECTS}/{uuid.UUID(int=1)}", None, 404, "NotFoundProject"),
-        ("GET", f"{PROJECTS}/nonsense", None, 400, "BadRequestInvalidIds"),
-        ("GET", f"{PROJECTS}/{PROJECT}/iterations/{uuid.UUID(int=1)}", None, 404, "NotFoundIteration"),
-        ("PATCH", f"{PROJECTS}/{PROJECT}", {"name": "x"}, 400, "BadRequestRequiredParamIsNull"),
-        ("POST", EXPORT, {}, 400, "BadRequestRequiredParamIsNull"),
-        ("POST", f"{EXPORT}?platform=CoreML", {}, 400, "BadRequestExportValidationFailed"),
+        ("GET", f"{PROJECTS}/{uuid.UUID(int=1)}", None, (404, "NotFoundProject")),
+        ("GET", f"{PROJECTS}/nonsense", None, (400, "BadRequestInvalidIds")),
+        ("GET", f"{PROJECTS}/{PROJECT}/iterations/{uuid.UUID(int=1)}", None, (404, "NotFoundIteration")),
+        ("PATCH", f"{PROJECTS}/{PROJECT}", {"name": "x"}, (400, "BadRequestRequiredParamIsNull")),
+        ("POST", EXPORT, {}, (400, "BadRequestRequiredParamIsNull")),
+        ("POST", f"{EXPORT}?platform=CoreML", {}, (400, "BadRequestExportValidationFailed")),
     ],
 )
-def test_refusals_are_flat(vision: Call, method: str, path: str, body: Any, status: int, code: str) -> None:
+def test_refusals_are_flat(vision: Call, method: str, path: str, body: Any, refusal: tuple[int, str]) -> None:
     """The service itself says what is wrong in a flat body with its own code."""
     answer = vision(method, path, body)
-    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert (answer.status_code, answer.json()["code"]) == refusal
 
 
 def test_the_same_export_is_refused_twice(vision: Call) -> None:

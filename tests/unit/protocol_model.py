@@ -71,7 +71,7 @@ def explore(*, faults: int, duplicate: bool, drop_stale: bool = False) -> tuple[
     dead_ends, doubled = [], []
     while waiting:
         state = waiting.popleft()
-        successors = list(following(state, drop_stale))
+        successors = list(following(state, drop_stale=drop_stale))
         if not successors and not (state.record.phase == ENDED and state.record.announced):
             dead_ends.append(state)
         if state.started > 1:
@@ -83,7 +83,7 @@ def explore(*, faults: int, duplicate: bool, drop_stale: bool = False) -> tuple[
     return len(seen), dead_ends, doubled
 
 
-def following(state: State, drop_stale: bool) -> Iterator[State]:
+def following(state: State, *, drop_stale: bool) -> Iterator[State]:
     """List every state that may come next."""
     held = {worker.message for worker in state.workers}
     for message in state.messages:
@@ -104,10 +104,10 @@ def following(state: State, drop_stale: bool) -> Iterator[State]:
         others.remove(worker)
         if state.faults:
             yield state._replace(workers=tuple(others), faults=state.faults - 1)  # it dies
-        yield from _step(state._replace(workers=tuple(others)), worker, drop_stale)
+        yield from _step(state._replace(workers=tuple(others)), worker, drop_stale=drop_stale)
 
 
-def _step(state: State, me: Worker, drop_stale: bool) -> Iterator[State]:
+def _step(state: State, me: Worker, *, drop_stale: bool) -> Iterator[State]:  # noqa: C901 # one case a step
     """Do one worker's next step; `state` is without it."""
     record, seen = state.record, me.seen
     match me.at:
@@ -115,7 +115,7 @@ def _step(state: State, me: Worker, drop_stale: bool) -> Iterator[State]:
             yield _with(state, me, "decide", record)
         case "decide":
             assert seen
-            yield from _decide(state, me, seen, drop_stale)
+            yield from _decide(state, me, seen, drop_stale=drop_stale)
         case "claim":
             assert seen
             claimed = seen._replace(claim=me.message, live=True, woken=False)
@@ -147,8 +147,8 @@ def _step(state: State, me: Worker, drop_stale: bool) -> Iterator[State]:
             yield _without(state, me)
 
 
-def _decide(state: State, me: Worker, seen: Record, drop_stale: bool) -> Iterator[State]:
-    """What to do about a message, by the record as it was read."""
+def _decide(state: State, me: Worker, seen: Record, *, drop_stale: bool) -> Iterator[State]:
+    """Decide about a message, by the record as it was read."""
     if seen.phase == ENDED:
         yield _without(state, me) if seen.announced else _with(state, me, "announce", seen)
     elif me.seq < seen.seq:
@@ -177,7 +177,7 @@ def _with(state: State, me: Worker, at: str, seen: Record | None) -> State:
 
 
 def _without(state: State, me: Worker) -> State:
-    """The message is done with, and deleted."""
+    """Be done with the message, and delete it."""
     return state._replace(messages=frozenset(message for message in state.messages if message.id != me.message))
 
 

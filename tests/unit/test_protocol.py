@@ -16,6 +16,6 @@ def test_no_dead_end(faults: int, duplicate: bool) -> None:  # noqa: FBT001 # a 
 
 
 def test_the_model_can_tell() -> None:
-    """The rule that looks simpler, dropping every old message, is found to lose actions: the model is no rubber stamp."""
+    """The rule that looks simpler, dropping every old message, is found to lose actions: the model can tell."""
     _, dead_ends, _ = explore(faults=1, duplicate=False, drop_stale=True)
     assert dead_ends

@@ -101,6 +101,7 @@ def test_every_operator_refuses_an_operand_of_the_wrong_shape(operator: str) -> 
     """A list where one value belongs, one value where a list belongs, and what is neither are refused."""
     accepts = OPERATORS[operator].accepts
     assert accepts(OPERANDS[operator])
+    wrong: Any
     for wrong in (None, [], {}, [[]], [[1]], [[2, 1]], [None], "text"):
         assert not accepts(wrong)
 

@@ -36,7 +36,7 @@ class Channels:
         self._webhook = Webhook(self.receive)
 
     def routes(self) -> Sequence[Route]:
-        """The channels and their inbox."""
+        """Give the channels and their inbox."""
         return [
             (
                 "POST",
@@ -65,7 +65,7 @@ class Channels:
         return None
 
     def error(self, status: int, code: str, message: str) -> Answer:
-        """The nested error of Communication Services; chat answers in plain text of its own."""
+        """Give the nested error of Communication Services; chat answers in plain text of its own."""
         return Answer(status, {"error": {"code": code, "message": message}}, {"x-ms-error-code": code})
 
     def throttled(self, request: Request, after: float | None) -> Answer:
@@ -83,11 +83,11 @@ class Channels:
         self._mail.seed(given)
 
     def state(self) -> Any:
-        """The inbox, and the mails under way."""
+        """Give the inbox, and the mails under way."""
         return {"inbox": list(self._inbox), "mails": self._mail.state()}
 
     def reset(self) -> None:
-        """An empty inbox."""
+        """Empty the inbox."""
         self._inbox.clear()
         self._mail.clear()
         self._webhook.secrets.clear()

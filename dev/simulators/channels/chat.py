@@ -55,7 +55,7 @@ def card_problem(body: Any) -> str:
 
 
 def teams_error(status: int, code: str, message: str) -> Answer:
-    """The nested error of Logic Apps."""
+    """Give the nested error of Logic Apps."""
     return Answer(status, {"error": {"code": code, "message": message}})
 
 

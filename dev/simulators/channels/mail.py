@@ -2,7 +2,7 @@
 
 Facts: https://learn.microsoft.com/rest/api/communication/email/send and …/repeatable-requests: a repetition under the
 same Repeatability-Request-Id within 5 minutes is not sent again, with another body it is a 400, later a 412.
-Not settled there, and decided here: a second send under a known Operation-Id is answered as the first was, and not sent.
+Not settled there, and decided here: a second send under a known Operation-Id is answered as the first, and not sent.
 """
 
 import re
@@ -104,7 +104,7 @@ class Mail:
         return Answer(200, body, {"retry-after": "1"} if body["status"] == "Running" else {})
 
     def _repeated(self, request: Request) -> Sent | None:
-        """What was sent before under the ids of this request."""
+        """Give what was sent before under the ids of this request."""
         repeatability, first = (request.headers.get(f"repeatability-{name}") for name in ("request-id", "first-sent"))
         known = self._sent.get(request.headers.get("operation-id", "").lower())
         if repeatability:
@@ -122,7 +122,7 @@ class Mail:
 
 
 def accepted(request: Request, sent: Sent) -> Answer:
-    """The 202 of a mail."""
+    """Give the 202 of a mail."""
     version = request.query["api-version"]
     return Answer(
         202,
@@ -135,7 +135,7 @@ def accepted(request: Request, sent: Sent) -> Answer:
 
 
 def operation_id(request: Request) -> str:
-    """The operation's id: the client's, or one of ours."""
+    """Give the operation's id: the client's, or one of ours."""
     given = request.headers.get("operation-id")
     try:
         return str(uuid.UUID(given)) if given else str(uuid.uuid4())
@@ -144,7 +144,7 @@ def operation_id(request: Request) -> str:
 
 
 def checked(request: Request) -> dict[str, Any]:
-    """The body, refused where a member is unknown, missing or of a wrong type, or nobody is addressed."""
+    """Give the body, refused where a member is unknown, missing or of a wrong type, or nobody is addressed."""
     try:
         body = request.json()
     except ValueError as problem:
@@ -160,6 +160,13 @@ def checked(request: Request) -> dict[str, Any]:
                 raise refuse(400, "BadRequest", f"'{f'{path}.{name}'.lstrip('.')}' has a wrong type.")
         if absent := [name for name in REQUIRED[path] if not part.get(name)]:
             raise refuse(400, "BadRequest", f"missing: {', '.join(absent)}")
+    check_content(body)
+    assert isinstance(body, dict)
+    return body
+
+
+def check_content(body: Mapping[str, Any]) -> None:
+    """Refuse a mail to nobody, or without a text."""
     everybody = [one for kind in ("to", "cc", "bcc") for one in body["recipients"].get(kind) or ()]
     if not everybody or not all(ADDRESS.fullmatch(one.get("address", "")) for one in everybody):
         raise refuse(400, "BadRequest", "Invalid format for email address, or no recipient.")
@@ -167,10 +174,8 @@ def checked(request: Request) -> dict[str, Any]:
         raise refuse(400, "BadRequest", f"{sorted(strangers)} are no members of a recipient.")
     if not (body["content"].get("plainText") or body["content"].get("html")):
         raise refuse(400, "BadRequest", "Either plainText or html must be given.")
-    assert isinstance(body, dict)
-    return body
 
 
 def refuse(status: int, code: str, message: str) -> RefusedError:
-    """An error of Communication Services, to be raised."""
+    """Make an error of Communication Services, to be raised."""
     return RefusedError(Answer(status, {"error": {"code": code, "message": message}}, {"x-ms-error-code": code}))

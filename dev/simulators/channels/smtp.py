@@ -1,7 +1,8 @@
 """A mail server that keeps what it gets in the channels' inbox.
 
 Signing in is optional (any name with the password `PASSWORD`). Faults of the channels whose method is "SMTP" are meant
-for it: "throttle" 451, "unavailable" 421, "error" its `status` and `body`, "drop" and "lost_reply" close the connection.
+for it: "throttle" 451, "unavailable" 421, "error" its `status` and `body`; "drop" and "lost_reply" close the
+connection, the latter after the mail was kept.
 """
 
 import asyncio
@@ -100,7 +101,7 @@ REPLIES = {"throttle": 451, "unavailable": 421, "error": 550, "slow": 250}
 
 
 def reply(fault: Fault | None) -> str:
-    """What is said about a mail."""
+    """Say what became of a mail."""
     if fault is None or fault.kind == "slow":
         return "250 OK"
     if fault.kind == "error":

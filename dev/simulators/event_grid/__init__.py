@@ -40,7 +40,7 @@ class EventGrid:
         self.reset()
 
     def routes(self) -> Sequence[Route]:
-        """The topic, and the controls of both."""
+        """Give the topic, and the controls of both."""
         return [
             ("POST", "/api/events", self._topic.publish),
             ("GET", "/_inbox", lambda _request: Answer(body=list(self._topic.inbox))),
@@ -51,7 +51,7 @@ class EventGrid:
         ]
 
     def refuse(self, request: Request) -> Answer | None:
-        """The topic wants its key, or a token for Event Grid."""
+        """Refuse who has neither the topic's key nor a token for Event Grid."""
         key = request.headers.get("aeg-sas-key")
         if key is not None:
             return (
@@ -62,11 +62,11 @@ class EventGrid:
         return None
 
     def error(self, status: int, code: str, message: str) -> Answer:
-        """A nested error with details."""
+        """Give a nested error with details."""
         return topic_error(status, code, message)
 
     def throttled(self, request: Request, after: float | None) -> Answer:
-        """The topic takes no more for now."""
+        """Say that the topic takes no more for now."""
         del request, after
         return topic_error(429, "TooManyRequests", "The topic's publish rate is exceeded.")
 
@@ -93,6 +93,8 @@ class EventGrid:
     def _publish(self, request: Request) -> Answer:
         given = request.json()
         events = given if isinstance(given, list) else [given]
+        if not all(isinstance(event, dict) for event in events):
+            return topic_error(400, "BadRequest", "An event is an object.")
         return Answer(
             202, {"deliveries": [delivery for event in events for delivery in self._deliveries.publish(event)]}
         )

@@ -8,7 +8,6 @@ import json
 import threading
 import uuid
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -28,6 +27,8 @@ NEVER_AGAIN: Mapping[str, frozenset[int]] = {
     "WebHook": frozenset({400, 401, 403, 413}),
     "AzureFunction": frozenset({400, 403, 413}),
 }
+AT_ONCE = 32
+"""Deliveries under way at the same time."""
 OUTCOMES = {400: "BadRequest", 401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 413: "PayloadTooLarge",
             408: "TimedOut", 503: "Busy"}  # fmt: skip
 
@@ -72,7 +73,7 @@ class Delivery:
     published: str = field(default_factory=lambda: instant(now()))
 
     def shown(self) -> dict[str, Any]:
-        """The delivery, readable."""
+        """Give the delivery, readable."""
         event, subscription = self.event.get("id"), self.subscription.name
         return {
             "id": self.id,
@@ -91,8 +92,7 @@ class Deliveries:
         self._subscriptions: dict[str, Subscription] = {}
         self._deliveries: dict[str, Delivery] = {}
         self._later = Later()
-        self._workers = ThreadPoolExecutor(32, thread_name_prefix="event-grid")
-        self._local = threading.local()
+        self._at_once = threading.BoundedSemaphore(AT_ONCE)
 
     def add(self, subscription: Subscription) -> None:
         """Add or replace a subscription without asking its endpoint."""
@@ -110,7 +110,7 @@ class Deliveries:
         deliveries = [Delivery(event, subscription) for subscription in wanted]
         for delivery in deliveries:
             self._deliveries[delivery.id] = delivery
-            self._workers.submit(self._attempt, delivery)
+            self._attempt_later(delivery, 0)
         return [delivery.id for delivery in deliveries]
 
     def shown(self) -> list[dict[str, Any]]:
@@ -127,10 +127,14 @@ class Deliveries:
         self._subscriptions.clear()
         self._deliveries.clear()
 
+    def _attempt_later(self, delivery: Delivery, seconds: float) -> None:
+        self._later.do(seconds, lambda: self._attempt(delivery))
+
     def _attempt(self, delivery: Delivery) -> None:
         if delivery.id not in self._deliveries:
             return
-        status, problem = self._send(delivery)
+        with self._at_once:
+            status, problem = self._send(delivery)
         delivery.attempts.append(
             {"time": instant(now()), "status": status, **({"problem": problem} if problem else {})}
         )
@@ -142,7 +146,7 @@ class Deliveries:
             self._give_up(delivery, status)
             return
         seconds = max(SCHEDULE[min(done, len(SCHEDULE)) - 1], AT_LEAST.get(status or 0, 10))
-        self._later.do(seconds * subscription.scale, lambda: self._attempt(delivery))
+        self._attempt_later(delivery, seconds * subscription.scale)
 
     def _send(self, delivery: Delivery) -> tuple[int | None, str]:
         """Send an event once: the status, or None and why there is none."""
@@ -160,27 +164,20 @@ class Deliveries:
             "aeg-event-type": "Notification",
             "aeg-subscription-name": subscription.name.upper(),
             "aeg-delivery-count": str(len(delivery.attempts)),
-            "aeg-data-version": event.get("dataVersion", ""),
-            "aeg-metadata-version": event.get("metadataVersion") or event.get("specversion") or "1",
+            "aeg-data-version": str(event.get("dataVersion", "")),
+            "aeg-metadata-version": "1" if schema.array else "1.0",
             "aeg-output-event-id": str(uuid.uuid4()),
         }
         body = json.dumps([event] if schema.array else event)
         try:
-            answer = self._session().post(
-                subscription.endpoint, data=body, headers=headers, timeout=subscription.timeout
-            )
+            with requests.Session() as session:
+                session.trust_env = False
+                answer = session.post(subscription.endpoint, data=body, headers=headers, timeout=subscription.timeout)
         except requests.Timeout as problem:
             return 408, str(problem)
         except requests.RequestException as problem:
             return None, str(problem)
         return answer.status_code, ""
-
-    def _session(self) -> requests.Session:
-        if not hasattr(self._local, "session"):
-            self._local.session = requests.Session()
-            self._local.session.trust_env = False
-        session: requests.Session = self._local.session
-        return session
 
     def _give_up(self, delivery: Delivery, status: int | None) -> None:
         subscription = delivery.subscription

@@ -31,7 +31,7 @@ class Schema(NamedTuple):
 
 
 def cloud_event(event: Mapping[str, Any]) -> dict[str, Any]:
-    """The same event as a CloudEvent 1.0."""
+    """Write the same event as a CloudEvent 1.0."""
     return {"specversion": "1.0"} | {cloud: event[name] for name, cloud in CLOUD_NAMES.items() if name in event}
 
 
@@ -44,7 +44,7 @@ SCHEMAS = {
 def dead_lettered(
     event: Mapping[str, Any], *, lower_case: bool, attempts: int, outcome: str, published: str, last: str
 ) -> bytes:
-    """A dead letter: an array with the event and why it is there."""
+    """Give a dead letter: an array with the event and why it is there."""
     why = {
         "deadLetterReason": "MaxDeliveryAttemptsExceeded",
         "deliveryAttempts": attempts,

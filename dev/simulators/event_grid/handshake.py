@@ -29,7 +29,7 @@ def ask(endpoint: str, subscription: str, schema: str, *, timeout: float) -> Non
 
 
 def ask_by_event(endpoint: str, subscription: str, timeout: float) -> None:
-    """A validation event, to be answered with 200 and its code."""
+    """Send a validation event, to be answered with 200 and its code."""
     code = str(uuid.uuid4()).upper()
     event: dict[str, Any] = {
         "id": str(uuid.uuid4()),
@@ -50,7 +50,7 @@ def ask_by_event(endpoint: str, subscription: str, timeout: float) -> None:
 
 
 def ask_by_options(endpoint: str, _subscription: str, timeout: float) -> None:
-    """An OPTIONS request, to be answered with the origin that is allowed."""
+    """Send an OPTIONS request, to be answered with the origin that is allowed."""
     answer = requests.options(endpoint, headers={"WebHook-Request-Origin": ORIGIN}, timeout=timeout)
     if answer.headers.get("WebHook-Allowed-Origin") not in {ORIGIN, "*"}:
         raise HandshakeError(f"{endpoint.split('?', maxsplit=1)[0]} does not allow {ORIGIN}")

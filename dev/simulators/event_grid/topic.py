@@ -94,5 +94,5 @@ def topic_error(status: int, code: str, message: str) -> Answer:
 
 
 def refuse(status: int, code: str, message: str) -> RefusedError:
-    """An error of the topic, to be raised."""
+    """Make an error of the topic, to be raised."""
     return RefusedError(topic_error(status, code, message))

@@ -26,8 +26,10 @@ REFUSALS: Mapping[str, tuple[str, str]] = {
     "expired": ("ExpiredAuthenticationToken", "The access token expiry UTC time is earlier than current UTC time."),
     "audience": (
         "InvalidAuthenticationTokenAudience",
-        "The access token has been obtained for wrong audience or resource. It should exactly match with one of the "
-        "allowed audiences 'https://management.core.windows.net/','https://management.azure.com/'.",
+        (
+            "The access token has been obtained for wrong audience or resource. It should exactly match with one of "
+            "the allowed audiences 'https://management.core.windows.net/','https://management.azure.com/'."
+        ),
     ),
 }
 ACTIONS = {"GET": "read", "PUT": "write", "PATCH": "write", "DELETE": "delete", "POST": "action"}
@@ -39,7 +41,7 @@ def error(status: int, code: str, message: str, *, details: Sequence[Mapping[str
 
 
 def ml_error(status: int, code: str, message: str, *, outer: str = "UserError") -> Answer:
-    """An error of Machine Learning: the useful code stands in `details` and InnerError, not in front."""
+    """Make an error of Machine Learning: the useful code stands in `details` and InnerError, not in front."""
     info = {"ComponentName": "managementfrontend", "Environment": "westeurope", "Location": "westeurope",
             "Time": instant(now()), "Correlation": {"operation": uuid.uuid4().hex, "request": uuid.uuid4().hex[:16]},
             "InnerError": {"code": code, "innerError": None}}  # fmt: skip
@@ -58,32 +60,33 @@ def ml_error(status: int, code: str, message: str, *, outer: str = "UserError") 
 
 
 def refuse(status: int, code: str, message: str) -> RefusedError:
-    """A Machine Learning error, to be raised."""
+    """Make a Machine Learning error, to be raised."""
     return RefusedError(ml_error(status, code, message))
 
 
 def missing(arm_id: str) -> RefusedError:
     """ARM's answer about a top-level resource that is not there."""
-    group = re.search(r"/resourceGroups/([^/]+)", arm_id, re.IGNORECASE)
+    found = re.search(r"/resourceGroups/([^/]+)", arm_id, re.IGNORECASE)
+    kind, group = f"{type_of(arm_id)}/{name_of(arm_id)}", found[1] if found else ""
     return RefusedError(
         error(
             404,
             "ResourceNotFound",
-            f"The Resource '{type_of(arm_id)}/{name_of(arm_id)}' under resource group '{group[1] if group else ''}' was "
-            "not found. For more details please go to https://aka.ms/ARMResourceNotFoundFix",
+            f"The Resource '{kind}' under resource group '{group}' was not found. "
+            "For more details please go to https://aka.ms/ARMResourceNotFoundFix",
         )
     )
 
 
 def unauthenticated(problem: str) -> Answer:
-    """The 401 for a token that is missing, broken, expired or meant for somebody else."""
+    """Give the 401 for a token that is missing, broken, expired or meant for somebody else."""
     refused = error(401, *REFUSALS[problem])
     challenge = 'Bearer authorization_uri="https://login.windows.net/", error="invalid_token"'
     return Answer(refused.status, refused.body, {"WWW-Authenticate": challenge})
 
 
 def version_problem(path: str, version: str) -> Answer | None:
-    """The 400 for an api-version that is missing or none of the provider's."""
+    """Give the 400 for an api-version that is missing or none of the provider's."""
     if not version:
         return error(
             400,
@@ -103,7 +106,7 @@ def version_problem(path: str, version: str) -> Answer | None:
 
 
 def forbidden(request: Request, identity: str) -> Answer:
-    """The 403 that an identity without a role gets, or one whose role has not reached the service yet."""
+    """Give the 403 that an identity without a role gets, or one whose role has not reached the service yet."""
     kind = type_of(request.path) if request.method != "POST" else request.path.split("/providers/")[-1]
     return error(
         403,
@@ -115,7 +118,7 @@ def forbidden(request: Request, identity: str) -> Answer:
 
 
 def name_of(arm_id: str) -> str:
-    """The last name in an id."""
+    """Give the last name in an id."""
     return arm_id.rstrip("/").rsplit("/", 1)[-1]
 
 
@@ -126,7 +129,7 @@ def type_of(arm_id: str) -> str:
 
 
 def parent_of(arm_id: str, kind: str) -> str:
-    """The part of an id down to the resource of a kind, such as "workspaces"."""
+    """Give the part of an id down to the resource of a kind, such as "workspaces"."""
     found = re.match(rf".*?/{kind}/[^/]+", arm_id, re.IGNORECASE)
     if found is None:
         raise ValueError(f"'{arm_id}' is under no {kind}")

@@ -23,7 +23,7 @@ class Assets:
         self._resources = resources
 
     def routes(self) -> Sequence[Route]:
-        """What can be asked."""
+        """Give what can be asked."""
         return [
             ("GET", WORKSPACE, lambda request: Answer(body=self._resources.get(request.path, arm.missing))),
             ("GET", MODEL, self._model),
@@ -34,7 +34,7 @@ class Assets:
         ]
 
     def seeds(self) -> Mapping[str, Callable[[Sequence[Mapping[str, Any]]], None]]:
-        """What can be seeded."""
+        """Give what can be seeded."""
         return {
             "workspaces": each(self._seed_workspace),
             "models": each(self._seed_model),
@@ -150,7 +150,7 @@ def each(seed: Callable[[Mapping[str, Any]], None]) -> Callable[[Sequence[Mappin
 
 
 def no_model(path: str) -> RefusedError:
-    """A model version that is not, or no longer, registered."""
+    """Give a model version that is not, or no longer, registered."""
     name, version = arm.parent_of(path, "models"), arm.name_of(path)
     return arm.refuse(404, "ModelNotFound", f"Model {arm.name_of(name)} with version {version} is not found.")
 

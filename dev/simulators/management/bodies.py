@@ -159,7 +159,7 @@ def check_object(value: Any, shape: Shape, path: str) -> None:
 
 
 def invalid(message: str) -> RefusedError:
-    """What a body of the wrong shape gets."""
+    """Give what a body of the wrong shape gets."""
     return RefusedError(arm.ml_error(400, "RequestInvalid", message, outer="RequestInvalid"))
 
 

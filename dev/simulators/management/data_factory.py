@@ -40,7 +40,7 @@ class DataFactory:
         self._pages = Pages()
 
     def routes(self) -> Sequence[Route]:
-        """What can be asked and done."""
+        """Give what can be asked and done."""
         return [
             ("GET", FACTORY, lambda request: Answer(body=self._factory(request))),
             ("GET", FACTORY + "/pipelines", self._pipelines),
@@ -53,7 +53,7 @@ class DataFactory:
         ]
 
     def seeds(self) -> Mapping[str, Callable[[Sequence[Mapping[str, Any]]], None]]:
-        """What can be seeded."""
+        """Give what can be seeded."""
         return {
             "factories": each(self._seed_factory),
             "pipelines": each(self._seed_pipeline),

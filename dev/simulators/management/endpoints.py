@@ -34,7 +34,7 @@ class BatchEndpoints:
         self._taken: set[tuple[str, str]] = set()
 
     def routes(self) -> Sequence[Route]:
-        """What can be asked and done."""
+        """Give what can be asked and done."""
         return [
             ("GET", WORKSPACE + "/batchEndpoints", self._list),
             ("GET", ENDPOINT, self._get),
@@ -65,7 +65,7 @@ class BatchEndpoints:
         self._own.remove(arm_id)
 
     def _now(self, arm_id: str) -> Resource | None:
-        """A resource as it is at this moment: changing, settled, or gone."""
+        """Give a resource as it is at this moment: changing, settled, or gone."""
         kept = self._own.find(arm_id)
         if kept is None:
             return None
@@ -193,7 +193,7 @@ class BatchEndpoints:
             )
 
     def _refuse_strangers(self, arm_id: str, properties: Resource) -> None:
-        """A deployment refers to a model and a compute that are there."""
+        """Refuse a deployment whose model or compute is not there."""
         pipeline = (properties.get("deploymentConfiguration") or {}).get("deploymentConfigurationType")
         if str(pipeline).lower() == "pipelinecomponent":
             return
@@ -227,7 +227,7 @@ DEPLOYMENT_DEFAULTS = {
 
 
 def checked(request: Request, shape: Any) -> Resource:
-    """The body of a PUT, refused where its shape or the name in the path is wrong."""
+    """Give the body of a PUT, refused where its shape or the name in the path is wrong."""
     name = arm.name_of(request.path)
     if not (3 <= len(name) <= 32 and NAME.fullmatch(name)):
         raise arm.refuse(

@@ -88,7 +88,7 @@ class Operations:
         return f"{request.base}{path}/{kind}/{operation.id}?api-version={request.query['api-version']}"
 
     def put_headers(self, operation: Operation, request: Request) -> dict[str, str]:
-        """What the answer to a PUT carries."""
+        """Give what the answer to a PUT carries."""
         return {
             "Azure-AsyncOperation": self.status_url(operation, request),
             "Retry-After": "1",
@@ -96,11 +96,11 @@ class Operations:
         }
 
     def delete_headers(self, operation: Operation, request: Request) -> dict[str, str]:
-        """What the answer to a DELETE carries."""
+        """Give what the answer to a DELETE carries."""
         return {"Location": self.status_url(operation, request, "mfeOperationResults"), "Retry-After": "1"}
 
     def routes(self) -> Sequence[Route]:
-        """The status document and the Location."""
+        """Give the status document and the Location."""
         return [
             ("GET", LOCATION + "/mfeOperationsStatus/{operation}", self._status),
             ("GET", LOCATION + "/mfeOperationResults/{operation}", self._result),

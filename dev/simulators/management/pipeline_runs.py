@@ -54,7 +54,7 @@ class Run:
         return max(change for change in changes if change <= now())
 
     def shown(self) -> Resource:
-        """The run on the wire."""
+        """Give the run on the wire."""
         status = self.status()
         over = status in OUTCOMES
         return {
@@ -146,10 +146,10 @@ def matches(row: Resource, condition: Mapping[str, Any], operands: Mapping[str, 
 
 
 def bad(code: str, message: str) -> RefusedError:
-    """A 400 of Data Factory."""
+    """Give a 400 of Data Factory."""
     return RefusedError(arm.error(400, code, message))
 
 
 def not_found(kind: str, code: str, name: str) -> RefusedError:
-    """A 404 of Data Factory."""
+    """Give a 404 of Data Factory."""
     return RefusedError(arm.error(404, code, f"The {kind} '{name}' was not found."))

@@ -33,11 +33,11 @@ class Resources:
         return resource
 
     def find(self, arm_id: str) -> Resource | None:
-        """The resource, None where it is not there."""
+        """Give the resource, None where it is not there."""
         return self._kept.get(arm_id.lower().rstrip("/"))
 
     def get(self, arm_id: str, absent: Callable[[str], RefusedError]) -> Resource:
-        """The resource; raises what `absent` makes where it is not there."""
+        """Give the resource; raises what `absent` makes where it is not there."""
         found = self.find(arm_id)
         if found is None:
             raise absent(arm_id)

@@ -58,7 +58,7 @@ class Vision:
         self._exports = Exports(self._projects, storage, own, self._settings, self.lock)
 
     def routes(self) -> Sequence[Route]:
-        """The operations, and the control that sends a message."""
+        """Give the operations, and the control that sends a message."""
         project, iteration = BASE + "/projects/{project}", BASE + "/projects/{project}/iterations/{iteration}"
         return [
             ("GET", BASE + "/projects", self._projects.list),
@@ -97,17 +97,17 @@ class Vision:
         return None
 
     def error(self, status: int, code: str, message: str) -> Answer:
-        """The service's own flat error."""
+        """Give the service's own flat error."""
         return Answer(status, {"code": code, "message": message})
 
     def throttled(self, request: Request, after: float | None) -> Answer:
-        """The gateway's 429: when to come back stands in its text."""
+        """Give the gateway's 429: when to come back stands in its text."""
         operation = OPERATIONS.get((request.method, request.path.rstrip("/").rsplit("/", 1)[-1]), "GetProject")
         return gateway(
             429,
             f"Requests to the {operation} Operation under Custom_Vision_Training_3.3 have exceeded rate limit of your "
-            f"current Custom_Vision.Training F0 pricing tier. Please retry after {after or 1:.0f} second. Please contact "
-            "Azure support service if you would like to further increase the default rate limit.",
+            f"current Custom_Vision.Training F0 pricing tier. Please retry after {after or 1:.0f} second. Please "
+            "contact Azure support service if you would like to further increase the default rate limit.",
         )
 
     def seed(self, given: Mapping[str, Any]) -> None:
@@ -123,7 +123,7 @@ class Vision:
             self._exports.write_done(self._projects.seed(project))
 
     def state(self) -> Any:
-        """The projects with their iterations and exports."""
+        """Give the projects with their iterations and exports."""
         return {"projects": self._projects.state(), "sent": self._projects.sent}
 
     def reset(self) -> None:
@@ -153,5 +153,5 @@ LENGTH_REQUIRED = (
 
 
 def gateway(status: int, message: str) -> Answer:
-    """An error of the gateway before the service: nested, with the number as its code."""
+    """Give an error of the gateway before the service: nested, with the number as its code."""
     return Answer(status, {"error": {"code": str(status), "message": message}})

@@ -115,7 +115,7 @@ def own_blob(project: str, iteration: str, export: Mapping[str, Any]) -> tuple[s
 
 
 def model(iteration: str, platform: str, size: int) -> bytes:
-    """A real zip of about so many bytes, the same for the same export."""
+    """Give a real zip of about so many bytes, the same for the same export."""
     held = io.BytesIO()
     with zipfile.ZipFile(held, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr(zipfile.ZipInfo("labels.txt"), "apple\nbanana\n")

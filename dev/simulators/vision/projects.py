@@ -90,14 +90,14 @@ class Projects:
         return Answer(body={**PERFORMANCE, **iteration["performance"]})
 
     def find(self, project: str) -> dict[str, Any]:
-        """A project by its id."""
+        """Give a project by its id."""
         kept = self._kept.get(guid(project))
         if kept is None:
             raise refuse(404, "NotFoundProject", f"Project not found. Project Id: {project}")
         return kept
 
     def iteration_of(self, request: Request) -> dict[str, Any]:
-        """The iteration that a path names."""
+        """Give the iteration that a path names."""
         iterations: dict[str, dict[str, Any]] = self.find(request.parts["project"])["iterations"]
         kept = iterations.get(guid(request.parts["iteration"]))
         if kept is None:
@@ -167,7 +167,7 @@ PERFORMANCE = {
 
 
 def new_project(project: str, name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """A project as it is kept."""
+    """Give a project as it is kept."""
     at = instant(now())
     return {
         "id": project,
@@ -194,7 +194,7 @@ def new_project(project: str, name: str, settings: Mapping[str, Any]) -> dict[st
 
 
 def new_iteration(project: str, iteration: str, number: int) -> dict[str, Any]:
-    """A trained iteration as it is kept."""
+    """Give a trained iteration as it is kept."""
     at = instant(now())
     return {
         "id": iteration,
@@ -220,18 +220,18 @@ def new_iteration(project: str, iteration: str, number: int) -> dict[str, Any]:
 
 
 def shown(project: Mapping[str, Any]) -> dict[str, Any]:
-    """A project on the wire."""
+    """Give a project on the wire."""
     return {name: value for name, value in project.items() if name != "iterations"}
 
 
 def shown_iteration(iteration: Mapping[str, Any], version: str) -> dict[str, Any]:
-    """An iteration on the wire of a version."""
+    """Give an iteration on the wire of a version."""
     hidden = HIDDEN if version.lower() == "v3.4-preview" else HIDDEN | PREVIEW
     return {name: value for name, value in iteration.items() if name not in hidden}
 
 
 def guid(text: str) -> str:
-    """An id in its usual spelling."""
+    """Give an id in its usual spelling."""
     try:
         return str(uuid.UUID(text))
     except ValueError as problem:
@@ -239,12 +239,12 @@ def guid(text: str) -> str:
 
 
 def refuse(status: int, code: str, message: str) -> RefusedError:
-    """A flat error, to be raised."""
+    """Make a flat error, to be raised."""
     return RefusedError(Answer(status, {"code": code, "message": message}))
 
 
 def unreachable(uri: str) -> RefusedError:
-    """The service cannot write where it is told to."""
+    """Say that the service cannot write where it is told to."""
     return refuse(
         400, "BadRequestInvalidUri", f"The uri {uri.split('?', maxsplit=1)[0]} is invalid or cannot be accessed."
     )

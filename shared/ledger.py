@@ -1,0 +1,121 @@
+"""Who may write an action, and how a lost reply is settled: claims, conditional writes, flags, and the wake-up call.
+
+The order of writes and sends was explored by a model (tests/unit/protocol_model.py): do not change it without one.
+"""
+
+import logging
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from shared.actions import Action, Claim, Message
+from shared.errors import TemporaryError, UnansweredError
+from shared.settle import Timing
+from shared.storage import ACTIONS_QUEUE
+from shared.storage.records import Records
+
+log = logging.getLogger("reactor")
+
+TRIES = 8
+"""How often a conditional write is tried against others who write the same record."""
+Send = Callable[[str, str, timedelta], None]
+"""Sends a body to a queue, to be seen after a delay."""
+
+
+class ClaimLostError(Exception):
+    """Somebody else performs the action now; what we know of it is out of date."""
+
+
+class Ledger:
+    """The actions' records, written by one at a time."""
+
+    def __init__(self, records: Records, send: Send, clock: Callable[[], datetime], timing: Timing) -> None:
+        self._records = records
+        self._send_body = send
+        self._clock = clock
+        self._timing = timing
+
+    def read(self, key: str) -> Action | None:
+        """Read an action as it stands; None where there is none."""
+        return self._records.read_action(key)
+
+    def claim(self, message: Message, message_id: str) -> Action | None:
+        """Make the action ours for a lease; None where this message has nothing more to do.
+
+        An action that ended is returned unclaimed: its end may still have to be announced.
+        """
+        write = uuid.uuid4().hex
+        for _ in range(TRIES):
+            now = self._clock()
+            action = self._records.read_action(message.action)
+            if action is None:
+                log.warning("action=%s outcome=unknown", message.action)
+                return None
+            if action.write == write or not action.is_open:
+                return action
+            if message.seq < action.seq:
+                if action.moved_by == message_id:
+                    self.send(action)
+                return None
+            if action.is_claimed(now) and not action.is_claimed_by(message_id):
+                if message.seq > action.seq:
+                    self._send_body(ACTIONS_QUEUE, message.model_dump_json(), self._timing.lease / 100)
+                return None
+            action.claim = Claim(message=message_id, write=write, since=now, until=now + self._timing.lease)
+            action.write, action.wake = write, False
+            if etag := self._try_to_write(action):
+                action.etag = etag
+                return action
+        raise TemporaryError(f"action {message.action} is written by too many at once")
+
+    def write(self, action: Action, claimed: Action) -> Action:
+        """Write a record under our claim, whatever flags others set meanwhile; ClaimLostError where it is not ours.
+
+        After a lost reply or a refused write the record is read again: our write id says that it was written,
+        our claim says that only a flag was set beside us.
+        """
+        assert claimed.claim is not None
+        write, ours = uuid.uuid4().hex, claimed.claim.write
+        action = action.model_copy(update={"write": write})
+        for _ in range(TRIES):
+            if etag := self._try_to_write(action):
+                return action.model_copy(update={"etag": etag})
+            current = self._records.read_action(action.key)
+            if current is not None and current.write == write:
+                return current
+            if current is None or current.claim is None or current.claim.write != ours:
+                raise ClaimLostError
+            due = min(action.due, self._clock()) if current.wake else action.due
+            action = action.model_copy(update={"wake": current.wake, "due": due, "etag": current.etag})
+        raise TemporaryError(f"action {action.key} is written by too many at once")
+
+    def change(self, key: str, flags: Mapping[str, Any]) -> Action | None:
+        """Set flags without a claim, trying again where somebody else wrote; None where there is no such action."""
+        for _ in range(TRIES):
+            action = self._records.read_action(key)
+            if action is None or all(getattr(action, name) == value for name, value in flags.items()):
+                return action
+            if self._try_to_write(action.model_copy(update=dict(flags))):
+                return action
+        raise TemporaryError(f"action {key} is written by too many at once")
+
+    def wake(self, key: str) -> None:
+        """Have an action looked at now: whoever performs it sees the flag, or else the message comes first."""
+        action = self.change(key, {"wake": True})
+        if action is not None and action.is_open:
+            self.send(action, at_once=True)
+
+    def send(self, action: Action, *, at_once: bool = False) -> None:
+        """Send the action's current number, to be seen when it is due."""
+        message = Message(action=action.key, seq=action.seq)
+        self._send_body(
+            ACTIONS_QUEUE, message.model_dump_json(), timedelta() if at_once else action.due - self._clock()
+        )
+
+    def _try_to_write(self, action: Action) -> str | None:
+        """Write conditionally; None where somebody else wrote, or nobody knows: read again."""
+        try:
+            return self._records.write_action(action)
+        except UnansweredError:
+            return None

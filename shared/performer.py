@@ -1,0 +1,252 @@
+"""Moves one action forward by one stage, settles what came of it, and announces its end."""
+
+import logging
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from shared import events, parse
+from shared.actions import Action, Done, Job, Message, Pending, Status, StepState
+from shared.errors import PermanentError, ReactorError, TemporaryError
+from shared.events import Event, digest, without_url_queries
+from shared.ledger import ClaimLostError, Ledger
+from shared.planner import Planner
+from shared.rules import templates
+from shared.settle import Timing, Verdict, current_state, settle
+from shared.stages import NotStarted, find_handler, perform_stage
+from shared.storage.records import OpenRow, Records
+
+if TYPE_CHECKING:
+    from shared.clients import Clients
+    from shared.rules import Rules
+
+log = logging.getLogger("reactor")
+
+KINDS = {
+    Status.SUCCEEDED: "ActionSucceeded",
+    Status.FAILED: "ActionFailed",
+    Status.SKIPPED: "ActionSkipped",
+    Status.CANCELED: "ActionCanceled",
+    Status.REJECTED: "ApprovalRejected",
+    Status.EXPIRED: "ApprovalExpired",
+}
+"""What an action's end is called as an event."""
+
+
+class Performer:
+    """Performs actions, a stage at a time."""
+
+    def __init__(
+        self,
+        records: Records,
+        ledger: Ledger,
+        planner: Planner,
+        *,
+        rules: "Callable[[], Rules | None]",
+        handlers: Mapping[str, str],
+        clients: "Clients",
+        values: Mapping[str, str],
+        clock: Callable[[], datetime],
+        timing: Timing,
+    ) -> None:
+        self._records = records
+        self._ledger = ledger
+        self._planner = planner
+        self._rules = rules
+        self._handlers = handlers
+        self._clients = clients
+        self._values = values
+        self._clock = clock
+        self._timing = timing
+
+    def perform(self, message: Message, message_id: str) -> None:
+        """Do one stage of the action that a message names, and send the message for the next."""
+        self._under_claim(message, message_id, self._advance)
+
+    def fail(self, message: Message, message_id: str, cause: str) -> None:
+        """End the current step as failed, for a cause that no stage told."""
+        error = PermanentError(cause, remedy="see the log of this action, then replay its event")
+        self._under_claim(message, message_id, lambda action: settle(action, error, "", self._clock(), self._timing))
+
+    def _under_claim(self, message: Message, message_id: str, move: Callable[[Action], Action]) -> None:
+        """Claim the action, have it moved, write that down, and send what follows or announce the end."""
+        action = self._ledger.claim(message, message_id)
+        if action is None:
+            return
+        if not action.is_open:
+            self.announce(action)
+            return
+        try:
+            self._settle(move(action), action, message_id)
+        except ClaimLostError:
+            log.warning("action=%s rule=%s outcome=claim_lost", action.key, action.rule)
+
+    def _advance(self, action: Action) -> Action:
+        """Perform the current stage and return the record that follows; nothing is written but what a start needs."""
+        state = current_state(action, self._clock())
+        verdict: Verdict
+        next_stage = ""
+        try:
+            handler = find_handler(self._handlers, state.action)
+            stage = handler.stage(state.stage)
+            state.stage = stage.name
+            if state.params is None:
+                state.params = self._render(action)
+            params = handler.parse(self._resolve(state.params))
+            if action.mode == "dry_run":
+                verdict = Done(note="dry run: nothing was touched")
+            else:
+                next_stage = handler.stage_after(stage)
+                verdict = perform_stage(
+                    stage,
+                    params,
+                    self._job(action, state),
+                    state,
+                    patience=self._timing.patience,
+                    may_start=lambda: self._clock() <= action.claimed_at + self._timing.start_within,
+                    about_to_start=lambda: self._note_start(action, state),
+                )
+        except (TemporaryError, PermanentError) as error:
+            verdict = error
+        except ClaimLostError:
+            raise
+        except Exception as error:  # the one place: recorded here, then raised to the host
+            log.exception("action=%s rule=%s outcome=programming_error", action.key, action.rule)
+            self._record_error(action, error)
+            raise
+        _log_outcome(action, state, verdict)
+        return settle(action, verdict, next_stage, self._clock(), self._timing)
+
+    def _settle(self, moved: Action, claimed: Action, message_id: str) -> None:
+        """Write what follows, then send the message for it, or announce the end."""
+        moved.seq, moved.moved_by, moved.claim = claimed.seq + 1, message_id, None
+        if not moved.is_open:
+            moved.announced = not self._is_heard(moved)
+        waited_for = claimed.progress[-1].wake_on if claimed.progress else ""
+        written = self._ledger.write(moved, claimed)
+        if not written.is_open:
+            self.announce(written)
+            return
+        wake_on = written.progress[-1].wake_on
+        if wake_on != waited_for:
+            self._records.open(OpenRow(what="action", key=written.key, since=written.created, wake_on=wake_on))
+        self._ledger.send(written)
+
+    def _note_start(self, action: Action, state: StepState) -> None:
+        """Write down that something is about to be started that we cannot name."""
+        state.starting_at, state.empty_find = self._clock(), None
+        written = self._ledger.write(action, action)
+        action.etag, action.write, action.wake = written.etag, written.write, written.wake
+
+    def _record_error(self, action: Action, error: Exception) -> None:
+        """Write a programming error into the record, if that can be done: the host will deliver again."""
+        action.error = without_url_queries(f"{type(error).__name__}: {error}")
+        try:
+            self._ledger.write(action, action)
+        except (ReactorError, ClaimLostError):
+            log.warning("action=%s the error could not be recorded", action.key)
+
+    def announce(self, action: Action) -> None:
+        """Plan the outcome of an action that ended, then mark it announced and forget it as open."""
+        if not action.announced:
+            self._planner.plan(outcome(action), self._clock())
+            self._ledger.change(action.key, {"announced": True})
+        self._records.close("action", action.key)
+
+    def _is_heard(self, action: Action) -> bool:
+        """Whether any rule listens to the outcome; where none does, nothing more is written."""
+        rules = self._rules()
+        return rules is None or bool(rules.match(outcome(action)))
+
+    def sweep(self, row: OpenRow) -> None:
+        """Wake an action that is overdue: its message was lost, or whoever had it died."""
+        action = self._ledger.read(row.key)
+        now = self._clock()
+        if action is None or (not action.is_open and action.announced):
+            self._records.close("action", row.key)
+        elif not action.is_claimed(now) and action.due + self._timing.overdue <= now:
+            self._ledger.send(action, at_once=True)
+
+    # -- what a step is given -----------------------------------------------------------------------------------------
+
+    def _render(self, action: Action) -> dict[str, Any]:
+        """Render the step's parameters from the event and the results of the steps before it."""
+        context = templates.context(
+            self._read_event(action.event),
+            steps={done.id: done.result for done in action.progress if done.outcome == "succeeded"},
+            failure=action.failure.model_dump() if action.failure else None,
+            action={"key": action.key, "rule": action.rule, "event": action.event},
+        )
+        rendered: dict[str, Any] = templates.render(action.todo[action.position].params, context)
+        return rendered
+
+    def _resolve(self, value: Any) -> Any:
+        return templates.resolve(value, self._values)
+
+    def _read_event(self, key: str) -> Event:
+        """Read an event again from its record."""
+        record = self._records.read_event(key)
+        if record is None:
+            raise PermanentError(f"the record of event {key} is gone", remedy="keep records longer (REACTOR_KEEP_DAYS)")
+        return parse.PARSERS[record.door](record.payload)
+
+    def _job(self, action: Action, state: StepState) -> Job:
+        rules = self._rules()
+        if rules is None:
+            raise TemporaryError("there is no valid rules file to look declared services up in")
+        return Job(
+            key=digest(action.key, state.id),
+            step=state.id,
+            now=self._clock(),
+            starting_at=state.starting_at,
+            memory=state.memory,
+            result=state.result,
+            declared=rules.declared,
+            clients=self._clients,
+            event=lambda: self._read_event(action.event),
+            resolve=self._resolve,
+        )
+
+
+def outcome(action: Action) -> Event:
+    """Say as an event what came of an action."""
+    facts: dict[str, Mapping[str, Any]] = {
+        "action": {
+            "key": action.key,
+            "rule": action.rule,
+            "status": action.status.value,
+            "reason": action.reason,
+            "event": action.event,
+            "kinds": action.kinds,
+            "source": action.source,
+            "subject": action.subject,
+            "steps": {state.id: state.result for state in action.progress},
+        }
+    }
+    if action.failure:
+        facts["failure"] = action.failure.model_dump()
+    return events.announce(
+        KINDS[action.status],
+        id=digest(action.key, action.status.value),
+        subject=f"actions/{action.key}",
+        facts=facts,
+        time=action.ended or action.due,
+        depth=action.depth + 1,
+    )
+
+
+def _log_outcome(action: Action, state: StepState, verdict: Verdict) -> None:
+    """Write the one line about what came of a stage."""
+    match verdict:
+        case Done(note=note):
+            word = "done"
+        case Pending(note=note):
+            word = "pending"
+        case NotStarted(note=note):
+            word = "waiting"
+        case TemporaryError(reason=note):
+            word = "temporary_error"
+        case PermanentError(reason=note):
+            word = "failed"
+    line = "action=%s rule=%s seq=%d step=%s stage=%s outcome=%s note=%s"
+    log.info(line, action.key, action.rule, action.seq, state.id, state.stage, word, note)

@@ -1,0 +1,178 @@
+"""From a body at a door to the actions it leads to: parse, match, record the plan once, hand over."""
+
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from shared import parse
+from shared.actions import Action
+from shared.errors import MalformedError
+from shared.events import Event, canonical, digest, without_url_queries
+from shared.ledger import Ledger
+from shared.settle import Timing
+from shared.storage.records import EventRecord, OpenRow, Records
+
+if TYPE_CHECKING:
+    from shared.rules import Rule, Rules
+
+log = logging.getLogger("reactor")
+
+DEEPEST = 5
+"""An event this many outcomes away from the wire starts nothing more: rules that answer each other end here."""
+REPEAT_WINDOW = timedelta(minutes=10)
+"""Equal content that carries no id of its own is the same event for this long."""
+
+
+class Planner:
+    """Decides, once for each event, what is to be done about it."""
+
+    def __init__(
+        self,
+        records: Records,
+        ledger: Ledger,
+        rules: "Callable[[], Rules | None]",
+        clock: Callable[[], datetime],
+        timing: Timing,
+    ) -> None:
+        self._records = records
+        self._ledger = ledger
+        self._rules = rules
+        self._clock = clock
+        self._timing = timing
+
+    def receive(self, door: str, body: str | bytes, at: datetime) -> None:
+        """Plan the event that a body tells of; park what tells of none."""
+        try:
+            event = parse.PARSERS[door](body)
+        except MalformedError as error:
+            self.park(door, body, error.reason, at)
+        else:
+            self.plan(event, at)
+
+    def park(self, door: str, body: str | bytes, reason: str, at: datetime) -> None:
+        """Keep a body that nothing can be done with, and say why. The same body is parked once."""
+        text = body.decode("utf-8", "backslashreplace") if isinstance(body, bytes) else body
+        text = without_url_queries(text)
+        key = digest("parked", door, text)
+        parked = EventRecord(
+            key=key, door=door, status="parked", reason=reason, received=at, payload=text, handed_over=True
+        )
+        self._records.insert_event(parked)
+        log.warning("event=%s door=%s outcome=parked reason=%s", key, door, reason)
+
+    def plan(self, event: Event, at: datetime) -> None:
+        """Decide what an event leads to, record that once, and hand it over.
+
+        An event that is recorded already follows its stored plan, never today's rules.
+        """
+        key = self._records.occurrence(event.key, at, REPEAT_WINDOW) if event.repeatable else event.key
+        record = self._judge(event, key, at)
+        if event.door == "own" and not record.plan and record.status != "unplanned":
+            return  # an outcome that no rule hears is not stored
+        if self._records.insert_event(record):
+            log.info("event=%s kinds=%s outcome=%s actions=%d", key, record.kinds, record.status, len(record.plan))
+        else:
+            stored = self._records.read_event(key)
+            if stored is None or stored.handed_over:
+                log.info("event=%s kinds=%s outcome=duplicate", key, record.kinds)
+                return
+            record = stored
+        if not record.handed_over:
+            self._records.open(OpenRow(what="event", key=key, since=at))
+        if record.status == "planned":
+            self._hand_over(record)
+        for token in parse.wake_tokens(event):
+            for waiting in self._records.list_waiting(token):
+                self._ledger.wake(waiting)
+
+    def _judge(self, event: Event, key: str, at: datetime) -> EventRecord:
+        """Match an event against the rules of the moment; nothing is written."""
+        record = EventRecord(
+            key=key,
+            door=event.door,
+            status="unplanned",
+            type=event.type,
+            kinds=sorted(event.kinds),
+            id=event.id,
+            source=event.source,
+            subject=event.subject,
+            time=event.time,
+            received=at,
+            depth=event.depth,
+            payload=canonical(without_url_queries(event.payload)),
+        )
+        rules = self._rules()
+        if rules is None:
+            record.reason = "there is no valid rules file"
+            return record
+        record.rules_hash = rules.hash
+        if not event.kinds:
+            record.status, record.reason = "ignored", f"no rule can listen to {event.type}"
+        elif not rules.declares(event):
+            record.status, record.reason = "refused", f"the rules file does not declare {event.source}"
+        elif event.depth >= DEEPEST:
+            record.status, record.reason = "ignored", f"{event.depth} outcomes led here: rules answer each other"
+        else:
+            record.status = "planned"
+            record.plan = [planned(event, key, rule, rules.hash, at) for rule in rules.match(event)]
+        record.handed_over = not record.plan
+        return record
+
+    def _hand_over(self, record: EventRecord) -> None:
+        """Put every planned action on its way, then mark the event: from now on it is a duplicate."""
+        for action in record.plan:
+            if not self._records.insert_action(action):
+                stored = self._records.read_action(action.key)
+                if stored is None or stored.seq > 0 or not stored.is_open:
+                    continue
+            self._records.open(OpenRow(what="action", key=action.key, since=record.received))
+            self._ledger.send(action)
+        if record.plan:
+            self._records.mark_handed_over(record.key)
+            self._records.close("event", record.key)
+
+    def sweep(self, row: OpenRow) -> None:
+        """Finish an event that was left half done, or that came while there was no valid rules file."""
+        record = self._records.read_event(row.key)
+        if record is None or record.handed_over:
+            self._records.close("event", row.key)
+        elif record.status == "unplanned":
+            self._plan_at_last(record)
+        elif row.since + self._timing.overdue <= self._clock():
+            self._hand_over(record)
+
+    def _plan_at_last(self, record: EventRecord) -> None:
+        event = parse.PARSERS[record.door](record.payload)
+        planned = self._judge(event, record.key, record.received)
+        planned.etag = record.etag
+        if planned.status == "unplanned" or not self._records.replace_event(planned):
+            return
+        log.info("event=%s kinds=%s outcome=%s actions=%d", record.key, record.kinds, planned.status, len(planned.plan))
+        self._hand_over(planned)
+        self._records.close("event", record.key)
+
+
+def planned(event: Event, key: str, rule: "Rule", rules_hash: str, at: datetime) -> Action:
+    """Make the action of one rule answering one event.
+
+    A derived kind that stays on a run is answered once: the action's key then comes from that identity, so that the
+    next event which tells the same finds the action there.
+    """
+    heard = rule.kinds & event.kinds
+    identity = next((event.once[kind] for kind in sorted(heard) if heard <= event.once.keys()), key)
+    return Action(
+        key=digest("action", identity, rule.name),
+        rule=rule.name,
+        rules_hash=rules_hash,
+        event=key,
+        kinds=sorted(event.kinds),
+        source=event.source,
+        subject=event.subject,
+        mode="dry_run" if rule.mode == "dry_run" else "live",
+        depth=event.depth,
+        created=at,
+        due=at,
+        steps=list(rule.do),
+        on_failure=list(rule.on_failure),
+    )

@@ -1,0 +1,264 @@
+"""backup.vision_export over real https against the simulated service, into a real storage emulator."""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import requests
+from azure.storage.blob import BlobServiceClient
+
+from dev.azurite import Azurite
+from dev.simulators.remote import Simulators
+from dev.simulators.vision import KEY
+from shared.clients.vision import Resource
+from shared.errors import PermanentError
+from shared.handlers import backup
+from shared.rules.declared import Declared
+from shared.storage import backups
+from tests.integration.stages import Bench, clients_of, event_of
+
+COMPLETED = json.loads((Path(__file__).parents[1] / "events/vision_export_completed.json").read_text("utf-8"))
+MODELS = [{"platform": "ONNX", "bytes": 3000}, {"platform": "TensorFlow", "flavor": "TensorFlowLite", "bytes": 100}]
+
+
+@pytest.fixture
+def store(storage_emulator: Azurite) -> BlobServiceClient:
+    """Give the app's own storage account."""
+    return BlobServiceClient.from_connection_string(storage_emulator.app)
+
+
+@pytest.fixture
+def project(simulators: Simulators) -> str:
+    """Give the id of a project with an iteration of the same id, exported twice."""
+    project = str(uuid4())
+    seed(simulators, project, MODELS)
+    return project
+
+
+def seed(simulators: Simulators, project: str, exports: list[dict[str, Any]], **settings: Any) -> None:
+    """Keep a project whose one iteration has these exports."""
+    iterations = [{"id": project, "exports": exports}]
+    simulators.vision.seed(projects=[{"id": project, "settings": settings, "iterations": iterations}])
+
+
+@pytest.fixture
+def make(simulators: Simulators, azurite: str, store: BlobServiceClient) -> Callable[..., Bench]:
+    """Make the surroundings of a backup: the project is declared, its key a setting."""
+
+    def make(project: str, container: str | None = None, **values: str) -> Bench:
+        name = f"backups-{uuid4().hex}"
+        store.create_container(name)
+        training = {"endpoint": simulators.vision.url, "key": "${VISION_KEY}"}
+        declared = {"fruit": {"project": project.upper(), "training": training, "container": container}}
+        event = json.loads(json.dumps(COMPLETED))
+        event["Content"] |= {"projectId": project, "iterationId": project}
+        clients = clients_of(simulators, azurite, REACTOR_BACKUP_CONTAINER=name, **values)
+        return Bench(
+            clients, Declared.model_validate({"vision": declared}), event_of(json.dumps(event)), {"VISION_KEY": KEY}
+        )
+
+    return make
+
+
+def stored(bench: Bench, store: BlobServiceClient, path: str) -> bytes:
+    """Read a file of the store."""
+    container = bench.clients.backups._container
+    return store.get_blob_client(container, path).download_blob().readall()
+
+
+def test_every_finished_export_is_kept(make: Callable[..., Bench], project: str, store: BlobServiceClient) -> None:
+    """Each export is copied to its own path, with a manifest that tells size, hashes and source, and no secret."""
+    bench = make(project)
+    told = bench.run("backup.vision_export")
+    onnx, lite = f"{project}/{project}/ONNX/default", f"{project}/{project}/TensorFlow/TensorFlowLite"
+    assert told.result["stored"] == [onnx, lite]
+    assert list(bench.clients.backups.folders(project)) == [onnx, lite]
+    for folder in (onnx, lite):
+        content = stored(bench, store, f"{folder}/model.zip")
+        manifest = json.loads(stored(bench, store, f"{folder}/manifest.json"))
+        assert content.startswith(b"PK")
+        assert manifest["size"] == len(content)
+        assert manifest["sha256"] == [hashlib.sha256(content).hexdigest()]
+        assert manifest["md5"] in (None, hashlib.md5(content).hexdigest())
+        assert manifest["project"] == manifest["iteration"] == project
+        assert "sig=" not in json.dumps(manifest)
+        assert manifest["source"].startswith("http")
+        assert datetime.fromisoformat(manifest["copied"]) < datetime.fromisoformat(manifest["written"])
+
+
+@pytest.mark.guarantee(6)
+def test_no_secret_is_kept_between_stages(make: Callable[..., Bench], project: str) -> None:
+    """What the stages hand on, which is recorded, holds no SAS."""
+    told = make(project).run("backup.vision_export")
+    assert "sig=" not in repr(told)
+
+
+@pytest.mark.guarantee(3)
+def test_a_second_notification_changes_nothing(
+    make: Callable[..., Bench], project: str, store: BlobServiceClient
+) -> None:
+    """What is kept is not copied again, and no blob is touched."""
+    bench = make(project)
+    bench.run("backup.vision_export")
+    container = store.get_container_client(bench.clients.backups._container)
+    before = {blob.name: blob.etag for blob in container.list_blobs()}
+    told = bench.run("backup.vision_export")
+    assert told.notes[0] == "0 to copy, 2 kept already"
+    assert {blob.name: blob.etag for blob in container.list_blobs()} == before
+
+
+def test_a_new_flavor_is_added(
+    make: Callable[..., Bench], project: str, simulators: Simulators, store: BlobServiceClient
+) -> None:
+    """A later export of the same iteration is kept beside the others, which stay as they are."""
+    bench = make(project)
+    bench.run("backup.vision_export")
+    base = f"{simulators.vision.url}/customvision/v3.3/training/projects/{project}/iterations/{project}/export"
+    simulators.vision.seed(settings={"export_seconds": 0})
+    requests.post(f"{base}?platform=ONNX&flavor=OnnxFloat16", headers={"Training-Key": KEY}, timeout=10)
+    simulators.vision.until(lambda state: "Exporting" not in json.dumps(state))
+    told = bench.run("backup.vision_export")
+    assert told.notes[0] == "1 to copy, 2 kept already"
+    assert told.result["stored"] == [f"{project}/{project}/ONNX/OnnxFloat16"]
+
+
+def test_another_content_is_kept_beside_the_first(
+    make: Callable[..., Bench], project: str, simulators: Simulators, store: BlobServiceClient
+) -> None:
+    """A re-export with another content never overwrites the backup: it gets a folder of its own, once."""
+    bench = make(project)
+    bench.run("backup.vision_export")
+    first = stored(bench, store, f"{project}/{project}/ONNX/default/model.zip")
+    seed(simulators, project, [{"platform": "ONNX", "bytes": 9000}])
+    told = bench.run("backup.vision_export")
+    (folder,) = told.result["stored"]
+    assert folder.startswith(f"{project}/{project}/ONNX/default/")
+    assert stored(bench, store, f"{project}/{project}/ONNX/default/model.zip") == first
+    assert len(stored(bench, store, f"{folder}/model.zip")) > 9000
+    assert bench.run("backup.vision_export").result["stored"] == []
+
+
+def test_the_declared_container_is_the_source(
+    make: Callable[..., Bench], simulators: Simulators, store: BlobServiceClient
+) -> None:
+    """Where Custom Vision writes to a container of ours, the copy comes from there, with no SAS asked for in vain."""
+    name, project = f"exports-{uuid4().hex}", str(uuid4())
+    store.create_container(name)
+    url = f"{store.url.rstrip('/')}/{name}"
+    seed(simulators, project, [{"platform": "ONNX"}], exportModelContainerUri=url)
+    bench = make(project, container=url)
+    told = bench.run("backup.vision_export")
+    manifest = json.loads(stored(bench, store, f"{told.result['stored'][0]}/manifest.json"))
+    assert manifest["source"].startswith(f"{url}/{project}%20-%20{project}.ONNX")
+
+
+def test_a_blob_that_two_flavors_share_is_not_trusted(
+    make: Callable[..., Bench], simulators: Simulators, store: BlobServiceClient
+) -> None:
+    """A container's blob whose name fits two exports may be either: each is copied by its own SAS instead."""
+    name, project = f"exports-{uuid4().hex}", str(uuid4())
+    store.create_container(name)
+    url = f"{store.url.rstrip('/')}/{name}"
+    seed(
+        simulators,
+        project,
+        [{"platform": "ONNX", "bytes": 10}, {"platform": "ONNX", "flavor": "OnnxFloat16", "bytes": 500}],
+        exportModelContainerUri=url,
+    )
+    bench = make(project, container=url)
+    told = bench.run("backup.vision_export")
+    sizes = [len(stored(bench, store, f"{folder}/model.zip")) for folder in told.result["stored"]]
+    assert sizes[1] - sizes[0] == 490
+
+
+def test_an_expired_sas_is_replaced(make: Callable[..., Bench], project: str, simulators: Simulators) -> None:
+    """A SAS that expires between the stages costs nothing: each copy asks for a fresh one."""
+    bench = make(project)
+    simulators.vision.seed(settings={"sas_seconds": 1})
+
+    def wait(stage: str) -> None:
+        if stage == "copy":
+            time.sleep(1.5)
+
+    bench.before_stage = wait
+    assert len(bench.run("backup.vision_export").result["stored"]) == 2
+    assert len(simulators.vision.seen("GET", "/export")) == 3
+
+
+def test_a_copy_that_was_cut_short_is_made_again(
+    make: Callable[..., Bench], project: str, store: BlobServiceClient
+) -> None:
+    """What an unfinished attempt left in the folder is replaced, since no manifest says that it is whole."""
+    bench = make(project)
+    path = f"{project}/{project}/ONNX/default/model.zip"
+    store.get_blob_client(bench.clients.backups._container, path).upload_blob(b"half")
+    bench.run("backup.vision_export")
+    assert stored(bench, store, path).startswith(b"PK")
+
+
+def test_hashing_resumes_by_chunk(
+    make: Callable[..., Bench], project: str, store: BlobServiceClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model of several chunks has a hash for each, made a few at a time."""
+    monkeypatch.setattr(backups, "CHUNK", 1000)
+    monkeypatch.setattr(backup, "CHUNK", 1000)
+    bench = make(project)
+    told = bench.run("backup.vision_export")
+    content = stored(bench, store, f"{told.result['stored'][0]}/model.zip")
+    manifest = json.loads(stored(bench, store, f"{told.result['stored'][0]}/manifest.json"))
+    chunks = [content[start : start + 1000] for start in range(0, len(content), 1000)]
+    assert manifest["sha256"] == [hashlib.sha256(chunk).hexdigest() for chunk in chunks]
+    assert any("chunks" in note for note in told.notes)
+
+
+@pytest.mark.guarantee(7)
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://evil.example/m.zip?sig=x",
+        "https://a.blob.core.windows.net.evil.example/m.zip",
+        "https://a.blob.core.windows.net@evil.example/m.zip",
+        "https://evil.example\\@a.blob.core.windows.net/m.zip",
+        "http://a.blob.core.windows.net/m.zip",
+        "file:///etc/passwd",
+        "//a.blob.core.windows.net/m.zip",
+        "",
+    ],
+)
+def test_only_the_services_own_hosts_are_followed(make: Callable[..., Bench], project: str, url: str) -> None:
+    """A link that leads elsewhere is refused before anything is asked of it."""
+    bench = make(project, REACTOR_VISION_BLOB_HOSTS="*.blob.core.windows.net")
+    with pytest.raises(PermanentError, match="not copied from"):
+        bench.clients.backups.by_sas(url)
+
+
+@pytest.mark.guarantee(7)
+def test_a_project_that_is_not_declared_is_not_asked_for(
+    make: Callable[..., Bench], project: str, simulators: Simulators
+) -> None:
+    """A notification about a project that nobody declared does nothing."""
+    with pytest.raises(PermanentError, match="not declared"):
+        make(project).run("backup.vision_export", project=str(uuid4()))
+    assert simulators.vision.seen() == []
+
+
+def test_an_export_that_is_listed_late_is_waited_for(
+    make: Callable[..., Bench], project: str, simulators: Simulators
+) -> None:
+    """A list that lags behind the notification is asked again."""
+    simulators.vision.fault("lag", path="export")
+    told = make(project).run("backup.vision_export")
+    assert "no finished export" in told.troubles[0]
+
+
+def test_entra_is_used_where_there_is_no_key(simulators: Simulators, azurite: str, project: str) -> None:
+    """Without a key the app's identity reads the project."""
+    clients = clients_of(simulators, azurite)
+    assert clients.vision.project(Resource(simulators.vision.url), project).id == project
+    assert clients.vision.iteration(Resource(simulators.vision.url), project, project).status == "Completed"

@@ -1,0 +1,140 @@
+"""The operator's command says what it found, in the form that was asked for, with the exit code that fits."""
+
+import base64
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cli.main import main
+
+ROOT = Path(__file__).parents[2]
+FIRST = ROOT / "examples/first-rule"
+VISION = ROOT / "tests/events/vision_export_completed.json"
+
+RULES = """version: 1
+vision:
+  fruit:
+    project: {project}
+    training: {{endpoint: "https://fruit.example", key: "${{KEY}}"}}
+rules:
+  - {{name: keep, on: ExportCompleted, do: [backup.vision_export]}}
+"""
+
+
+def write(path: Path, text: str) -> str:
+    """Write a file and give its name."""
+    path.write_text(text, "utf-8")
+    return str(path)
+
+
+def test_check_says_that_a_file_is_in_order(capsys: pytest.CaptureFixture[str]) -> None:
+    """A clean file ends with its summary and 0."""
+    assert main(["rules", "check", str(FIRST / "rules.yaml")]) == 0
+    assert capsys.readouterr().out.strip().endswith("rules.yaml: 2 rules, nothing wrong")
+
+
+def test_the_rules_that_a_deployment_starts_from_are_in_order(capsys: pytest.CaptureFixture[str]) -> None:
+    """The file at the top level needs no setting and has nothing wrong."""
+    assert main(["rules", "check", str(ROOT / "rules.yaml")]) == 0
+    assert capsys.readouterr().out.strip().endswith("rules.yaml: 0 rules, nothing wrong")
+
+
+def test_check_prints_every_problem_and_a_summary(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each problem is a line that editors can jump to; errors make it 1."""
+    text = "version: 1\nrules:\n  - {name: a, on: DriftDetectd, do: [alrt]}\n  - {name: b, on: RunFailed, do: [x]}\n"
+    file = write(tmp_path / "rules.yaml", text)
+    assert main(["rules", "check", file]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f'{file}:3:19: error: unknown kind "DriftDetectd" (did you mean "DriftDetected"?)'
+    assert lines[1] == f'{file}:3:38: error: unknown step "alrt" (did you mean "alert"?)'
+    assert lines[-1] == f"{file}: 3 errors, 1 warning"
+
+
+def test_check_speaks_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """For programs, the same as data."""
+    file = write(tmp_path / "rules.yaml", "version: 1\n")
+    assert main(["rules", "check", "--json", file]) == 1
+    problem = {"line": 1, "column": 1, "level": "error"}
+    found = json.loads(capsys.readouterr().out)
+    assert not found["valid"]
+    assert [problem | {"message": found["problems"][0]["message"]}] == found["problems"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["rules"],
+        ["rules", "explain"],
+        ["rules", "check", "--nope"],
+        ["rules", "check", "no-such-file.yaml"],
+        ["rules", "explain", "--rules", str(FIRST / "rules.yaml"), "--event", "no-such-file.json"],
+        ["rules", "explain", "--rules", str(FIRST / "rules.yaml"), "--event", str(FIRST / "README.md")],
+    ],
+)
+def test_what_cannot_be_understood_is_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Usage errors, files that are not there and events that are none end with 2 and one message."""
+    try:
+        code = main(arguments)
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else 0
+    assert code == 2
+    assert "reactor" in capsys.readouterr().err
+
+
+def test_explain_is_readable(capsys: pytest.CaptureFixture[str]) -> None:
+    """People get the event, what would be done, and the first thing against every other rule."""
+    assert main(["rules", "explain", "--rules", str(FIRST / "rules.yaml"), "--event", str(FIRST / "event.json")]) == 0
+    shown = capsys.readouterr().out
+    assert "  yes  tell-the-fraud-team\n" in shown
+    assert "title     fraud-train failed\n" in shown
+    assert 'wake-somebody-up     data.runTags[\'pager.level\'] StringIn ["urgent"]: it is "morning"' in shown
+    assert "\033" not in shown
+
+
+def test_explain_reads_a_notification_plain_or_base64(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A Custom Vision notification is told from an event by its fields, in both encodings of a queue."""
+    notification = VISION.read_text("utf-8")
+    rules = write(tmp_path / "rules.yaml", RULES.format(project=json.loads(notification)["Content"]["projectId"]))
+    plain = write(tmp_path / "event.json", notification)
+    encoded = write(tmp_path / "event.txt", base64.b64encode(notification.encode()).decode())
+    for file in (plain, encoded):
+        assert main(["rules", "explain", "--json", "--rules", rules, "--event", file]) == 0
+        explained = json.loads(capsys.readouterr().out)
+        assert explained["event"]["kinds"] == ["ExportCompleted"]
+        assert explained["rules"][0]["matched"]
+        assert "sig=" not in json.dumps(explained)
+
+
+def test_explain_gives_a_list_for_an_array(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each event of an array is explained, in order."""
+    (event,) = json.loads((FIRST / "event.json").read_text("utf-8"))
+    events = write(tmp_path / "events.json", json.dumps([event, event | {"id": "another"}]))
+    assert main(["rules", "explain", "--json", "--rules", str(FIRST / "rules.yaml"), "--event", events]) == 0
+    assert [one["event"]["id"] for one in json.loads(capsys.readouterr().out)] == [event["id"], "another"]
+    single = write(tmp_path / "event.json", json.dumps(event))
+    assert main(["rules", "explain", "--json", "--rules", str(FIRST / "rules.yaml"), "--event", single]) == 0
+    assert json.loads(capsys.readouterr().out)["event"]["id"] == event["id"]
+
+
+def test_explain_refuses_a_file_with_errors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file that could not go live explains nothing."""
+    rules = write(tmp_path / "rules.yaml", "version: 1\n")
+    assert main(["rules", "explain", "--rules", rules, "--event", str(FIRST / "event.json")]) == 1
+    assert '"rules" is missing' in capsys.readouterr().err
+
+
+def test_the_command_starts_light() -> None:
+    """Help loads no rules engine, and a check without templates loads no Jinja2 and no Azure."""
+    code = (
+        "import sys; from cli.main import main\n"
+        "try: main(['--help'])\nexcept SystemExit: pass\n"
+        "assert not {'yaml', 'pydantic', 'shared'} & set(sys.modules)\n"
+        f"main(['rules', 'check', {str(ROOT / 'rules.yaml')!r}])\n"
+        "loaded = {name.partition('.')[0] for name in sys.modules}\n"
+        "assert not {'jinja2', 'azure', 'requests'} & loaded, loaded\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True)
