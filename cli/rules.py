@@ -120,7 +120,7 @@ def _lines(explanation: Explanation, paint: Any) -> Iterator[str]:
         name = verdict.rule.name.ljust(width)
         if verdict.because is None:
             mode = "" if verdict.rule.mode == "live" else "  (dry run: nothing is touched)"
-            yield f"  {paint(GREEN, 'yes')}  {name}{mode}"
+            yield f"  {paint(GREEN, 'yes')}  {name}{mode}".rstrip()
             yield from _steps(verdict, event)
         else:
             because = verdict.because

@@ -18,7 +18,7 @@ SERVICE_ACCOUNT = "visionservice"
 WELL_KNOWN_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 """Of `devstoreaccount1`; https://learn.microsoft.com/azure/storage/common/storage-connect-azurite"""
 
-OPTIONS = ("--silent", "--disableTelemetry", "--skipApiVersionCheck", "--inMemoryPersistence")
+OPTIONS = ("--disableTelemetry", "--skipApiVersionCheck", "--inMemoryPersistence")
 ANY_PORT = ("--blobPort", "0", "--queuePort", "0", "--tablePort", "0")
 LISTENING = re.compile(r"Azurite (Blob|Queue|Table) service is successfully listening at (http://\S+)")
 
@@ -35,17 +35,18 @@ class Azurite:
 
 
 @contextmanager
-def azurite() -> Iterator[Azurite]:
+def azurite(log: Path | None = None) -> Iterator[Azurite]:
     """Run Azurite for as long as the context lasts; ChildError where it does not start.
 
     It chooses its ports itself and tells them in its own output, so another Azurite is never taken for ours.
+    Where that output is wanted in `log`, there is a line in it for every request.
     """
     keys = {APP_ACCOUNT: WELL_KNOWN_KEY, SERVICE_ACCOUNT: base64.b64encode(secrets.token_bytes(64)).decode()}
     with TemporaryDirectory(prefix="azurite-") as folder:
         child = Child(
             "Azurite",
-            [program(), *OPTIONS, *ANY_PORT],
-            log=Path(folder) / "azurite.log",
+            [program(), *OPTIONS, *ANY_PORT, *(() if log else ("--silent",))],
+            log=log or Path(folder) / "azurite.log",
             env={"AZURITE_ACCOUNTS": ";".join(f"{account}:{key}" for account, key in keys.items())},
         )
         try:

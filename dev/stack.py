@@ -24,6 +24,8 @@ from urllib.request import urlopen
 from dev.azurite import Azurite, azurite
 from dev.host.settings import LEASE_SECONDS, timing
 from dev.process import Child, ChildError
+from dev.simulators.channels import SECRET as HOOK_SECRET
+from dev.simulators.vision import KEY as VISION_KEY
 from shared.clients.identity import managed_identity
 from shared.settings import Storage
 from shared.storage import prepare
@@ -70,7 +72,7 @@ def start(arguments: argparse.Namespace, ready: Path, running: ExitStack) -> tup
     """Start the parts one after the other; `running` stops them. Gives the indispensable ones, and the host."""
     began = time.monotonic()
     folder = Path(running.enter_context(TemporaryDirectory(prefix="ml-reactor-")))
-    storage = running.enter_context(azurite())
+    storage = running.enter_context(azurite(folder / "storage.log"))
     prepare(Account(Storage(connection_string=storage.app), managed_identity), BACKUPS)
     functions = f"http://{LOOPBACK}:{free_port()}"
     simulators, facts = running.enter_context(simulated(storage, functions, folder))
@@ -79,6 +81,7 @@ def start(arguments: argparse.Namespace, ready: Path, running: ExitStack) -> tup
     facts |= {
         "functions": functions,
         "storage": storage.app,
+        "storage_log": str(folder / "storage.log"),
         "stack_pid": os.getpid(),
         "app": str(arguments.app.absolute()),
         "settings": settings(storage, facts, arguments.lease) | given,
@@ -134,6 +137,8 @@ def settings(storage: Azurite, facts: dict[str, Any], lease: float) -> dict[str,
         "SIMULATOR_VISION_BLOBS": blobs,
         **{f"SIMULATOR_{name.upper()}": facts[name] for name in ("management", "vision", "channels", "event_grid")},
         "SIMULATOR_SMTP": facts["smtp"],
+        "SIMULATOR_VISION_KEY": VISION_KEY,
+        "SIMULATOR_HOOK_SECRET": HOOK_SECRET,
         **{name: os.environ.get(name, value) for name, value in timing(lease).items()},
     }
 

@@ -37,12 +37,14 @@ _QUOTA = re.compile(r"not enough quota|quota exceeded|OutOfQuota|QuotaExceeded",
 _RETRY_TEXT = re.compile(r"retry after (\d+) second", re.IGNORECASE)
 _HTML = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]{0,500}>", re.IGNORECASE | re.DOTALL)
 _SECRET = re.compile(
-    r"(?P<name>\b(?:sig|sv|se|code|token|secret|password|pwd|key|accountkey|sharedaccesskey(?:name)?|api[-_]?key)\s*[=:]\s*)"
+    r"""(?P<name>\b(?:sig|secret|password|pwd|account_?key|shared_?access_?key|api[-_]?key)["']?\s*[=:]\s*["']?"""
+    r"""|\b(?:key|token|code)=)"""
     r"""[^\s"'&;,<>]{4,}"""
     r"|\b(?P<scheme>Bearer|SharedKey|Basic)\s+[A-Za-z0-9+/=._:~-]{8,}"
     r"|\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_.-]+",
     re.IGNORECASE,
 )
+_KEY = re.compile(r"(?:subscription|authorization|access|account) key", re.IGNORECASE)
 
 
 # -- what a body says -------------------------------------------------------------------------------------------------
@@ -184,7 +186,7 @@ _MEANINGS: tuple[tuple[Callable[[int, Complaint, Effect], bool], Callable[[str, 
     (lambda status, _, effect: effect == "start" and (status == 408 or status >= 500), _unanswered),
     (lambda status, _, __: status == 408 or status >= 500, _temporary()),
     (lambda status, said, __: 400 <= status < 500 and bool(_BUSY.search(said.text)), _temporary()),
-    (lambda status, said, __: status == 401 and "key" in said.text.lower(), _permanent(_WRONG_KEY)),
+    (lambda status, said, __: status == 401 and bool(_KEY.search(said.text)), _permanent(_WRONG_KEY)),
     (lambda status, _, __: status == 401, _temporary("; a new token is asked for")),
     (
         lambda status, _, __: status == 403,
@@ -225,8 +227,6 @@ def _of_exception(service: str, problem: Exception, effect: Effect) -> ReactorEr
         headers = {name.lower(): value for name, value in response.headers.items()}
         body = _body(response) or problem.message
         return error(service, response.status_code, headers, body, effect)
-    if isinstance(problem, azure.ClientAuthenticationError):
-        return TemporaryError(f"no token for {service}: {tidy(problem.message)}")
     if surely_not_sent(problem):
         return TemporaryError(f"{service} cannot be reached: {_cause(problem)}")
     if effect == "start":

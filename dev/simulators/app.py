@@ -7,7 +7,6 @@ POST /_faults     one fault or a list (see faults.py); DELETE forgets them, GET 
 POST /_reset      state, faults and requests as at the start
 """
 
-import time
 import uuid
 from collections.abc import Iterable, Sequence
 from http import HTTPStatus
@@ -34,7 +33,7 @@ class App:
             ("GET", "/_faults", lambda _request: Answer(body=self.faults.pending())),
             ("POST", "/_faults", self._add_faults),
             ("DELETE", "/_faults", lambda _request: self._clear_faults()),
-            ("POST", "/_reset", lambda _request: self._reset()),
+            ("POST", "/_reset", lambda _request: self.reset()),
         ])  # fmt: skip
         self._routes = compiled(service.routes())
 
@@ -73,11 +72,19 @@ class App:
             )
         )
 
+    def reset(self) -> Answer:
+        """Put state, faults and requests where they were at the start."""
+        with self.service.lock:
+            self.service.reset()
+            self.faults.clear()
+            self.seen.clear()
+        return Answer(204)
+
     def _answer_faultily(self, request: Request, fault: Fault | None) -> Answer:
         if fault is None:
             return self._answer_well(request)
         if fault.kind == "slow":
-            time.sleep(fault.seconds)
+            self.faults.wait(fault)
             return self._answer_well(request)
         if fault.kind == "throttle":
             after = fault.retry_after
@@ -133,13 +140,6 @@ class App:
 
     def _clear_faults(self) -> Answer:
         self.faults.clear()
-        return Answer(204)
-
-    def _reset(self) -> Answer:
-        with self.service.lock:
-            self.service.reset()
-            self.faults.clear()
-            self.seen.clear()
         return Answer(204)
 
 

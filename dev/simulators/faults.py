@@ -4,7 +4,7 @@
     {"kind": "unavailable"}                      503 in the service's own error shape
     {"kind": "drop"}                             the connection is closed before anything was done
     {"kind": "lost_reply"}                       it is done, then the connection is closed
-    {"kind": "slow", "seconds": 5}               answered late
+    {"kind": "slow", "seconds": 5}               answered late (default: 5 s), at once after a reset
     {"kind": "error", "status": 502, "body": "<html>…", "headers": {"Content-Type": "text/html"}}
     {"kind": "lag", "seconds": 60}               a listing does not show what is younger (default: an hour)
 
@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
+DEFAULT_SECONDS = {"slow": 5.0, "lag": 3600.0}
 Kind = Literal["throttle", "unavailable", "drop", "lost_reply", "slow", "error", "lag"]
 
 
@@ -35,7 +36,7 @@ class Fault:
     method: str = ""
     path: str = ""
     retry_after: float | None = None
-    seconds: float = 3600.0
+    seconds: float = 0.0
     status: int = 500
     body: Any = ""
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -45,6 +46,7 @@ class Fault:
         if self.kind not in get_args(Kind):
             raise ValueError(f"'{self.kind}' is none of {', '.join(get_args(Kind))}")
         re.compile(self.path)
+        self.seconds = self.seconds or DEFAULT_SECONDS.get(self.kind, 0.0)
 
     def means(self, method: str, path: str) -> bool:
         """Whether this fault is about such a request."""
@@ -61,6 +63,7 @@ class Faults:
     def __init__(self) -> None:
         self._coming: list[Fault] = []
         self._lock = threading.Lock()
+        self._cleared = threading.Event()
 
     def add(self, given: Any) -> None:
         """Add one fault or a list of them; TypeError or ValueError where one is not understood."""
@@ -69,9 +72,11 @@ class Faults:
             self._coming.extend(faults)
 
     def clear(self) -> None:
-        """Forget them."""
+        """Forget them, and be slow no more."""
         with self._lock:
             self._coming.clear()
+            self._cleared.set()
+            self._cleared = threading.Event()
 
     def pending(self) -> list[dict[str, Any]]:
         """Those still to come, as JSON."""
@@ -86,6 +91,10 @@ class Faults:
         """By how many seconds a listing is behind."""
         fault = self._take(method, path, lagging=True)
         return fault.seconds if fault else 0.0
+
+    def wait(self, fault: Fault) -> None:
+        """Be slow, until the faults are forgotten."""
+        self._cleared.wait(fault.seconds)
 
     def _take(self, method: str, path: str, *, lagging: bool) -> Fault | None:
         with self._lock:

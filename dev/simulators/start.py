@@ -1,6 +1,7 @@
 """Starts every simulator: in a process of its own (`__main__`) or inside a test run."""
 
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 
 import trustme
@@ -27,13 +28,13 @@ class Running:
     """What the ready file says."""
     _log: RequestsLog
     _smtp: Smtp
-    _services: list[Service] = field(default_factory=list)
-    _servers: list[Server] = field(default_factory=list)
+    _apps: Collection[App]
+    _servers: Collection[Server]
 
     def stop(self) -> None:
         """End them all, and what they still meant to do."""
-        for service in self._services:
-            service.reset()
+        for app in self._apps:
+            app.reset()
         for server in self._servers:
             server.stop()
         self._smtp.stop()
@@ -69,4 +70,4 @@ def start(*, storage: str, service_storage: str, log: Path, ca: Path, functions:
         "identity_header": identity.header,
         "ca": str(ca),
     }
-    return Running(ready, requests_log, smtp, services, list(servers.values()))
+    return Running(ready, requests_log, smtp, apps.values(), servers.values())

@@ -17,7 +17,7 @@ from yaml._yaml import CParser
 
 from shared.rules.problems import Problem, shorten
 
-LONGEST = 2 * 1024 * 1024
+LONGEST = 1024 * 1024
 """Characters that a rules file may have."""
 DEEPEST = 40
 """Levels that a value may nest."""

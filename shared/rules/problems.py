@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import Any, Literal
 
 from shared.errors import PermanentError
+
+MOST_COMPARED = 300
+"""Known words that a wrong one is compared with: comparing takes longer than reading."""
 
 Level = Literal["error", "warning"]
 
@@ -42,7 +46,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Suggest the nearest known word, as ` (did you mean "…"?)`, or nothing."""
     import difflib
 
-    by_lower = {name.lower(): name for name in known}
+    by_lower = {name.lower(): name for name in islice(known, MOST_COMPARED)}
     near = difflib.get_close_matches(word.lower()[:80], by_lower, n=1, cutoff=0.6)
     return f' (did you mean "{by_lower[near[0]]}"?)' if near else ""
 

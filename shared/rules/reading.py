@@ -23,6 +23,9 @@ INVALID = {
 }
 """How to say some of pydantic's errors: https://docs.pydantic.dev/latest/errors/validation_errors/."""
 
+SECRET = frozenset({"key", "password", "secret", "url", "headers"})
+"""Fields that should hold a setting, and may hold a secret by mistake: what is in them is never shown."""
+
 
 @dataclass(slots=True)
 class Reading:
@@ -81,16 +84,23 @@ class Reading:
             if inner is not node or part == path[-1]:
                 where.append(str(part))
             node = inner
+        context = detail.get("ctx", {})
+        tag, expected = str(context.get("tag")), str(context.get("expected_tags", "")).split("'")
         message = INVALID.get(detail["type"], "{where}: {message}, not {input}").format(
             where=".".join(where),
             message=_plainly(detail["msg"]),
-            input=shorten(detail["input"]),
-            tag=shorten(detail.get("ctx", {}).get("tag")),
-            meant=did_you_mean(
-                str(detail.get("ctx", {}).get("tag")), detail.get("ctx", {}).get("expected_tags", "").split("'")
-            ),
+            input=_shown(detail["input"], where[-1]),
+            tag=shorten(tag),
+            meant=did_you_mean(tag, expected),
         )
         self.error(node, message)
+
+
+def _shown(value: Any, name: str) -> str:
+    """Quote an offending value, unless a secret may be in it."""
+    if name in SECRET:
+        return "what is there"
+    return "a mapping" if isinstance(value, dict) else "a list" if isinstance(value, list) else shorten(value)
 
 
 def _plainly(message: str) -> str:

@@ -31,7 +31,7 @@ BUDGET = 100_000
 """Turns that its loops may take, all together."""
 SETTING = re.compile(r"\$\{([A-Za-z_][\w.]*)\}")
 MARKED = re.compile("\0([^\0]*)\0")
-PASSED_THROUGH = re.compile(r"\$\{\{.*?\}\}", re.DOTALL)
+PASSED_THROUGH = re.compile(r"\$\{\{[^{}]*\}\}")
 """Azure ML's own expressions: `${{inputs.data}}`."""
 
 NODES = frozenset(

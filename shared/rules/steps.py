@@ -135,12 +135,15 @@ class Steps:
                 return None
         else:
             action = self.reading.value(node)
-        if not isinstance(action, str) or action not in self.actions:
-            meant = did_you_mean(action, self.actions) if isinstance(action, str) else ""
-            self.reading.error(place, f"unknown step {shorten(action)}{meant}")
+        if not isinstance(action, str):
+            self.reading.error(place, f"a step is the name of an action, not {shorten(action)}")
             return None
         id_ = self._step_id(action, given.pop("id", None), scope)
-        values = self._params(action, place, given, scope)
+        values: dict[str, Any] = {}
+        if action in self.actions:
+            values = self._params(action, place, given, scope)
+        else:
+            self.reading.error(place, f'unknown step "{action}"{did_you_mean(action, self.actions)}')
         scope.steps.append(id_)
         return Step(id=id_, action=action, params=values)
 

@@ -19,17 +19,14 @@ from shared.rules.paths import MISSING, show_path, timestamp, walk, workspace
 if TYPE_CHECKING:
     from shared.rules.sandbox import Compiled
 
-SETTING = re.compile(r"\$(?P<escaped>\$\{[A-Za-z_][\w.]*\})|\$\{\{.*?\}\}|\$\{(?P<name>[A-Za-z_][\w.]*)\}", re.DOTALL)
+SETTING = re.compile(r"\$(?P<escaped>\$\{[A-Za-z_][\w.]*\})|\$\{(?P<name>[A-Za-z_][\w.]*)\}")
 BAD_SETTING = re.compile(r"(?<!\$)\$\{(?!\{)(?![A-Za-z_][\w.]*\})[^}]{0,40}\}?")
-PASSED_THROUGH = re.compile(r"\$\{\{.*?\}\}", re.DOTALL)
+TEMPLATE = re.compile(r"(?<!\$)\{\{|\{%")
 
 
 def is_template(text: str) -> bool:
     """Tell whether a text has a hole to be filled from the event; Azure ML's `${{…}}` is none."""
-    if "{{" not in text and "{%" not in text:
-        return False
-    rest = PASSED_THROUGH.sub("", text)
-    return "{{" in rest or "{%" in rest
+    return "{" in text and TEMPLATE.search(text) is not None
 
 
 def is_open(value: Any) -> bool:
@@ -119,7 +116,7 @@ def resolve(value: Any, settings: Mapping[str, str]) -> Any:
 def _setting(match: re.Match[str], settings: Mapping[str, str]) -> str:
     name = match["name"]
     if name is None:
-        return match["escaped"] or match[0]
+        return match["escaped"]
     if name not in settings:
         raise PermanentError(f"the setting {name} is not set", remedy=f"add {name} to the app's settings")
     return settings[name]

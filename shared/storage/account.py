@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 TIMES: dict[str, Any] = {"connection_timeout": 5, "read_timeout": 30}
 """Seconds of one call; a claim on an action must outlive every retry of it."""
 QUEUES: dict[str, Any] = TIMES | {"retry_total": 2, "initial_backoff": 1, "random_jitter_range": 1}
-PIECE = 4 * 1024 * 1024
-"""Bytes read at a time, so that a download of any length needs little memory."""
+PIECE = 1024 * 1024
+"""Bytes read at a time: the SDK holds about ten pieces at its peak, so a download of any length needs some 10 MiB."""
 BLOBS: dict[str, Any] = QUEUES | {"max_single_get_size": PIECE, "max_chunk_get_size": PIECE}
 ONCE: dict[str, Any] = TIMES | {"retry_total": 0}
 """For what should not be sent twice."""

@@ -14,8 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dev.simulators.remote import Simulators
 from shared import answers
 from shared.answers import Effect
+from shared.clients.identity import managed_identity
 from shared.clients.rest import Rest
 from shared.errors import PermanentError, ReactorError, TemporaryError, UnansweredError
 from tests.integration.canned import Canned, Reply, serve
@@ -146,9 +148,9 @@ CASES = [
     Case("a redirect is not followed", Reply(302, "", {"Location": "https://127.0.0.1:1/"}), PermanentError, ("302",)),
     Case(
         "secrets are removed",
-        Reply(400, "see https://a.blob.core.windows.net/c/b?sv=1&sig=SECRET1 Bearer SECRET2-abcdef password=SECRET3"),
+        Reply(400, "code: 7 https://a.blob.core.windows.net/c/b?sv=1&sig=SECRET1 Bearer SECRET2-abc password=SECRET3"),
         PermanentError,
-        ("https://a.blob.core.windows.net/c/b",),
+        ("https://a.blob.core.windows.net/c/b", "code: 7"),
         never_says=("SECRET1", "SECRET2", "SECRET3"),
     ),
     Case("long bodies are cut", Reply(400, "x" * 100_000), PermanentError, never_says=("x" * 257,)),
@@ -203,6 +205,18 @@ def test_nothing_was_sent_where_no_connection_was_made() -> None:
     assert type(caught.value) is TemporaryError
     assert "SECRET" not in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+def test_an_identity_that_gives_no_token_says_so(simulators: Simulators, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A refusal by the identity is temporary, is told apart from one by the service, and sends nothing."""
+    monkeypatch.setenv("IDENTITY_HEADER", "wrong")
+    rest = Rest("Service", managed_identity, "https://management.azure.com/.default")
+    with pytest.raises(
+        TemporaryError, match=r"the app's identity gives no token for https://management\.azure\.com"
+    ) as no:
+        rest.send("POST", simulators.management.url, effect="start")
+    assert type(no.value) is TemporaryError
+    assert simulators.management.seen() == []
 
 
 def test_an_untrusted_certificate_gets_nothing(canned: Canned, monkeypatch: pytest.MonkeyPatch) -> None:

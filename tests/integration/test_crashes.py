@@ -27,7 +27,7 @@ from shared.errors import TemporaryError
 from shared.settings import Settings
 from shared.storage import prepare
 from shared.storage.account import Account
-from tests.integration.world import LEASE, Crash, CrashAt, Delivery, Wire, Workers, World, install, queue_message
+from tests.integration.world import LEASE, Crash, CrashAt, Delivery, Wire, Workers, World, queue_message
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 """A process that dies closes its sockets; here it only seems to die."""
@@ -144,14 +144,6 @@ def place(running: Running, storage_emulator: Azurite, monkeypatch: pytest.Monke
     place = Place(ready, storage_emulator.app, settings, rules, project)
     place.begin()
     return place
-
-
-@pytest.fixture
-def wire(monkeypatch: pytest.MonkeyPatch) -> Wire:
-    """Put the test's hand on the wire."""
-    wire = Wire()
-    wire.install(monkeypatch)
-    return wire
 
 
 # -- the stories ------------------------------------------------------------------------------------------------------
@@ -303,19 +295,19 @@ def check_whole(world: World) -> None:
 @pytest.mark.guarantee(1, 2, 3)
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", STORIES)
-def test_a_crash_at_any_boundary(name: str, place: Place, wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crash_at_any_boundary(name: str, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """A crash before or after any one request of a story is survived: the story ends as if there had been none."""
-    story, number = STORIES[name], 0
+    story, number, wire = STORIES[name], 0, Wire()
     while True:
         number += 1
         crash = CrashAt(number)
         place.begin()
         world = World(place.settings, place.rules, wire)
-        install(world, monkeypatch)
+        world.install(monkeypatch)
         event = story.event(place)
-        wire.boundary = crash
+        world.wire.boundary = crash
         play(world, story, event)
-        wire.boundary = lambda _where: None
+        world.wire.boundary = lambda _where: None
         try:
             check_whole(world)
             story.check(place, event)
@@ -391,20 +383,20 @@ class Schedule:
 @pytest.mark.guarantee(1, 2, 3)
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("seed", range(int(os.environ.get("SEEDS", "24"))))
-def test_a_seeded_schedule(seed: int, place: Place, wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_seeded_schedule(seed: int, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two workers, duplicates, reorderings, lost replies and crashes, as a seed has them: each story ends done once."""
     choice = random.Random(seed)
-    world = World(place.settings, place.rules, wire)
-    install(world, monkeypatch)
+    world = World(place.settings, place.rules, Wire())
+    world.install(monkeypatch)
     requests_warm_up(world)
     told = {name: story.event(place) for name, story in STORIES.items()}
     schedule = Schedule(world, choice)
-    wire.boundary = schedule.boundary
+    world.wire.boundary = schedule.boundary
     for name, event in told.items():
         for _ in range(choice.randint(1, 2)):
             schedule.workers.start(partial(arrive, world, STORIES[name], event), world.now)
     schedule.play(steps=600)
-    wire.boundary = lambda _where: None
+    world.wire.boundary = lambda _where: None
     for name, event in told.items():
         play(world, STORIES[name], event)
     check_whole(world)

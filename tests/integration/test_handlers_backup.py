@@ -4,14 +4,14 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 import requests
-from azure.storage.blob import BlobServiceClient
+from azure.storage.blob import BlobServiceClient, ContainerSasPermissions, generate_container_sas
 
 from dev.azurite import Azurite
 from dev.simulators.remote import Simulators
@@ -21,6 +21,8 @@ from shared.errors import PermanentError
 from shared.handlers import backup
 from shared.rules.declared import Declared
 from shared.storage import backups
+from shared.storage.backups import Origin
+from tests.integration.canned import Reply, serve
 from tests.integration.stages import Bench, clients_of, event_of
 
 COMPLETED = json.loads((Path(__file__).parents[1] / "events/vision_export_completed.json").read_text("utf-8"))
@@ -262,3 +264,53 @@ def test_entra_is_used_where_there_is_no_key(simulators: Simulators, azurite: st
     clients = clients_of(simulators, azurite)
     assert clients.vision.project(Resource(simulators.vision.url), project).id == project
     assert clients.vision.iteration(Resource(simulators.vision.url), project, project).status == "Completed"
+
+
+def test_a_container_of_another_account_is_read_by_its_sas(
+    make: Callable[..., Bench], simulators: Simulators, storage_emulator: Azurite
+) -> None:
+    """A declared container elsewhere is listed, read and copied by the SAS in its declared URL, which is not kept."""
+    other, project = BlobServiceClient.from_connection_string(storage_emulator.service), str(uuid4())
+    container = other.create_container(f"exports-{uuid4().hex}")
+    container.upload_blob(f"{project} - {project}.ONNX", b"PK a model")
+    seed(simulators, project, [{"platform": "ONNX"}])
+    query = generate_container_sas(
+        str(other.account_name),
+        container.container_name,
+        account_key=other.credential.account_key,
+        permission=ContainerSasPermissions(read=True, list=True),
+        expiry=datetime.now(UTC) + timedelta(hours=1),
+    )
+    bench = make(project, container="${CONTAINER}")
+    bench.values = {**bench.values, "CONTAINER": f"{container.url}?{query}"}
+    told = bench.run("backup.vision_export")
+    manifest = bench.clients.backups.manifest(told.result["stored"][0])
+    assert manifest
+    assert manifest.source == f"{container.url}/{project}%20-%20{project}.ONNX"
+    assert manifest.size == len(b"PK a model")
+    assert "sig=" not in repr(told)
+
+
+def test_a_container_of_another_account_is_read_by_our_identity(
+    make: Callable[..., Bench], simulators: Simulators, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a SAS in its URL, storage reads it by a SAS that the app's identity signs for one blob."""
+    at = "2026-11-22T00:00:00Z"
+    key = (
+        "<UserDelegationKey><SignedOid>o</SignedOid><SignedTid>t</SignedTid><SignedService>b</SignedService>"
+        f"<SignedStart>{at}</SignedStart><SignedExpiry>{at}</SignedExpiry><SignedVersion>2024-01-01</SignedVersion>"
+        "<Value>a2V5</Value></UserDelegationKey>"
+    )
+    backups_client = make(str(uuid4())).clients.backups
+    with serve(tmp_path) as (canned, ca):
+        both = tmp_path / "both.pem"
+        both.write_text(Path(simulators.ca).read_text("utf-8") + Path(ca).read_text("utf-8"))
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(both))
+        canned.replies = [Reply(200, key, {"Content-Type": "application/xml"})]
+        url = backups_client._readable(Origin(f"{canned.url}/account/exports/a%20b.ONNX", declared=True))
+        (asked,) = canned.asked
+    assert asked.path.startswith("/account/?restype=service&comp=userdelegationkey")
+    assert asked.headers["authorization"].startswith("Bearer ")
+    assert url.startswith(f"{canned.url}/account/exports/a%20b.ONNX?")
+    assert "sig=" in url
+    assert "sp=r&" in url

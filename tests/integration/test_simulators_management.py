@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -363,6 +364,29 @@ def test_faults_happen_as_often_as_told_and_where_told(simulators: Simulators, a
     assert [(one.status_code, one.headers.get("Retry-After")) for one in throttled] == [(429, "2"), (429, None)]
     assert [arm("GET", MODEL).status_code for _ in range(3)] == [200, 503, 200]
     assert management.get("/_faults") == []
+
+
+def test_a_slow_answer_is_an_answer(simulators: Simulators, arm: Call) -> None:
+    """It comes after the time told; a reset ends the waiting of those that still wait."""
+    simulators.management.fault("slow", seconds=0.2)
+    began = time.monotonic()
+    assert arm("GET", MODEL).status_code == 200
+    assert time.monotonic() - began >= 0.2
+    simulators.management.fault("slow", seconds=60)
+    with ThreadPoolExecutor(1) as elsewhere:
+        answer = elsewhere.submit(arm, "GET", MODEL)
+        simulators.management.until(lambda faults: faults == [], of="/_faults")
+        simulators.management.reset()
+        assert answer.result(timeout=5).status_code == 404
+    assert time.monotonic() - began < 10
+
+
+def test_a_fault_that_is_none_is_refused(simulators: Simulators) -> None:
+    """A kind or a member that is not known is a mistake of the test, and said so."""
+    for fault in ({"kind": "throttled"}, {"kind": "drop", "times": 2}):
+        assert requests.post(f"{simulators.management.url}/_faults", json=fault, timeout=5).status_code == 400
+    answer = requests.post(f"{simulators.management.url}/_seed", json={"model": []}, timeout=5)
+    assert (answer.status_code, "['model']" in answer.text) == (400, True)
 
 
 def test_a_dropped_request_does_nothing_and_a_lost_reply_hides_what_was_done(simulators: Simulators, arm: Call) -> None:

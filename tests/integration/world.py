@@ -7,7 +7,7 @@ and withhold what it delivers.
 
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -21,12 +21,12 @@ from azure.functions.queue import QueueMessage
 from requests.adapters import HTTPAdapter
 
 import function_app
-from shared import wiring
+from shared import parse, wiring
 from shared.clients import Clients
 from shared.clients.identity import managed_identity
 from shared.handlers import ACTIONS
 from shared.reactor import Reactor
-from shared.rules import load
+from shared.rules import Rules, load
 from shared.settings import Settings
 from shared.settle import Timing
 from shared.storage import ACTIONS_QUEUE
@@ -47,6 +47,7 @@ class Wire:
 
     def __init__(self) -> None:
         self.boundary: Callable[[str], None] = lambda _where: None
+        self.installed = False
         self._mine = threading.local()
 
     @contextmanager
@@ -65,7 +66,7 @@ class Wire:
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Put this between requests and the socket, and take the waiting out of short retries."""
-        really_send = HTTPAdapter.send
+        really_send, self.installed = HTTPAdapter.send, True
 
         def send(adapter: HTTPAdapter, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> Any:
             name = f"{request.method} {(request.url or '').split('?')[0]}"
@@ -96,27 +97,45 @@ class World:
     settings: Settings
     rules_text: str
     wire: Wire
+    handlers: Mapping[str, str] = field(default_factory=lambda: ACTIONS)
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
     queue: list[Delivery] = field(default_factory=list)
     poisoned: int = 0
+    timing: Timing = field(
+        default_factory=lambda: Timing(lease=LEASE, poll=timedelta(seconds=30), deadline=timedelta(hours=24))
+    )
     sent: int = 0
 
     def __post_init__(self) -> None:
         account = Account(self.settings.storage, managed_identity)
-        rules = load(self.rules_text, ACTIONS, "rules.yaml").bind(self.settings.values)
+        self.rules: Rules | None = self.load(self.rules_text)
         self.records = Records(account)
         self.clients = Clients(self.settings, managed_identity)
         self.reactor = Reactor(
             records=self.records,
             send=self.send,
-            rules=lambda: rules,
-            handlers=ACTIONS,
+            rules=lambda: self.rules,
+            handlers=self.handlers,
             clients=self.clients,
             values=self.settings.values,
             clock=lambda: self.now,
-            timing=Timing(lease=LEASE, poll=timedelta(seconds=30), deadline=timedelta(hours=24)),
+            timing=self.timing,
             keep=timedelta(days=90),
         )
+
+    def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Have the real doors use this world's reactor, and the wire pass through the test's hand."""
+        monkeypatch.setattr(wiring, "reactor", lambda: self.reactor)
+        if not self.wire.installed:
+            self.wire.install(monkeypatch)
+
+    def event_key(self, body: str) -> str:
+        """Return the key of an Event Grid event."""
+        return parse.event_grid(body).key
+
+    def load(self, text: str) -> Rules:
+        """Load a rules file as the app does."""
+        return load(text, self.handlers, "rules.yaml").bind(self.settings.values)
 
     # -- the queue, with the host's rules -----------------------------------------------------------------------------
 
@@ -223,8 +242,3 @@ class Workers:
         self._turns[worker].clear()
         self._stopped.release()
         assert self._turns[worker].wait(60), "the test has forgotten a worker"
-
-
-def install(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the real doors use this world's reactor."""
-    monkeypatch.setattr(wiring, "reactor", lambda: world.reactor)

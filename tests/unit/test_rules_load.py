@@ -7,10 +7,10 @@ import pytest
 import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
-from rules_samples import ACTIONS, HEAD, WORKSPACE, rule, rules
 
 from shared.rules import Problem, RulesError, load
 from shared.rules.document import compose, value_of
+from tests.unit.rules_samples import ACTIONS, HEAD, WORKSPACE, rule, rules
 
 LINE = HEAD.count("\n") + 1
 
@@ -224,6 +224,22 @@ def test_a_rule_that_cannot_work_is_an_error(text: str, message: str) -> None:
     assert len([one for one in found if message in one]) == 1, found
 
 
+@pytest.mark.guarantee(6)
+def test_what_may_be_a_secret_is_not_repeated() -> None:
+    """A key that was written into the file by mistake does not reach the log with the error."""
+    training = "{endpoint: [canary-1], key: [canary-2]}"
+    head = f"version: 1\nvision: {{a: {{project: canary, training: {training}}}}}\nrules: []\n"
+    said = " ".join(wrong(head=head))
+    assert "vision.a.training.key" in said
+    assert "canary-" not in said
+
+
+def test_a_mistake_is_not_followed_by_others_that_it_causes() -> None:
+    """A step whose name is misspelt still has its id."""
+    do = "[{trian: {id: x}}, {say: {channel: mail, title: '{{ steps.x.a }}'}}]"
+    assert wrong(rule("a", do=do)) == ['unknown step "trian" (did you mean "train"?)']
+
+
 def test_everything_is_said_at_once_in_order() -> None:
     """Mistakes in every part of a file are found in one reading, each at its line and column."""
     text = HEAD + (
@@ -353,6 +369,7 @@ def never_raises_anything_else(text: str) -> None:
     assert all(problem.line > 0 and problem.column > 0 for problem in found)
 
 
+@pytest.mark.guarantee(5)
 @given(st.text())
 @example("? [a]\n: b")
 @example("%YAML 9.9\n---\na")
@@ -362,6 +379,7 @@ def test_any_text_is_read_or_refused(text: str) -> None:
     never_raises_anything_else(text)
 
 
+@pytest.mark.guarantee(5)
 @given(st.text(alphabet="{}[]:,-?&*!|>'\"%@`# \n\tab1$", max_size=80))
 def test_any_punctuation_is_read_or_refused(text: str) -> None:
     """The same for texts that are nearly YAML, alone and inside a rule."""
@@ -369,6 +387,7 @@ def test_any_punctuation_is_read_or_refused(text: str) -> None:
     never_raises_anything_else(f"{HEAD}  - name: a\n    on: RunFailed\n    do:\n      - say: {text}\n")
 
 
+@pytest.mark.guarantee(5)
 @given(
     st.dictionaries(st.sampled_from(["workspaces", "vision", "channels", "factories", "language", "mode"]), yaml_values)
 )
@@ -377,6 +396,7 @@ def test_any_declarations_are_read_or_refused(sections: dict[str, Any]) -> None:
     never_raises_anything_else(yaml.safe_dump({"version": 1, "rules": [], **sections}))
 
 
+@pytest.mark.guarantee(5)
 @given(st.lists(yaml_values | st.fixed_dictionaries({"name": yaml_values, "on": yaml_values, "do": yaml_values})))
 def test_any_rules_are_read_or_refused(written: list[Any]) -> None:
     """The same for values of any shape in the place of rules."""

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rules_samples import HEAD, PROJECT, WORKSPACE, action_failed, event, model_registered, rule, rules
 
 from shared.events import Event
 from shared.rules import Rules
+from tests.unit.rules_samples import HEAD, PROJECT, WORKSPACE, action_failed, event, model_registered, rule, rules
 
 
 def names(loaded: Rules, happened: Event) -> list[str]:

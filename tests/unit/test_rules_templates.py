@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rules_samples import WORKSPACE, action_failed, event, model_registered
 
 from shared.errors import PermanentError
 from shared.rules import templates
+from tests.unit.rules_samples import WORKSPACE, action_failed, event, model_registered
 
 HAPPENED = event(
     "RunFailed",
@@ -151,6 +151,16 @@ def test_an_event_cannot_ask_for_a_setting(text: str) -> None:
     """`${KEY}` in an event's own texts stays a text, however it is put together, when settings are filled in."""
     rendered = templates.render(text, CONTEXT)
     assert "canary" not in str(templates.resolve(rendered, {"KEY": "canary"}))
+
+
+@pytest.mark.parametrize("text", ["${{" * 300_000, "${" * 400_000, "${a" * 300_000, "$" * 900_000])
+def test_braces_without_end_take_no_time(text: str) -> None:
+    """A long text full of openings is looked through once."""
+    began = time.monotonic()
+    rendered = templates.render("{{ data.x }}", {"data": {"x": text}})
+    assert templates.resolve(rendered, {}) == text
+    assert not templates.is_template(text)
+    assert time.monotonic() - began < 2
 
 
 def test_a_setting_beside_a_template_is_filled_in() -> None:

@@ -1,0 +1,95 @@
+"""What was done to the simulated services, each effect in one line of words.
+
+An effect that is there twice was done twice. A message that carries an id counts once for each id: its receiver, told
+the same thing again, drops it.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from azure.storage.blob import BlobServiceClient
+
+from dev.demo.stories import Story
+from dev.simulators.remote import Simulators
+
+AT_LEAST_ONCE = ("teams ",)
+"""Chat cannot be looked up and drops nothing: a crash right after a message was sent may send it again."""
+
+
+def expected(stories: Iterable[Story]) -> Counter[str]:
+    """Give what must have been done."""
+    return Counter(effect for story in stories for effect in story.effects)
+
+
+def done(simulators: Simulators, storage: str, backups: str) -> Counter[str]:
+    """Look at what was done."""
+    management = simulators.management.state()
+    return Counter([
+        *pipeline_runs(management["runs"]),
+        *deployments(management["resources"]),
+        *messages(simulators.channels.inbox()),
+        *forwarded(simulators.event_grid.inbox()),
+        *backed_up(storage, backups),
+    ])  # fmt: skip
+
+
+def differences(expected: Counter[str], done: Counter[str]) -> tuple[list[str], list[str]]:
+    """Tell what was lost, and what was doubled against the guarantees."""
+    doubled = (done - expected).elements()
+    return sorted((expected - done).elements()), sorted(each for each in doubled if not each.startswith(AT_LEAST_ONCE))
+
+
+def pipeline_runs(runs: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """Every run of a pipeline."""
+    for run in runs:
+        yield f"pipeline run of {run['pipelineName']} for {run['parameters'].get('drift_run')}"
+
+
+def deployments(resources: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """Every deployment, and which of them answers for its endpoint."""
+    shown = {id.lower(): resource for id, resource in resources.items()}
+    for id, resource in shown.items():
+        if "/deployments/" in id:
+            yield f"deployment of {model(resource)} {resource['properties']['provisioningState']}"
+        elif name := ((resource.get("properties") or {}).get("defaults") or {}).get("deploymentName"):
+            yield f"default of {resource['name']} is {model(shown[f'{id}/deployments/{name}'.lower()])}"
+
+
+def model(deployment: dict[str, Any]) -> str:
+    """Say which model a deployment holds."""
+    name, _, version = deployment["properties"]["model"]["assetId"].rpartition("/models/")[2].partition("/versions/")
+    return f"{name}:{version}"
+
+
+def messages(inbox: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """Every message to people; a webhook's counts once for each id."""
+    known = set()
+    for message in inbox:
+        if message["channel"] == "teams":
+            title = message["cards"][0]["body"][0]["text"].partition(" · ")[0]
+            yield f"teams {message['name']}: {title}"
+        elif message["channel"] == "mail":
+            yield f"mail {', '.join(message['to'])}: {message['subject'].partition(' · ')[0]}"
+        elif message["id"] not in known:
+            known.add(message["id"])
+            yield f"{message['channel']} {message['name']}: {json.loads(message['body'])['data']['title']}"
+
+
+def forwarded(inbox: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """Every event that reached the topic, once for each source and id."""
+    for _, _, type in {tuple(each["event"][name] for name in ("source", "id", "type")) for each in inbox}:
+        yield f"topic received {type}"
+
+
+def backed_up(storage: str, backups: str) -> Iterator[str]:
+    """Every backup whose manifest tells the hash that its content has."""
+    container = BlobServiceClient.from_connection_string(storage).get_container_client(backups)
+    for name in list(container.list_blob_names()):
+        folder, _, file = name.rpartition("/")
+        if file == "manifest.json":
+            told = json.loads(container.download_blob(name).readall())["sha256"]
+            found = hashlib.sha256(container.download_blob(f"{folder}/model.zip").readall()).hexdigest()
+            yield f"backup {folder} sha256 {found if told == [found] else f'{told} is told, {found} is there'}"

@@ -1,0 +1,292 @@
+"""What happens in the demo, and what must come of each story: one table, for the demo and for the tests.
+
+The messages have the wire's own shapes; see tests/events for more of them.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from dev.demo.ledger import Entry
+from dev.simulators.vision.exports import model
+from shared.actions import Action
+
+GROUP = "/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/ml-prod/providers"
+WORKSPACE = f"{GROUP}/Microsoft.MachineLearningServices/workspaces/fraud"
+STRANGER = f"{GROUP}/Microsoft.MachineLearningServices/workspaces/somebody-elses"
+FACTORY = f"{GROUP}/Microsoft.DataFactory/factories/etl"
+PROJECT = "3f2504e0-4f89-41d3-9a0c-0305e82c3301"
+ITERATION = "8d8ac610-566d-4ef0-9c22-186b2a5ed793"
+EXPORT_BYTES = 300_000
+EXPORT_SHA256 = hashlib.sha256(model(ITERATION, "ONNX", EXPORT_BYTES)).hexdigest()
+
+MODEL_REGISTERED = "Microsoft.MachineLearningServices.ModelRegistered"
+RUN_STATUS_CHANGED = "Microsoft.MachineLearningServices.RunStatusChanged"
+DATASET_DRIFT = "Microsoft.MachineLearningServices.DatasetDriftDetected"
+
+
+# -- what must come of a story ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one rule did: its steps with what came of each, and what came of it all."""
+
+    rule: str
+    steps: tuple[str, ...]
+    """Such as "alert succeeded"."""
+    status: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an event was judged, and the answers to it: first those of the rules, then those to the rules' own ends."""
+
+    event: Literal["planned", "parked", "refused", "unplanned", "ignored", "missing"]
+    answers: tuple[Answer, ...] = ()
+    because: str = ""
+    """A part of the reason that must be recorded."""
+
+
+def succeeded(rule: str, *actions: str) -> Answer:
+    """Expect every step of a rule to succeed."""
+    return Answer(rule, tuple(f"{action} succeeded" for action in actions), "succeeded")
+
+
+# -- how a story is told ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Published:
+    """An event that Event Grid is given to deliver."""
+
+    event: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Queued:
+    """A text that somebody puts on the queue ml-events."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Acted:
+    """Something that is done in Custom Vision, which then writes to the queue vision-notifications."""
+
+    act: Literal["connect", "train", "export"]
+
+
+@dataclass(frozen=True)
+class Story:
+    """One thing that happens."""
+
+    name: str
+    kind: str
+    """What the reactor must take the event for; "" where it takes it for nothing."""
+    about: str
+    """What it is about, for people."""
+    told: Published | Queued | Acted
+    known_by: str
+    """The id or the type of its event's record; what is in its text, where it is no event."""
+    outcome: Outcome
+    effects: Sequence[str] = field(default=())
+    """What must have been done to the services, once each, in the words of `effects.py`."""
+
+
+def machine_learning(number: int, type: str, subject: str, data: Mapping[str, Any], *, of: str = WORKSPACE) -> Published:
+    """Write an event of Azure Machine Learning as its system topic publishes it."""
+    event = {
+        "id": event_id(number),
+        "topic": of,
+        "subject": subject,
+        "eventType": type,
+        "eventTime": f"2026-03-02T08:{number:02}:04.1184021Z",
+        "data": data,
+        "dataVersion": "2",
+        "metadataVersion": "1",
+    }
+    return Published(event)
+
+
+def event_id(number: int) -> str:
+    """Give the id of the event with this number."""
+    return f"7b0f6a0e-2c35-4f0a-9a55-{number:012}"
+
+
+def registered(number: int, name: str, version: int, tags: Mapping[str, str], *, of: str = WORKSPACE) -> Published:
+    """Tell that a model was registered."""
+    data = {"modelName": name, "modelVersion": str(version), "modelTags": dict(tags), "modelProperties": {}}
+    return machine_learning(number, MODEL_REGISTERED, f"models/{name}:{version}", data, of=of)
+
+
+def run_status(number: int, run: Any, experiment: str, status: str, tags: Mapping[str, str]) -> Published:
+    """Tell that a run's status changed."""
+    data = {
+        "experimentId": "5f0c2d3e-9a41-4c6e-8f57-2b8d1c3e4f50",
+        "experimentName": experiment,
+        "runId": run,
+        "runType": "azureml.PipelineRun",
+        "runTags": dict(tags),
+        "runProperties": {"azureml.runsource": "azureml.PipelineRun"},
+        "createdBy": "Ada Lovelace",
+        "runStatus": status,
+    }
+    return machine_learning(number, RUN_STATUS_CHANGED, f"experiments/5f0c2d3e/runs/{run}", data)
+
+
+BREACH = {
+    "azureml_modelmonitor_threshold_breached": (
+        "The signal 'credit_data_drift' has failed due to one or more features violating metric thresholds.\n"
+        "The feature names and their corresponding computed metric values violating the threshold are \n"
+        '[\'{"group":"BILL_AMT1","metric_value":0.42,"metric_name":"normalized_wasserstein_distance",'
+        '"threshold_value":0.1}\']\n'
+    )
+}
+DRIFT = {
+    "dataDriftId": "4e694bf5-712e-4e40-b06a-d2a2755212d4",
+    "dataDriftName": "applicants",
+    "runId": "applicants_1550564444",
+    "baseDatasetId": "3c56d136-0f64-4657-a0e8-5162089a88a3",
+    "targetDatasetId": "d7e74d2e-c972-4266-b5fb-6c9c182d2a74",
+    "driftCoefficient": 0.8350346,
+    "startTime": "2026-02-24T00:00:00+00:00",
+    "endTime": None,
+}
+RETRAINED = Outcome("planned", (succeeded("retrain-on-drift", "run.data_factory", "alert"),))
+PRODUCTION = {"stage": "production"}
+
+STORIES = (
+    Story(
+        "connected", "ConnectionTested", "project fruit",
+        Acted("connect"), "CustomVision.ConnectionTest",
+        Outcome("planned"),
+    ),
+    Story(
+        "trained", "TrainingCompleted", "project fruit",
+        Acted("train"), "CustomVision.Training",
+        Outcome("planned", (succeeded("pass-on-trainings", "forward"),)),
+        ("topic received CustomVision.Training",),
+    ),
+    Story(
+        "exported", "ExportCompleted", "project fruit, 300 kB",
+        Acted("export"), "CustomVision.Export",
+        Outcome("planned", (succeeded("keep-exports", "backup.vision_export"),)),
+        (f"backup {PROJECT}/{ITERATION}/ONNX/default sha256 {EXPORT_SHA256}",),
+    ),
+    Story(
+        "model", "ModelRegistered", "fraud-gbm:12 stage=production",
+        registered(1, "fraud-gbm", 12, PRODUCTION), event_id(1),
+        Outcome("planned", (succeeded("deploy-production", "deploy.batch_endpoint"),)),
+        ("deployment of fraud-gbm:12 Succeeded", "default of fraud-gbm is fraud-gbm:12"),
+    ),
+    Story(
+        "untagged", "ModelRegistered", "credit:3 without tags",
+        registered(2, "credit", 3, {}), event_id(2),
+        Outcome("planned"),
+    ),
+    Story(
+        "broken", "ModelRegistered", "credit:9 stage=production",
+        registered(3, "credit", 9, PRODUCTION), event_id(3),
+        Outcome(
+            "planned",
+            (
+                Answer("deploy-production", ("deploy.batch_endpoint failed",), "failed"),
+                succeeded("alert-when-anything-fails", "alert"),
+            ),
+        ),
+        ("deployment of credit:9 Failed", "webhook pager: deploy-production failed"),
+    ),
+    Story(
+        "drift", "DriftDetected", "signal=applicants_data_drift",
+        machine_learning(4, DATASET_DRIFT, "datadrift/4e694bf5/run/applicants_1550564444", DRIFT), event_id(4),
+        RETRAINED,
+        (
+            "pipeline run of retrain for applicants_1550564444",
+            "teams oncall: Retrained after applicants_data_drift of applicants_1550564444",
+        ),
+    ),
+    Story(
+        "breach", "DriftDetected", "signal=credit_data_drift",
+        run_status(5, "calm_fox_7", "credit", "Failed", BREACH), event_id(5),
+        RETRAINED,
+        ("pipeline run of retrain for calm_fox_7", "teams oncall: Retrained after credit_data_drift of calm_fox_7"),
+    ),
+    Story(
+        "recovery", "DriftRecovered", "signal=credit_data_drift",
+        run_status(6, "calm_fox_7", "credit", "Completed", BREACH), event_id(6),
+        Outcome("planned", (succeeded("tell-of-recovery", "alert"),)),
+        ("teams oncall: credit_data_drift is over",),
+    ),
+    Story(
+        "failed-run", "RunFailed", "fraud-train keen_owl_x1",
+        run_status(7, "keen_owl_x1", "fraud-train", "Failed", {}), event_id(7),
+        Outcome("planned", (succeeded("tell-of-failed-runs", "alert"),)),
+        ("mail fraud@example.com: fraud-train failed",),
+    ),
+    Story(
+        "stranger", "ModelRegistered", "from an undeclared workspace",
+        registered(8, "fraud-gbm", 13, PRODUCTION, of=STRANGER), event_id(8),
+        Outcome("refused", because="somebody-elses"),
+    ),
+    Story(
+        "malformed", "", "a run whose id is a number",
+        Queued('{"id": "9", "eventType": "' + RUN_STATUS_CHANGED + '", "topic": "' + WORKSPACE + '", '
+               '"data": {"runId": 42, "runStatus": "Failed"}}'), '"runId": 42',
+        Outcome("parked", because="data.runId"),
+    ),
+)  # fmt: skip
+"""Everything that happens; each is told twice."""
+
+
+# -- what came of a story ---------------------------------------------------------------------------------------------
+
+
+def find(story: Story, entries: Iterable[Entry]) -> list[Entry]:
+    """Find a story's entries: one, unless it has not come yet, or a duplicate was taken for something new."""
+    return [entry for entry in entries if is_about(story, entry)]
+
+
+def is_about(story: Story, entry: Entry) -> bool:
+    """Tell whether an event is this story's."""
+    event = entry.event
+    if event.door == "own":
+        return False
+    if event.status == "parked":
+        return story.known_by in event.payload
+    return story.known_by in (event.id, event.type)
+
+
+def actions(entry: Entry, entries: Iterable[Entry]) -> Iterator[Action]:
+    """List the actions that an event led to, each followed by those that its own end led to."""
+    chained = {each.event.subject: each for each in entries if each.event.door == "own"}
+    for action in entry.actions:
+        yield action
+        if end := chained.get(f"actions/{action.key}"):
+            yield from actions(end, entries)
+
+
+def outcome(story: Story, entries: Sequence[Entry]) -> Outcome:
+    """Say what came of a story, in the terms of what must come of it."""
+    found = find(story, entries)
+    if not found:
+        return Outcome("missing")
+    answers = [answer(action) for entry in found for action in actions(entry, entries)]
+    event = found[0].event
+    kept = story.outcome.because if story.outcome.because in event.reason else event.reason
+    return Outcome(event.status, tuple(answers), kept)
+
+
+def answer(action: Action) -> Answer:
+    """Say what came of an action."""
+    steps = tuple(f"{state.action} {state.outcome or 'open'}" for state in action.progress)
+    return Answer(action.rule, steps, action.status.value)
+
+
+def is_over(story: Story, entries: Sequence[Entry]) -> bool:
+    """Tell whether nothing more will come of a story."""
+    found = find(story, entries)
+    keys = {f"actions/{action.key}" for entry in found for action in actions(entry, entries)}
+    ends = [entry for entry in entries if entry.event.subject in keys and entry.event.door == "own"]
+    return bool(found) and all(entry.over for entry in (*found, *ends))
