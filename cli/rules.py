@@ -68,9 +68,9 @@ def explain(options: Namespace) -> int:
         return 0
     for warning in rules.warnings:
         print(warning.show(str(options.rules)), file=sys.stderr)
-    paint = _paint if sys.stdout.isatty() and "NO_COLOR" not in os.environ else _leave
+    paint = _paint if sys.stdout.isatty() and "NO_COLOR" not in os.environ else leave
     for one in explained if isinstance(explained, list) else [explained]:
-        print("\n".join(_lines(one, paint)))
+        print("\n".join(lines(one, paint)))
     return 0
 
 
@@ -108,7 +108,7 @@ def _read_event(message: Any) -> Event:
 # -- for people -------------------------------------------------------------------------------------------------------
 
 
-def _lines(explanation: Explanation, paint: Any) -> Iterator[str]:
+def lines(explanation: Explanation, paint: Any) -> Iterator[str]:
     """Write an explanation: the event, then each rule in the order of the file."""
     event = explanation.event
     kinds = ", ".join(sorted(event.kinds)) or f"no kind that a rule can hear ({event.type})"
@@ -150,7 +150,7 @@ def _paint(code: str, text: str) -> str:
     return f"{code}{text}{PLAIN}"
 
 
-def _leave(_code: str, text: str) -> str:
+def leave(_code: str, text: str) -> str:
     return text
 
 

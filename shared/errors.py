@@ -5,7 +5,8 @@
     │   └── UnansweredError nobody knows whether the request was carried out
     └── PermanentError      doing it again cannot help; `remedy` says what would
         ├── MalformedError  a body that is not one of ours; `field` says where
-        └── SettingsError   the app's own settings are incomplete
+        ├── SettingsError   the app's own settings are incomplete
+        └── RulesError      a rules file that cannot be used, with every problem in it (rules/problems.py)
 
 Clients translate what a service answers into these words, once.
 Nobody above them looks at a status code, and only `reactor.settle` decides what follows.

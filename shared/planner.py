@@ -143,8 +143,10 @@ class Planner:
             self._hand_over(record)
 
     def _plan_at_last(self, record: EventRecord) -> None:
-        event = parse.PARSERS[record.door](record.payload)
-        planned = self._judge(event, record.key, record.received)
+        try:
+            planned = self._judge(parse.PARSERS[record.door](record.payload), record.key, record.received)
+        except MalformedError as error:  # it was read once; this version of the app reads it no more
+            planned = record.model_copy(update={"status": "parked", "reason": error.reason, "handed_over": True})
         planned.etag = record.etag
         if planned.status == "unplanned" or not self._records.replace_event(planned):
             return

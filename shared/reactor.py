@@ -37,6 +37,8 @@ OUTAGE_LEASES = 144
 """An action that storage keeps from being performed is tried for this many leases: a day."""
 RETRY_LEASES = 6
 """And it is tried again after this many: an hour."""
+FORGET_AT = 3
+"""The hour, UTC, whose first sweep deletes old records."""
 
 
 class Reactor:
@@ -88,12 +90,15 @@ class Reactor:
             self._performer.perform(message, message_id)
 
     def sweep(self) -> None:
-        """Wake every action that is overdue, and finish every event that was left half done."""
+        """Wake every action that is overdue, and finish every event that was left half done; at night, forget."""
         for row in self._records.list_open():
             sweep = self._performer.sweep if row.what == "action" else self._planner.sweep
             sweep(row)
+        now = self._clock()
+        if timedelta() <= now - now.replace(hour=FORGET_AT, minute=0, second=0, microsecond=0) < self._timing.overdue:
+            self.forget()
 
-    def sweep_old(self) -> None:
+    def forget(self) -> None:
         """Delete what has been over for longer than records are kept."""
         count = self._records.sweep_old(self._clock() - self._keep)
         log.info("outcome=swept records=%d", count)

@@ -4,6 +4,7 @@ Everything is imported when it is first needed, so that indexing the functions c
 process. Nothing here connects.
 """
 
+import logging
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -25,6 +26,7 @@ def reactor() -> "Reactor":
 
 def build(settings: "Settings") -> "Reactor":
     """Build a reactor from settings."""
+    logging.getLogger("azure").setLevel(logging.WARNING)  # the SDKs tell every request at INFO
     from shared.clients import Clients
     from shared.clients.identity import managed_identity
     from shared.handlers import ACTIONS
@@ -42,7 +44,7 @@ def build(settings: "Settings") -> "Reactor":
         send=Queues(account).send,
         rules=rules.current,
         handlers=ACTIONS,
-        clients=Clients(settings, managed_identity),
+        clients=Clients(settings, managed_identity, account),
         values=settings.values,
         clock=now,
         timing=Timing(lease=settings.lease, poll=settings.poll, deadline=settings.deadline),

@@ -95,7 +95,9 @@ class Story:
     """What must have been done to the services, once each, in the words of `effects.py`."""
 
 
-def machine_learning(number: int, type: str, subject: str, data: Mapping[str, Any], *, of: str = WORKSPACE) -> Published:
+def machine_learning(
+    number: int, type: str, subject: str, data: Mapping[str, Any], *, of: str = WORKSPACE
+) -> Published:
     """Write an event of Azure Machine Learning as its system topic publishes it."""
     event = {
         "id": event_id(number),

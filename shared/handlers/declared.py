@@ -8,9 +8,6 @@ from shared.errors import PermanentError
 from shared.rules import paths, templates
 from shared.rules.declared import Channel, Route, VisionProject
 
-MOST_TURNS = 8
-"""Routes that lead to routes."""
-
 
 def workspace(job: Job, given: str) -> str:
     """Return the ARM id of a declared workspace, from its name or its id in any casing."""
@@ -32,15 +29,13 @@ def vision(job: Job, given: str) -> tuple[str, VisionProject]:
 
 
 def channel(job: Job, name: str) -> Channel:
-    """Return a declared channel with its settings filled in; a route is followed to the channel it leads to."""
-    for _ in range(MOST_TURNS):
-        if name not in job.declared.channels:
-            raise _not_declared("channel", name, job.declared.channels)
-        found = job.declared.channels[name]
-        if not isinstance(found, Route):
-            return type(found).model_validate(job.resolve(found.model_dump()))
-        name = _next(job, name, found)
-    raise PermanentError(f'the route to "{name}" never ends', remedy="correct the channels in the rules file")
+    """Return a declared channel with its settings filled in; a route is followed to the channel it picks."""
+    found = _channel(job, name)
+    if isinstance(found, Route):
+        found = _channel(job, _picked(job, name, found))
+    if isinstance(found, Route):
+        raise PermanentError(f'the route "{name}" leads to a route', remedy="let it lead to channels of other kinds")
+    return type(found).model_validate(job.resolve(found.model_dump()))
 
 
 def guid(text: str) -> str:
@@ -51,7 +46,13 @@ def guid(text: str) -> str:
         return text
 
 
-def _next(job: Job, name: str, route: Route) -> str:
+def _channel(job: Job, name: str) -> Channel:
+    if name not in job.declared.channels:
+        raise _not_declared("channel", name, job.declared.channels)
+    return job.declared.channels[name]
+
+
+def _picked(job: Job, name: str, route: Route) -> str:
     keys = paths.parse_path(route.by)
     value = paths.walk(templates.context(job.event()), paths.canonical(keys)) if keys else paths.MISSING
     text = "" if value in (paths.MISSING, None) else str(value).lower()

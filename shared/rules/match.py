@@ -1,14 +1,14 @@
 """Which rules answer an event, and why the others do not.
 
-Most rules differ by one equality: a model's name, an experiment, a tag.
+Most rules differ by one text: a model's name, how an experiment's name begins, a tag.
 So for every set of kinds and source that comes up, an index is built once that leads from the event's own values
-to the few rules whose equality can hold; only those are tested. A field is read once per event.
+to the few rules whose text is there; only those are tested. A field is read once per event.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,10 +32,21 @@ NOWHERE: frozenset[str] = frozenset()
 INDEXED = frozenset({"id", "source", "subject", "type", *NAMESPACES}) - {"workspace"}
 """Roots of the fields that an event simply holds."""
 
+PARTS: Mapping[str, Callable[[str], slice]] = {
+    "StringIn": lambda _: slice(None),
+    "StringBeginsWith": lambda text: slice(len(text)),
+    "StringEndsWith": lambda text: slice(-len(text), None) if text else slice(0),
+}
+"""Operator to the part of a value that must be equal to its operand."""
+
 Tests = tuple[tuple[int, Test], ...]
 """The conditions of a rule: which of the event's fields (a slot), and what it must be."""
-Lookup = dict[str, dict[str, tuple[int, ...]]]
-"""Under one parent: last key to text in lower case to the positions of the rules that want it there."""
+Piece = tuple[slice, str]
+"""A part of a text, and what it must be in lower case: the whole, its beginning or its end."""
+Texts = dict[str, tuple[int, ...]]
+"""What a part may be, to the positions of the rules that want it."""
+Lookup = dict[str, tuple[tuple[slice, Texts], ...]]
+"""Under one parent: last key to the parts of its text that lead to rules."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +54,7 @@ class Index:
     """The rules that can answer events of certain kinds from a certain source, by position in the file."""
 
     always: tuple[int, ...]
-    """Those without an equality: tested every time."""
+    """Those that no text leads to: tested every time."""
     lookups: tuple[tuple[Read, Lookup], ...]
     """For each parent of the fields that are compared: how to read it, and whom its values lead to."""
 
@@ -55,14 +66,14 @@ class Index:
             if not isinstance(parent, MAPPING):
                 continue
             for key in parent if len(parent) < len(lookup) else lookup:
-                value, positions = parent.get(key), lookup.get(key)
-                if positions is None or value is None:
+                value, parts = parent.get(key), lookup.get(key)
+                if parts is None or value is None:
                     continue
-                if type(value) is str:
-                    found += positions.get(value.lower(), ())
-                elif isinstance(value, list):
-                    for text in value:
-                        found += positions.get(text.lower(), ()) if type(text) is str else ()
+                for text in value if isinstance(value, list) else (value,):
+                    if type(text) is str:
+                        lower = text.lower()
+                        for part, texts in parts:
+                            found += texts.get(lower[part], ())
         return sorted({*found, *self.always}) if found else self.always
 
 
@@ -78,38 +89,36 @@ def _read_parent(keys: Keys) -> Read:
 
 
 def _index(rules: Iterable[tuple[int, Rule]]) -> Index:
-    """Put every rule under its rarest equality."""
-    equalities = {position: _equalities(rule) for position, rule in rules}
-    demand = Counter((keys, text) for wanted in equalities.values() for keys, texts in wanted.items() for text in texts)
+    """Put every rule under its rarest text."""
+    choices = {position: _choices(rule) for position, rule in rules}
+    demand = Counter((keys, piece) for wanted in choices.values() for keys, pieces in wanted for piece in pieces)
     always: list[int] = []
-    tree: dict[Keys, dict[str, dict[str, list[int]]]] = {}
-    for position, wanted in equalities.items():
+    tree: dict[Keys, dict[str, dict[slice, Texts]]] = {}
+    for position, wanted in choices.items():
         if not wanted:
             always.append(position)
             continue
-        keys = min(wanted, key=lambda keys: sum(demand[keys, text] for text in wanted[keys]))
-        bucket = tree.setdefault(keys[:-1], {}).setdefault(keys[-1], {})
-        for text in wanted[keys]:
-            bucket.setdefault(text, []).append(position)
+        keys, pieces = min(wanted, key=lambda choice: sum(demand[choice[0], piece] for piece in choice[1]))
+        parts = tree.setdefault(keys[:-1], {}).setdefault(keys[-1], {})
+        for part, text in pieces:
+            texts = parts.setdefault(part, {})
+            texts[text] = (*texts.get(text, ()), position)
     return Index(
         tuple(always),
         tuple(
-            (
-                _read_parent(parent),
-                {key: {text: tuple(at) for text, at in texts.items()} for key, texts in lookup.items()},
-            )
+            (_read_parent(parent), {key: tuple(parts.items()) for key, parts in lookup.items()})
             for parent, lookup in tree.items()
         ),
     )
 
 
-def _equalities(rule: Rule) -> dict[Keys, frozenset[str]]:
-    """List the fields that a rule wants equal to one of some texts."""
-    return {
-        wanted.keys: frozenset(text.lower() for text in wanted.wanted)
+def _choices(rule: Rule) -> list[tuple[Keys, frozenset[Piece]]]:
+    """List the fields of which a rule wants one of some pieces."""
+    return [
+        (wanted.keys, frozenset((PARTS[wanted.operator](text.lower()), text.lower()) for text in wanted.wanted))
         for wanted in rule.where
-        if wanted.operator == "StringIn" and wanted.keys[0] in INDEXED and not _settings_in(wanted)
-    }
+        if wanted.operator in PARTS and wanted.keys[0] in INDEXED and not _settings_in(wanted)
+    ]
 
 
 # -- the rules --------------------------------------------------------------------------------------------------------

@@ -86,7 +86,7 @@ class RulesFile:
         """Read the file beside the app; its version is when it was changed."""
         path = Path(self._location)
         try:
-            return str(path.stat().st_mtime_ns), path.read_text("utf-8")
+            return str(path.stat().st_mtime_ns), path.read_text("utf-8", "replace")
         except OSError as error:
             log.error("origin=%s outcome=missing reason=%s", self._location, error.strerror)  # noqa: TRY400
             return "", None

@@ -549,14 +549,14 @@ def test_no_secret_in_a_record(make: Make, azurite: str) -> None:
     assert "a-secret" not in kept
 
 
-def test_old_records_are_swept(make: Make) -> None:
+def test_old_records_are_forgotten(make: Make) -> None:
     """What ended longer ago than records are kept is deleted, and what is still open stays."""
     world, name = make("\n  - {name: work, on: ModelRegistered, do: [scripted]}"), unique()
     told(world, registered(name))
     waiting = unique()
     world.reactor.receive("event_grid", registered(waiting))
     world.now += timedelta(days=91)
-    world.reactor.sweep_old()
+    world.reactor.forget()
     assert world.records.read_event(world.event_key(registered(name))) is None
     assert action_of(world, registered(waiting)).is_open
 

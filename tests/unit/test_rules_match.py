@@ -177,11 +177,12 @@ def test_an_explanation_is_plain_data() -> None:
     }
 
 
-words = st.sampled_from(["a", "B", "c", "D"])
+words = st.sampled_from(["", "a", "B", "c", "bA", "AbA"])
 conditions = st.dictionaries(
     st.sampled_from(["data.modelName", "data.modelTags.k", "data.modelTags['x.y']", "subject", "model.name"]),
     st.tuples(
-        st.sampled_from(["StringIn", "StringNotIn", "StringBeginsWith"]), st.lists(words, min_size=1, max_size=3)
+        st.sampled_from(["StringIn", "StringNotIn", "StringBeginsWith", "StringEndsWith"]),
+        st.lists(words, min_size=1, max_size=3),
     ),
     max_size=3,
 )

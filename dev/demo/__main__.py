@@ -1,0 +1,198 @@
+"""Plays the stories, kills the host in the middle of them, and says whether everything came out as it must."""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from cli import rules as explaining
+from dev.demo import costs, effects, report, stories
+from dev.demo.ledger import Entry, MARK
+from dev.demo.stage import RULES, Stage, stage
+from dev.demo.stories import STORIES, Published, Story
+from dev.process import ChildError
+from shared import parse
+from shared.handlers import ACTIONS
+from shared.rules import Explanation, load
+from shared.storage import QUEUES
+
+REPOSITORY = Path(__file__).parents[2]
+FOLDER = REPOSITORY / ".stack"
+KILL_AT = 3.0
+DEAD_SECONDS = 1.0
+PATIENCE = 90.0
+LOOK = 0.25
+UNEXPLAINED = ("untagged", "deploy-production")
+"""A story, and the rule that did not answer it."""
+
+
+def main() -> int:
+    """Run the demo; 0 where every outcome is the expected one."""
+    parser = argparse.ArgumentParser(prog="python -m dev.demo", description="Shows ML Reactor on this machine.")
+    names = [story.name for story in STORIES]
+    parser.add_argument("--chapter", choices=names, metavar="NAME", help=f"one story only: {', '.join(names)}")
+    parser.add_argument(
+        "--kill-at",
+        type=float,
+        default=KILL_AT,
+        metavar="SECONDS",
+        help="when the host is killed; default: %(default)g",
+    )
+    options = parser.parse_args()
+    chosen = [story for story in STORIES if options.chapter in (None, story.name)]
+    introduce(chosen, options.kill_at)
+    began = time.monotonic()
+    try:
+        with stage(FOLDER) as on:
+            on.prepare()
+            report.say(f"Azurite, the simulators and the host run after {time.monotonic() - began:.0f} s.")
+            return Demo(on, chosen, options.kill_at).run()
+    except ChildError as error:
+        print(f"demo: {error}\ndemo: the logs are in {FOLDER}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def introduce(chosen: Sequence[Story], kill_at: float) -> None:
+    """Say in three lines what is going to happen."""
+    count = f"{len(chosen)} stories are" if len(chosen) > 1 else "One story is"
+    print(report.paint(report.BOLD, "ML Reactor, on real queues, tables and blobs, with the Azure services simulated"))
+    report.say(f"{count} told at once by Event Grid and Custom Vision, and answered as dev/demo/rules.yaml says.")
+    report.say(f"After {kill_at:g} s the host is killed (SIGKILL), everything is told again, and another host starts.")
+    report.say("Then records and services are compared with what must be: half a minute in all; logs in .stack/.")
+
+
+class Demo:
+    """One run of it."""
+
+    def __init__(self, on: Stage, chosen: Sequence[Story], kill_at: float) -> None:
+        self.stage = on
+        self.stories = chosen
+        self.kill_at = kill_at
+        self.shown: set[str] = set()
+        self.began = 0.0
+
+    def run(self) -> int:
+        """Tell, kill, tell again, wait, judge."""
+        storage_log = Path(self.stage.facts["storage_log"])
+        counted_from = costs.size(storage_log)
+        report.heading("What happens")
+        self.began = time.monotonic()
+        self.stage.tell(self.stories)
+        self.watch(self.kill_at)
+        self.crash()
+        self.watch(PATIENCE)
+        paid = costs.count(storage_log, counted_from)
+        self.explain()
+        return self.judge(paid)
+
+    @property
+    def now(self) -> float:
+        """Seconds since the stories began."""
+        return time.monotonic() - self.began
+
+    def watch(self, until: float) -> None:
+        """Print each story when it is over, until all are and nothing is left to do, or until a moment."""
+        while self.now < until:
+            entries = self.stage.ledger.news()
+            for story in self.stories:
+                if story.name not in self.shown and stories.is_over(story, entries):
+                    self.show(story, entries)
+            if len(self.shown) == len(self.stories) and self.idle():
+                return
+            time.sleep(LOOK)
+
+    def show(self, story: Story, entries: Sequence[Entry]) -> None:
+        """Print one story's line."""
+        self.shown.add(story.name)
+        entry = stories.find(story, entries)[0]
+        good = stories.outcome(story, entries) == story.outcome
+        report.moment(self.now, story.name, report.told(story, entry, entries), good=good)
+
+    def idle(self) -> bool:
+        """Tell whether nothing is on its way any more: no delivery, no message, no open row."""
+        deliveries = self.stage.simulators.event_grid.get("/_deliveries")
+        timeout = int(MARK["timeout"])
+        return (
+            all(delivery["state"] != "open" for delivery in deliveries)
+            and not any(
+                self.stage.queue(name).get_queue_properties(timeout=timeout).approximate_message_count
+                for name in QUEUES
+            )
+            and not self.stage.ledger.open()
+        )
+
+    def crash(self) -> None:
+        """Kill the host, tell everything again to nobody, and start another host."""
+        self.stage.kill_host()
+        left = len(self.stories) - len(self.shown)
+        report.moment(self.now, "SIGKILL", [f"the host is dead, {left} of {len(self.stories)} stories are not over"])
+        self.stage.tell_again(self.stories)
+        report.moment(self.now, "again", ["everything is told a second time, through other doors, to a dead host"])
+        time.sleep(DEAD_SECONDS)
+        self.stage.start_host()
+        report.moment(self.now, "restart", ["another host runs; what the first had in hand is leased for 10 s yet"])
+
+    def explain(self) -> None:
+        """Say why a rule did not match, as `reactor rules explain` does."""
+        name, rule = UNEXPLAINED
+        told = next((story.told for story in self.stories if story.name == name), None)
+        if not isinstance(told, Published):
+            return
+        report.heading(f"Why did {rule} do nothing about credit:3? (reactor rules explain)")
+        rules = load(RULES.read_text("utf-8"), ACTIONS, RULES.name).bind(self.stage.facts["settings"])
+        explanation = rules.explain(parse.event_grid(json.dumps(told.event)))
+        one = Explanation(explanation.event, tuple(each for each in explanation.verdicts if each.rule.name == rule))
+        for line in explaining.lines(one, explaining.leave):
+            if rule in line:
+                report.say(line.strip())
+
+    def judge(self, paid: costs.Costs) -> int:
+        """Compare everything with what must be, and say so; give the exit code."""
+        entries = self.stage.ledger.entries()
+        found = [stories.outcome(story, entries) for story in self.stories]
+        must = effects.expected(self.stories)
+        done = effects.done(self.stage.simulators, self.stage.storage, "backups")
+        lost, doubled = effects.differences(must, done)
+        wrong = [
+            line for story, came in zip(self.stories, found, strict=True) for line in report.difference(story, came)
+        ]
+        wrong += [f"still open: {row.what} {row.key}" for row in self.stage.ledger.open()]
+
+        report.heading("What came of it")
+        report.table(self.stories, found)
+        report.heading(
+            f"The host was killed, and everything was told twice. {must.total()} effects had to be there once"
+        )
+        report.say(f"lost:    {'; '.join(lost) or 'nothing'}")
+        report.say(f"doubled: {'; '.join(doubled) or 'nothing'}")
+        for text in (done - must) if not doubled else ():
+            report.say(f"{text}: sent twice, as chat may be when a host dies right after it")
+        self.bill(paid)
+        for line in wrong:
+            report.say(report.paint(report.RED, line))
+        good = not (lost or doubled or wrong)
+        verdict = "Every outcome is the expected one." if good else "Not every outcome is the expected one."
+        report.heading(f"{verdict} {self.now:.0f} s.")
+        return 0 if good else 1
+
+    def bill(self, paid: costs.Costs) -> None:
+        """Say what a thousand such events cost."""
+        report.heading("What a thousand such events cost in storage transactions")
+        each = paid.total / len(self.stories)
+        parts = ", ".join(f"{count} {service}" for service, count in paid.transactions.most_common())
+        report.say(
+            f"{paid.total} requests were counted by the storage account itself ({parts}) for {len(self.stories)} events, "
+            f"their duplicates and the crash included: {each:.0f} an event, {each * 1000:,.0f} a thousand."
+        )
+        report.say(
+            f"That is ${paid.dollars / len(self.stories) * 1000:.2f} ({costs.ASSUMED}). Looking at empty queues costs by "
+            f"the hour and is not in it: {paid.polls} looks here."
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,243 @@
+"""The local stack as a stage: everything the stories need is there, and they can be told to it, and told again.
+
+Event Grid has three subscriptions: to the webhook in either schema, and to the queue `ml-events`. Each type of event
+comes through one of them, and when it is told again, through another.
+"""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import requests
+from azure.storage.queue import QueueClient
+
+from dev.demo.ledger import Ledger
+from dev.demo.stories import (
+    DATASET_DRIFT,
+    EXPORT_BYTES,
+    FACTORY,
+    ITERATION,
+    MODEL_REGISTERED,
+    PROJECT,
+    RUN_STATUS_CHANGED,
+    STRANGER,
+    WORKSPACE,
+    Acted,
+    Published,
+    Queued,
+    Story,
+)
+from dev.process import Child
+from dev.simulators.remote import Simulators
+from dev.stack import PYTHONPATH
+from shared.storage import ML_EVENTS_QUEUE, VISION_QUEUE
+
+RULES = Path(__file__).with_name("rules.yaml")
+LEASE_SECONDS = 10
+WEBHOOK = "/runtime/webhooks/EventGrid?functionName=on_ml_event"
+TRAINING = f"customvision/v3.3/training/projects/{PROJECT}"
+
+FIRST_ROUTES = {"reactor": MODEL_REGISTERED, "cloud": RUN_STATUS_CHANGED, "queue": DATASET_DRIFT}
+OTHER_ROUTES = {"reactor": RUN_STATUS_CHANGED, "cloud": DATASET_DRIFT, "queue": MODEL_REGISTERED}
+"""Subscription to the type of events that it delivers."""
+
+FAULTS = (
+    {"kind": "throttle", "method": "PUT", "path": "batchEndpoints/fraud-gbm/deployments", "retry_after": 1},
+    {"kind": "lost_reply", "method": "POST", "path": "createRun"},
+)
+"""What goes wrong on the way: Azure ML is too busy for a deployment, and a started pipeline run is never confirmed."""
+
+
+@dataclass
+class Stage:
+    """A running stack."""
+
+    ready: Path
+    hosts: list[Child] = field(default_factory=list)
+    """Those that took the place of a killed one."""
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Read what the stack says of itself at this moment."""
+        read: dict[str, Any] = json.loads(self.ready.read_text(encoding="utf-8"))
+        return read
+
+    @cached_property
+    def functions(self) -> str:
+        """Where the host answers."""
+        return str(self.facts["functions"])
+
+    @cached_property
+    def storage(self) -> str:
+        """The app's account."""
+        return str(self.facts["storage"])
+
+    @cached_property
+    def simulators(self) -> Simulators:
+        """The simulated services."""
+        return Simulators.connect(self.facts)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The reactor's records."""
+        return Ledger(self.storage)
+
+    def queue(self, name: str) -> QueueClient:
+        """One of the app's queues."""
+        return QueueClient.from_connection_string(self.storage, name)
+
+    # -- the host -----------------------------------------------------------------------------------------------------
+
+    def kill_host(self) -> None:
+        """Kill the host with SIGKILL: it can do nothing about it."""
+        os.kill(self.facts["host_pid"], signal.SIGKILL)
+
+    def start_host(self) -> None:
+        """Start another host in the killed one's place, and wait until it answers."""
+        log = self.ready.with_name(f"host-{len(self.hosts) + 2}.log")
+        command = [sys.executable, "-m", "dev.host", "--attach", str(self.ready)]
+        host = Child("host", command, log=log, env=PYTHONPATH)
+        self.hosts.append(host)
+        host.wait_for(lambda: self.facts["host_pid"] == host.pid or None)
+
+    # -- the stories --------------------------------------------------------------------------------------------------
+
+    def prepare(self) -> None:
+        """Put in place what the stories are about, and the faults on their way."""
+        self.simulators.management.seed(**ARM)
+        self.simulators.vision.seed(
+            projects=[{"id": PROJECT, "name": "fruit", "iterations": [{"id": ITERATION}]}],
+            settings={"export_bytes": EXPORT_BYTES},
+        )
+        for fault in FAULTS:
+            self.simulators.management.post("/_faults", fault)
+        self.route("WebHook", FIRST_ROUTES)
+
+    def route(self, webhook: str, routes: Mapping[str, str]) -> None:
+        """Subscribe to what Event Grid publishes; a WebHook is asked for its consent first."""
+        endpoint = self.functions + WEBHOOK
+        subscriptions: dict[str, dict[str, Any]] = {
+            "reactor": {"kind": webhook, "endpoint": endpoint},
+            "cloud": {"kind": webhook, "endpoint": endpoint, "schema": "CloudEventSchemaV1_0"},
+            "queue": {"kind": "StorageQueue", "endpoint": ML_EVENTS_QUEUE},
+        }
+        for name, type in routes.items():
+            self.simulators.event_grid.post("/_subscriptions", {"name": name, "types": [type], **subscriptions[name]})
+
+    def tell(self, stories: Iterable[Story]) -> None:
+        """Tell stories at the same time: none waits for what comes of another."""
+        for story in stories:
+            self._tell(story.told)
+
+    def tell_again(self, stories: Iterable[Story]) -> None:
+        """Tell the same stories once more, through other doors and in other envelopes; the host may be dead."""
+        self.route("AzureFunction", OTHER_ROUTES)
+        self.simulators.vision.seed(settings={"message_encoding": "base64"})
+        for story in stories:
+            if isinstance(story.told, Acted):
+                self._repeat(MESSAGES[story.told.act])
+            else:
+                self._tell(story.told)
+
+    def _tell(self, told: Published | Queued | Acted) -> None:
+        match told:
+            case Published(event):
+                self.simulators.event_grid.post("/_publish", event)
+            case Queued(text):
+                self.queue(ML_EVENTS_QUEUE).send_message(text)
+            case Acted(act):
+                ACTS[act](self)
+
+    def _repeat(self, type: str) -> None:
+        """Have Custom Vision send a message once more; it may still be at the export that the first one tells of."""
+        said = self.simulators.vision.until(lambda state: any(sent["type"] == type for sent in state["sent"]))
+        self.simulators.vision.post("/_notify", next(sent for sent in said["sent"] if sent["type"] == type))
+
+    def connect(self) -> None:
+        """Give the project its queue, as the portal does: Custom Vision tests it with a message."""
+        queue = f"{self.queue(VISION_QUEUE).url}"
+        self._ask_vision(
+            "PATCH", TRAINING, json={"name": "fruit", "description": "", "settings": {"notificationQueueUri": queue}}
+        )
+
+    def train(self) -> None:
+        """Have Custom Vision say that an iteration is trained."""
+        content = {"projectId": PROJECT, "iterationId": ITERATION, "trainingStatus": "TrainingCompleted"}
+        self._connected()
+        self.simulators.vision.post("/_notify", {"type": "Training", "Content": content})
+
+    def export(self) -> None:
+        """Export the iteration: Custom Vision makes a real file, then tells of it."""
+        self._connected()
+        self._ask_vision("POST", f"{TRAINING}/iterations/{ITERATION}/export", params={"platform": "ONNX"}, data=b"")
+
+    def _connected(self) -> None:
+        """Give the project its queue without a word, where it was not connected before."""
+        project = self.simulators.vision.state()["projects"][0]
+        if not project["settings"]["notificationQueueUri"]:
+            settings = {"notificationQueueUri": self.queue(VISION_QUEUE).url}
+            self.simulators.vision.seed(
+                projects=[{"id": PROJECT, "name": "fruit", "settings": settings, "iterations": [{"id": ITERATION}]}]
+            )
+
+    def _ask_vision(self, method: str, path: str, **options: Any) -> None:
+        facts = self.facts
+        key = {"Training-Key": facts["settings"]["SIMULATOR_VISION_KEY"]}
+        url = f"{facts['vision']}/{path}"
+        requests.request(method, url, headers=key, verify=facts["ca"], timeout=30, **options).raise_for_status()
+
+
+ACTS = {"connect": Stage.connect, "train": Stage.train, "export": Stage.export}
+MESSAGES = {"connect": "ConnectionTest", "train": "Training", "export": "Export"}
+
+ARM: dict[str, Any] = {
+    "workspaces": [{"id": WORKSPACE}, {"id": STRANGER}],
+    "computes": [{"id": f"{WORKSPACE}/computes/cpu"}],
+    "models": [
+        {"id": f"{WORKSPACE}/models/fraud-gbm/versions/12", "tags": {"stage": "production"}},
+        {"id": f"{WORKSPACE}/models/credit/versions/3"},
+        {"id": f"{WORKSPACE}/models/credit/versions/9", "tags": {"stage": "production"}},
+    ],
+    "provisioning": [
+        {
+            "name": "credit-v9",
+            "outcome": "Failed",
+            "code": "BadArgument",
+            "message": "the environment of the model cannot be built",
+        }
+    ],
+    "pipelines": [
+        {
+            "id": f"{FACTORY}/pipelines/retrain",
+            "seconds": 2,
+            "parameters": {name: {"type": "String"} for name in ("signal", "drift_run", "reactor_action")},
+        }
+    ],
+}
+
+
+@contextmanager
+def stage(folder: Path, *, rules: Path = RULES) -> Iterator[Stage]:
+    """Run a stack for as long as the context lasts; everything that its processes say goes to logs in the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    ready = folder / "demo.json"
+    command = [
+        *(sys.executable, "-m", "dev.stack", "--ready", str(ready)),
+        *("--rules", str(rules), "--lease", f"{LEASE_SECONDS}"),
+    ]
+    stack = Child("stack", command, log=folder / "stack.log", env=PYTHONPATH)
+    running = Stage(ready)
+    try:
+        stack.wait_for(lambda: ready.exists() or None, seconds=60)
+        yield running
+    finally:
+        stack.stop(seconds=20)
+        for host in running.hosts:
+            host.stop()
