@@ -4,7 +4,6 @@ A ratio is taken within each round and the median over the rounds is what counts
 else slows both sides of a round, and its worst rounds do not count.
 """
 
-import gc
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -55,16 +54,11 @@ class Work:
 
 
 def rounds(works: Mapping[str, Work], count: int, *, clock: Clock = CPU, warm_up: int = 1) -> dict[str, list[float]]:
-    """Take `count` readings of each, in turns, after a few that do not count. The garbage collector waits meanwhile."""
+    """Take `count` readings of each, in turns, after a few that do not count."""
     times: dict[str, list[float]] = {name: [] for name in works}
     for number in range(-warm_up, count):
         for name, work in works.items():
-            gc.collect()
-            gc.disable()
-            try:
-                took = reading(work, clock)
-            finally:
-                gc.enable()
+            took = reading(work, clock)
             if number >= 0:
                 times[name].append(took)
     return times

@@ -106,12 +106,12 @@ def _unindexable(number: int) -> Iterator[tuple[str, Where]]:
     what = f"{EXPERIMENTS[number % 8]}-{number}"
     for piece in ("gpu", "eu", "beta", "dry"):
         yield "RunFailed", {"run.experiment": {"StringContains": [f"{what}-{piece}"]}}
-        yield "RunFailed", {"run.id": {"StringBeginsWith": [f"{what}-{piece}"]}}
+        yield "RunFailed", {"run.id": {"StringContains": [f"{what}_{piece}"]}}
         yield "RunFailed", {"data.createdBy": {"StringNotIn": ["Ada Lovelace", f"{what}-{piece}"]}}
         yield "RunFailed", {"data.runProperties.attempt": {"NumberGreaterThan": number + 2}}
         yield "RunFailed", {
             "data.runTags.team": {"StringNotIn": [f"{what}-{piece}", "platform"]},
-            "subject": {"StringEndsWith": [f"{what}-{piece}"]},
+            "subject": {"StringContains": [f"{what}-{piece}"]},
         }
 
 

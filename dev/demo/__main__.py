@@ -9,14 +9,13 @@ from pathlib import Path
 
 from cli import rules as explaining
 from dev.demo import costs, effects, report, stories
-from dev.demo.ledger import Entry, MARK
-from dev.demo.stage import RULES, Stage, stage
+from dev.demo.ledger import Entry
+from dev.demo.stage import RULES, TROUBLES, Stage, stage
 from dev.demo.stories import STORIES, Published, Story
 from dev.process import ChildError
 from shared import parse
 from shared.handlers import ACTIONS
 from shared.rules import Explanation, load
-from shared.storage import QUEUES
 
 REPOSITORY = Path(__file__).parents[2]
 FOLDER = REPOSITORY / ".stack"
@@ -46,7 +45,7 @@ def main() -> int:
     began = time.monotonic()
     try:
         with stage(FOLDER) as on:
-            on.prepare()
+            on.prepare(chosen)
             report.say(f"Azurite, the simulators and the host run after {time.monotonic() - began:.0f} s.")
             return Demo(on, chosen, options.kill_at).run()
     except ChildError as error:
@@ -59,10 +58,10 @@ def main() -> int:
 def introduce(chosen: Sequence[Story], kill_at: float) -> None:
     """Say in three lines what is going to happen."""
     count = f"{len(chosen)} stories are" if len(chosen) > 1 else "One story is"
-    print(report.paint(report.BOLD, "ML Reactor, on real queues, tables and blobs, with the Azure services simulated"))
-    report.say(f"{count} told at once by Event Grid and Custom Vision, and answered as dev/demo/rules.yaml says.")
-    report.say(f"After {kill_at:g} s the host is killed (SIGKILL), everything is told again, and another host starts.")
-    report.say("Then records and services are compared with what must be: half a minute in all; logs in .stack/.")
+    print(report.paint(report.BOLD, "ML Reactor, on real queues, tables and blobs; the Azure services are simulated."))
+    report.say(f"{count} told at once by Event Grid and Custom Vision, and answered by dev/demo/rules.yaml.")
+    report.say(f"After {kill_at:g} s the host is killed (SIGKILL), everything is told again, another host starts.")
+    report.say("Then every record and every effect is compared with what must be. Logs are in .stack/.")
 
 
 class Demo:
@@ -101,7 +100,7 @@ class Demo:
             for story in self.stories:
                 if story.name not in self.shown and stories.is_over(story, entries):
                     self.show(story, entries)
-            if len(self.shown) == len(self.stories) and self.idle():
+            if len(self.shown) == len(self.stories) and self.stage.idle():
                 return
             time.sleep(LOOK)
 
@@ -111,19 +110,6 @@ class Demo:
         entry = stories.find(story, entries)[0]
         good = stories.outcome(story, entries) == story.outcome
         report.moment(self.now, story.name, report.told(story, entry, entries), good=good)
-
-    def idle(self) -> bool:
-        """Tell whether nothing is on its way any more: no delivery, no message, no open row."""
-        deliveries = self.stage.simulators.event_grid.get("/_deliveries")
-        timeout = int(MARK["timeout"])
-        return (
-            all(delivery["state"] != "open" for delivery in deliveries)
-            and not any(
-                self.stage.queue(name).get_queue_properties(timeout=timeout).approximate_message_count
-                for name in QUEUES
-            )
-            and not self.stage.ledger.open()
-        )
 
     def crash(self) -> None:
         """Kill the host, tell everything again to nobody, and start another host."""
@@ -154,44 +140,53 @@ class Demo:
         """Compare everything with what must be, and say so; give the exit code."""
         entries = self.stage.ledger.entries()
         found = [stories.outcome(story, entries) for story in self.stories]
-        must = effects.expected(self.stories)
-        done = effects.done(self.stage.simulators, self.stage.storage, "backups")
-        lost, doubled = effects.differences(must, done)
+        report.heading("What came of it")
+        report.table(self.stories, found)
         wrong = [
             line for story, came in zip(self.stories, found, strict=True) for line in report.difference(story, came)
         ]
         wrong += [f"still open: {row.what} {row.key}" for row in self.stage.ledger.open()]
-
-        report.heading("What came of it")
-        report.table(self.stories, found)
-        report.heading(
-            f"The host was killed, and everything was told twice. {must.total()} effects had to be there once"
-        )
-        report.say(f"lost:    {'; '.join(lost) or 'nothing'}")
-        report.say(f"doubled: {'; '.join(doubled) or 'nothing'}")
-        for text in (done - must) if not doubled else ():
-            report.say(f"{text}: sent twice, as chat may be when a host dies right after it")
+        wrong += self.judge_effects()
         self.bill(paid)
+        report.heading("Every outcome is the expected one." if not wrong else "Not every outcome is the expected one:")
         for line in wrong:
             report.say(report.paint(report.RED, line))
-        good = not (lost or doubled or wrong)
-        verdict = "Every outcome is the expected one." if good else "Not every outcome is the expected one."
-        report.heading(f"{verdict} {self.now:.0f} s.")
-        return 0 if good else 1
+        return 1 if wrong else 0
+
+    def judge_effects(self) -> list[str]:
+        """Say what was lost and doubled; give what is wrong about it."""
+        must = effects.expected(self.stories)
+        done = effects.done(self.stage.simulators, self.stage.storage, "backups")
+        lost, doubled = effects.differences(must, done)
+        again = sorted(set((done - must).elements()) - set(doubled))
+        missed = self.stage.simulators.management.get("/_faults")
+        troubles = [trouble for trouble in TROUBLES if trouble.story in {story.name for story in self.stories}]
+
+        report.heading("What was lost and doubled")
+        report.say(f"The host was killed, everything was told twice; {must.total()} effects had to be there once each.")
+        for trouble in troubles:
+            report.say(f"On the way {trouble.says}.")
+        report.say(f"lost:    {'; '.join(lost) or 'nothing'}")
+        report.say(f"doubled: {'; '.join(doubled) or 'nothing'}")
+        for effect in again:
+            report.say(f"said twice, as chat is at least once: {effect}")
+        return [
+            *(f"lost: {effect}" for effect in lost),
+            *(f"doubled: {effect}" for effect in doubled),
+            *(f"never met: {fault['kind']} of {fault['method']} {fault['path']}" for fault in missed),
+        ]
 
     def bill(self, paid: costs.Costs) -> None:
         """Say what a thousand such events cost."""
+        count = len(self.stories)
+        parts = ", ".join(f"{number} {service}" for service, number in paid.transactions.most_common())
         report.heading("What a thousand such events cost in storage transactions")
-        each = paid.total / len(self.stories)
-        parts = ", ".join(f"{count} {service}" for service, count in paid.transactions.most_common())
         report.say(
-            f"{paid.total} requests were counted by the storage account itself ({parts}) for {len(self.stories)} events, "
-            f"their duplicates and the crash included: {each:.0f} an event, {each * 1000:,.0f} a thousand."
+            f"The storage account counted {paid.total} ({parts}) for {count} events, told twice, with a crash: "
+            f"{paid.total / count:.0f} an event, {paid.total / count * 1000:,.0f} a thousand."
         )
-        report.say(
-            f"That is ${paid.dollars / len(self.stories) * 1000:.2f} ({costs.ASSUMED}). Looking at empty queues costs by "
-            f"the hour and is not in it: {paid.polls} looks here."
-        )
+        report.say(f"That is ${paid.dollars / count * 1000:.3f}, taking 10,000 for {costs.ASSUMED} ({costs.SOURCE}).")
+        report.say(f"Looking at empty queues costs by the hour and is left out ({paid.polls} looks here).")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,8 @@ hot tier, US regions, of each service its dearest class that is used here.
 
 https://azure.microsoft.com/pricing/details/storage/tables/, …/queues/ and …/blobs/
 """
-ASSUMED = "list prices of June 2025, azure.microsoft.com/pricing/details/storage"
+ASSUMED = ", ".join(f"{service} ${price}" for service, price in PRICES.items())
+SOURCE = "list prices of June 2025, azure.microsoft.com/pricing/details/storage"
 TABLE = re.compile(r"/(Tables|reactor[a-z]+)\b")
 
 

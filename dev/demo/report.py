@@ -1,19 +1,23 @@
 """How the demo looks on a terminal of a hundred columns: aligned, and coloured only where somebody looks at it."""
 
 import os
+import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import zip_longest
 from textwrap import wrap
 
 from dev.demo.ledger import Entry
 from dev.demo.stories import Outcome, Story, actions
-from shared.actions import Action, StepState
+from shared.actions import StepState
 
 WIDTH = 100
 BOLD, DIM, GREEN, RED, PLAIN = "\033[1m", "\033[2m", "\033[32m", "\033[31m", "\033[0m"
 ARROW = " → "
-NOTHING = "–"
+NOTHING = "-"
+INDENT = 23
+ARM_ID = re.compile(r"/subscriptions/\S+/")
 
 
 def paint(code: str, text: str) -> str:
@@ -34,7 +38,7 @@ def heading(text: str) -> None:
 
 def moment(seconds: float, name: str, parts: Sequence[str], *, good: bool = True) -> None:
     """Print what happened when, to which story: parts with arrows between them, wrapped at the arrows."""
-    indent = " " * 21
+    indent = " " * INDENT
     lines, line = [], parts[0]
     for part in parts[1:]:
         if len(indent) + len(line) + len(ARROW) + len(part) > WIDTH:
@@ -52,7 +56,7 @@ def told(story: Story, entry: Entry, entries: Sequence[Entry]) -> list[str]:
     """Say what happened to a story: the event, the rules, the steps with what came of each."""
     event = entry.event
     if event.status != "planned":
-        return [f"{story.kind or 'message'} {story.about}", f"{event.status}: {event.reason}"]
+        return [f"{story.kind or 'message'} {story.about}", f"{event.status}: {ARM_ID.sub('…/', event.reason)}"]
     parts = [f"{story.kind} {story.about}"]
     answers = list(actions(entry, entries))
     if not answers:
@@ -80,40 +84,53 @@ def made(state: StepState) -> str:
     return str(result.get("deployment") or params.get("channel") or params.get("to") or "")
 
 
-def why(action: Action) -> str:
-    """Say why an action failed."""
-    return action.failure.reason if action.failure else ""
+@dataclass(frozen=True)
+class Row:
+    """One line of the table."""
+
+    event: str
+    rule: str
+    steps: str
+    outcome: str
+    good: bool
+
+    @property
+    def cells(self) -> tuple[str, str, str]:
+        """What is aligned."""
+        return self.event, self.rule, self.steps
 
 
 def table(stories: Iterable[Story], found: Iterable[Outcome]) -> None:
-    """Print event → rule → steps → outcome, a line for each rule, with what is not as it must be."""
-    rows: list[tuple[str, str, str, str, bool]] = []
-    for story, outcome in zip(stories, found, strict=True):
-        good = outcome == story.outcome
-        head = f"{story.kind or 'malformed'} {story.about}"
-        if not outcome.answers:
-            rows.append((head, NOTHING, NOTHING, WORDS.get(outcome.event, outcome.event), good))
-        for answer in outcome.answers:
-            steps = ", ".join(each.partition(" ")[0] for each in answer.steps)
-            rows.append((head, answer.rule, steps, answer.status, good))
-            head = "  then ActionFailed" if answer.status == "failed" else "  and"
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    print(paint(DIM, "  " + "   ".join(f"{name:<{width}}" for name, width in zip(HEADS, widths, strict=False))) +
-          paint(DIM, "   outcome"))  # fmt: skip
-    for event, rule, steps, status, good in rows:
-        cells = "   ".join(f"{cell:<{width}}" for cell, width in zip((event, rule, steps), widths, strict=True))
-        print(f"  {cells}   {paint(GREEN if good else RED, status if good else f'{status}: NOT AS IT MUST BE')}")
+    """Print event → rule → steps → outcome, a line for each rule."""
+    rows = [row for story, outcome in zip(stories, found, strict=True) for row in rows_of(story, outcome)]
+    widths = [max(map(len, column)) for column in zip(*(row.cells for row in rows), strict=True)]
+    for row in (Row("event", "rule", "steps", "outcome", good=True), *rows):
+        cells = "   ".join(f"{cell:<{width}}" for cell, width in zip(row.cells, widths, strict=True))
+        colour = DIM if row.outcome == "outcome" else GREEN if row.good else RED
+        print(f"  {cells}   {paint(colour, row.outcome if row.good else f'{row.outcome} (not as it must be)')}")
 
 
-HEADS = ("event", "rule", "steps")
+def rows_of(story: Story, outcome: Outcome) -> Iterator[Row]:
+    """Give a story's lines: one for each rule that answered it, and one where none did."""
+    good = outcome == story.outcome
+    head = f"{story.kind or 'message'} {story.about}"
+    if not outcome.answers:
+        yield Row(head, NOTHING, NOTHING, WORDS.get(outcome.event, outcome.event), good)
+    for answer in outcome.answers:
+        failed = answer.status == "failed"
+        steps = ", ".join(each.partition(" ")[0] for each in answer.steps)
+        yield Row(head, answer.rule, steps, "failed, as meant" if failed and good else answer.status, good)
+        head = "  then ActionFailed" if failed else "  and"
+
+
 WORDS = {"planned": "recorded"}
 
 
 def difference(story: Story, found: Outcome) -> list[str]:
     """Say where an outcome departs from what must come of a story."""
-    lines = [f"{story.name}: the event must be {story.outcome.event} and is {found.event}"] * (
-        found.event != story.outcome.event
-    )
+    lines = []
+    if (found.event, found.times) != (story.outcome.event, story.outcome.times):
+        lines.append(f"{story.name}: must be {story.outcome.event} once, is {found.event} {found.times} times")
     if found.because != story.outcome.because:
         lines.append(f"{story.name}: the reason must name {story.outcome.because!r} and is {found.because!r}")
     for expected, came in zip_longest(story.outcome.answers, found.answers):

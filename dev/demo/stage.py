@@ -18,7 +18,7 @@ from typing import Any
 import requests
 from azure.storage.queue import QueueClient
 
-from dev.demo.ledger import Ledger
+from dev.demo.ledger import MARK, Ledger
 from dev.demo.stories import (
     DATASET_DRIFT,
     EXPORT_BYTES,
@@ -37,7 +37,7 @@ from dev.demo.stories import (
 from dev.process import Child
 from dev.simulators.remote import Simulators
 from dev.stack import PYTHONPATH
-from shared.storage import ML_EVENTS_QUEUE, VISION_QUEUE
+from shared.storage import ML_EVENTS_QUEUE, QUEUES, VISION_QUEUE
 
 RULES = Path(__file__).with_name("rules.yaml")
 LEASE_SECONDS = 10
@@ -48,11 +48,29 @@ FIRST_ROUTES = {"reactor": MODEL_REGISTERED, "cloud": RUN_STATUS_CHANGED, "queue
 OTHER_ROUTES = {"reactor": RUN_STATUS_CHANGED, "cloud": DATASET_DRIFT, "queue": MODEL_REGISTERED}
 """Subscription to the type of events that it delivers."""
 
-FAULTS = (
-    {"kind": "throttle", "method": "PUT", "path": "batchEndpoints/fraud-gbm/deployments", "retry_after": 1},
-    {"kind": "lost_reply", "method": "POST", "path": "createRun"},
+
+@dataclass(frozen=True)
+class Trouble:
+    """Something that goes wrong on a story's way."""
+
+    story: str
+    fault: Mapping[str, Any]
+    """As dev/simulators/faults.py takes it."""
+    says: str
+
+
+TROUBLES = (
+    Trouble(
+        "model",
+        {"kind": "throttle", "method": "PUT", "path": "batchEndpoints/fraud-gbm/deployments", "retry_after": 1},
+        "Azure ML was too busy for a deployment (429, Retry-After)",
+    ),
+    Trouble(
+        "drift",
+        {"kind": "lost_reply", "method": "POST", "path": "createRun"},
+        "Data Factory started a run and its answer got lost",
+    ),
 )
-"""What goes wrong on the way: Azure ML is too busy for a deployment, and a started pipeline run is never confirmed."""
 
 
 @dataclass
@@ -107,17 +125,33 @@ class Stage:
         self.hosts.append(host)
         host.wait_for(lambda: self.facts["host_pid"] == host.pid or None)
 
+    def idle(self) -> bool:
+        """Tell whether nothing is on its way any more: no delivery, no message, no open row."""
+        deliveries = self.simulators.event_grid.get("/_deliveries")
+        return (
+            all(delivery["state"] != "open" for delivery in deliveries)
+            and not any(self.waiting(name) for name in QUEUES)
+            and not self.ledger.open()
+        )
+
+    def waiting(self, queue: str) -> int:
+        """Count the messages of a queue, those in somebody's hand included."""
+        timeout = int(MARK["timeout"])
+        return self.queue(queue).get_queue_properties(timeout=timeout).approximate_message_count or 0
+
     # -- the stories --------------------------------------------------------------------------------------------------
 
-    def prepare(self) -> None:
-        """Put in place what the stories are about, and the faults on their way."""
+    def prepare(self, stories: Iterable[Story]) -> None:
+        """Put in place what stories are about, and the trouble on their way."""
         self.simulators.management.seed(**ARM)
         self.simulators.vision.seed(
             projects=[{"id": PROJECT, "name": "fruit", "iterations": [{"id": ITERATION}]}],
             settings={"export_bytes": EXPORT_BYTES},
         )
-        for fault in FAULTS:
-            self.simulators.management.post("/_faults", fault)
+        names = {story.name for story in stories}
+        for trouble in TROUBLES:
+            if trouble.story in names:
+                self.simulators.management.post("/_faults", dict(trouble.fault))
         self.route("WebHook", FIRST_ROUTES)
 
     def route(self, webhook: str, routes: Mapping[str, str]) -> None:

@@ -47,6 +47,8 @@ class Outcome:
     answers: tuple[Answer, ...] = ()
     because: str = ""
     """A part of the reason that must be recorded."""
+    times: int = 1
+    """How many events it was taken for, told twice as it is."""
 
 
 def succeeded(rule: str, *actions: str) -> Answer:
@@ -86,7 +88,7 @@ class Story:
     kind: str
     """What the reactor must take the event for; "" where it takes it for nothing."""
     about: str
-    """What it is about, for people."""
+    """What it is about, for people, in a few words."""
     told: Published | Queued | Acted
     known_by: str
     """The id or the type of its event's record; what is in its text, where it is no event."""
@@ -148,8 +150,8 @@ BREACH = {
 }
 DRIFT = {
     "dataDriftId": "4e694bf5-712e-4e40-b06a-d2a2755212d4",
-    "dataDriftName": "applicants",
-    "runId": "applicants_1550564444",
+    "dataDriftName": "loans",
+    "runId": "loans_1550564444",
     "baseDatasetId": "3c56d136-0f64-4657-a0e8-5162089a88a3",
     "targetDatasetId": "d7e74d2e-c972-4266-b5fb-6c9c182d2a74",
     "driftCoefficient": 0.8350346,
@@ -178,7 +180,7 @@ STORIES = (
         (f"backup {PROJECT}/{ITERATION}/ONNX/default sha256 {EXPORT_SHA256}",),
     ),
     Story(
-        "model", "ModelRegistered", "fraud-gbm:12 stage=production",
+        "model", "ModelRegistered", "fraud-gbm:12 in production",
         registered(1, "fraud-gbm", 12, PRODUCTION), event_id(1),
         Outcome("planned", (succeeded("deploy-production", "deploy.batch_endpoint"),)),
         ("deployment of fraud-gbm:12 Succeeded", "default of fraud-gbm is fraud-gbm:12"),
@@ -189,24 +191,24 @@ STORIES = (
         Outcome("planned"),
     ),
     Story(
-        "broken", "ModelRegistered", "credit:9 stage=production",
+        "broken", "ModelRegistered", "credit:9 in production",
         registered(3, "credit", 9, PRODUCTION), event_id(3),
         Outcome(
             "planned",
             (
                 Answer("deploy-production", ("deploy.batch_endpoint failed",), "failed"),
-                succeeded("alert-when-anything-fails", "alert"),
+                succeeded("alert-on-failure", "alert"),
             ),
         ),
         ("deployment of credit:9 Failed", "webhook pager: deploy-production failed"),
     ),
     Story(
-        "drift", "DriftDetected", "signal=applicants_data_drift",
-        machine_learning(4, DATASET_DRIFT, "datadrift/4e694bf5/run/applicants_1550564444", DRIFT), event_id(4),
+        "drift", "DriftDetected", "signal=loans_data_drift",
+        machine_learning(4, DATASET_DRIFT, "datadrift/4e694bf5/run/loans_1550564444", DRIFT), event_id(4),
         RETRAINED,
         (
-            "pipeline run of retrain for applicants_1550564444",
-            "teams oncall: Retrained after applicants_data_drift of applicants_1550564444",
+            "pipeline run of retrain for loans_1550564444",
+            "teams oncall: Retrained after loans_data_drift of loans_1550564444",
         ),
     ),
     Story(
@@ -228,12 +230,12 @@ STORIES = (
         ("mail fraud@example.com: fraud-train failed",),
     ),
     Story(
-        "stranger", "ModelRegistered", "from an undeclared workspace",
+        "stranger", "ModelRegistered", "by a stranger",
         registered(8, "fraud-gbm", 13, PRODUCTION, of=STRANGER), event_id(8),
         Outcome("refused", because="somebody-elses"),
     ),
     Story(
-        "malformed", "", "a run whose id is a number",
+        "malformed", "", "whose run id is a number",
         Queued('{"id": "9", "eventType": "' + RUN_STATUS_CHANGED + '", "topic": "' + WORKSPACE + '", '
                '"data": {"runId": 42, "runStatus": "Failed"}}'), '"runId": 42',
         Outcome("parked", because="data.runId"),
@@ -273,11 +275,11 @@ def outcome(story: Story, entries: Sequence[Entry]) -> Outcome:
     """Say what came of a story, in the terms of what must come of it."""
     found = find(story, entries)
     if not found:
-        return Outcome("missing")
+        return Outcome("missing", times=0)
     answers = [answer(action) for entry in found for action in actions(entry, entries)]
     event = found[0].event
     kept = story.outcome.because if story.outcome.because in event.reason else event.reason
-    return Outcome(event.status, tuple(answers), kept)
+    return Outcome(event.status, tuple(answers), kept, len(found))
 
 
 def answer(action: Action) -> Answer:

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shared.errors import TemporaryError
 from shared.rules import Rules, RulesError, load
 from shared.storage import PAYLOADS_CONTAINER
 from shared.storage.failures import translated
@@ -22,6 +23,7 @@ log = logging.getLogger("reactor")
 RECHECK = timedelta(minutes=1)
 """How long a file is trusted before its ETag is looked at again."""
 LAST_GOOD = "rules/last-good.yaml"
+NOT_MODIFIED = 304
 
 
 class RulesFile:
@@ -52,7 +54,12 @@ class RulesFile:
         """
         now = self._clock()
         if self._checked is None or now >= self._checked + RECHECK:
-            self._refresh()
+            try:
+                self._refresh()
+            except TemporaryError as error:
+                if self._rules is None:
+                    raise
+                log.warning("rules=%s outcome=not_refreshed reason=%s", self._rules.hash[:12], error.reason)
             self._checked = now
         return self._rules
 
@@ -94,7 +101,7 @@ class RulesFile:
     def _read_blob(self) -> tuple[str, str | None]:
         """Read the blob unless its ETag is the one we have; (version, None) where there is nothing new."""
         from azure.core import MatchConditions
-        from azure.core.exceptions import ResourceNotFoundError, ResourceNotModifiedError
+        from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 
         known: dict[str, Any] = (
             {"etag": self._version, "match_condition": MatchConditions.IfModified} if self._version else {}
@@ -103,11 +110,13 @@ class RulesFile:
             try:
                 blob = self._blob().download_blob(**known)
                 return str(blob.properties.etag), blob.readall().decode("utf-8", "replace")
-            except ResourceNotModifiedError:
-                return self._version, None
             except ResourceNotFoundError:
                 log.error("origin=%s outcome=missing", self._location)  # noqa: TRY400 # there is nothing more to say
                 return "", None
+            except HttpResponseError as error:
+                if error.status_code != NOT_MODIFIED:
+                    raise
+                return self._version, None
 
     def _blob(self) -> Any:
         container, _, name = self._location.removeprefix("blob:").partition("/")

@@ -1,0 +1,131 @@
+"""What follows from what came of a stage, with the clock as an argument."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from shared.actions import Action, Done, Pending, Status, Step
+from shared.errors import PermanentError, TemporaryError, UnansweredError
+from shared.settle import Timing, Verdict, current_state, settle
+from shared.stages import NotStarted
+
+NOW = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
+TIMING = Timing(lease=timedelta(minutes=10), poll=timedelta(seconds=30), deadline=timedelta(hours=24))
+
+
+def action(*, steps: int = 1, on_failure: int = 0) -> Action:
+    """Make an action whose first step has begun."""
+    made = Action(
+        key="k",
+        rule="r",
+        rules_hash="h",
+        event="e",
+        kinds=["ModelRegistered"],
+        source="s",
+        subject="u",
+        mode="live",
+        depth=0,
+        created=NOW,
+        due=NOW,
+        steps=[Step(id=f"step{number}", action="x") for number in range(steps)],
+        on_failure=[Step(id=f"after{number}", action="x") for number in range(on_failure)],
+    )
+    current_state(made, NOW)
+    return made
+
+
+def after(made: Action, *verdicts: Verdict, next_stage: str = "", now: datetime = NOW) -> Action:
+    """Settle one verdict after the other."""
+    for verdict in verdicts:
+        made = settle(made, verdict, next_stage, now, TIMING)
+    return made
+
+
+def test_settling_leaves_the_record_it_was_given() -> None:
+    """A new record is returned; the old one is what was read."""
+    made = action()
+    before = made.model_dump()
+    after(made, Pending(memory={"a": 1}))
+    assert made.model_dump() == before
+
+
+def test_the_last_step_ends_the_action() -> None:
+    """Done in the last stage of the last step is success."""
+    moved = after(action(), Done({"a": 1}))
+    assert (moved.status, moved.ended) == (Status.SUCCEEDED, NOW)
+    assert moved.progress[0].result == {"a": 1}
+
+
+def test_a_stage_forgets_what_the_one_before_remembered() -> None:
+    """Results are kept through a step, a stage's memory is not."""
+    moved = after(action(), Pending(memory={"run": "1"}), Done({"found": 2}), next_stage="second")
+    state = moved.progress[0]
+    assert (state.stage, state.memory, state.result, state.started) == ("second", {}, {"found": 2}, False)
+
+
+def test_looks_grow_rarer() -> None:
+    """A pending job is looked at in the usual interval, and slowly less often, at most twice as rarely."""
+    moved, waits = action(), []
+    for _ in range(15):
+        moved = after(moved, Pending())
+        waits.append((moved.due - NOW).total_seconds())
+    assert waits[0] == 30
+    assert waits == sorted(waits)
+    assert waits[-1] == 60
+
+
+def test_tries_back_off_within_bounds() -> None:
+    """Temporary errors double the wait, jittered by a fifth, up to a lease; a service's own wish is the least."""
+    moved, waits = action(), []
+    for _ in range(12):
+        moved = after(moved, TemporaryError("busy"))
+        moved.seq += 1
+        waits.append((moved.due - NOW).total_seconds())
+    assert 4 <= waits[0] <= 6
+    assert 480 <= waits[-1] <= 720
+    assert after(action(), TemporaryError("busy", after=300)).due == NOW + timedelta(seconds=300)
+
+
+def test_success_forgives() -> None:
+    """A look that works starts the counting of errors anew."""
+    moved = after(action(), TemporaryError("busy"), TemporaryError("busy"), Pending())
+    assert (moved.progress[0].attempts, moved.progress[0].trouble) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("verdict", "reason"),
+    [
+        (Pending(note="endpoint is Creating"), "gave up after 24 hours: endpoint is Creating"),
+        (Pending(), "gave up after 24 hours: still pending"),
+        (TemporaryError("busy"), "gave up after 24 hours: busy"),
+        (NotStarted("waiting"), "gave up after 24 hours: waiting"),
+    ],
+)
+@pytest.mark.guarantee(2)
+def test_a_stage_has_its_time(verdict: Verdict, reason: str) -> None:
+    """What only waits becomes a failure after the deadline, and the reason says what it waited for."""
+    late = NOW + timedelta(hours=24, seconds=1)
+    assert after(action(), verdict, now=late).reason == reason
+    assert after(action(), Done(), now=late).status is Status.SUCCEEDED
+
+
+@pytest.mark.guarantee(3)
+def test_an_unanswered_start_is_given_time() -> None:
+    """After a start that was never answered the first look for its job waits for patience."""
+    made = action()
+    made.progress[0].starting_at = NOW
+    moved = after(made, UnansweredError("no answer"))
+    assert moved.due == NOW + TIMING.patience
+    moved = after(moved, NotStarted("looking", looked_in_vain=True), now=moved.due)
+    assert moved.due == NOW + 2 * TIMING.patience
+    assert moved.progress[0].empty_find == NOW + TIMING.patience
+
+
+def test_a_failed_step_turns_to_on_failure() -> None:
+    """The rule's `on_failure` is followed next, and the action then ends as failed for the first reason."""
+    moved = after(action(steps=2, on_failure=1), PermanentError("broken", remedy="mend"))
+    assert moved.is_open
+    assert moved.todo[moved.position].id == "after0"
+    moved = after(moved, PermanentError("broken too"))
+    assert (moved.status, moved.reason) == (Status.FAILED, "broken")
+    assert [state.trouble for state in moved.progress] == ["broken", "broken too"]
