@@ -27,7 +27,10 @@ PAGES = sorted(
 )
 FENCED = re.compile(r"^```(?P<language>[^\n]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]\n]+\]\((?P<target>[^)\s]+)\)")
-ELSEWHERE = re.compile(r"(?<![\w.])/(?:work|root|home)/|DESIGN" + r"\.md|\.\./shar" + r"ed|\breference/\w+\.md")
+ELSEWHERE = re.compile(
+    r"(?<![\w.])/(?:work|root|home)/|DESIGN\.md|\.\./shared|reference[/ ]\w+\.md"
+    r"|(?:aml_adf|customvision_clu|anchors|peers)\.md"
+)
 """What only the machine knows that something was written on."""
 
 ANYTHING = """version: 1

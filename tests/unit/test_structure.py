@@ -1,0 +1,58 @@
+"""What the import contracts in pyproject.toml cannot say."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+APP = sorted([*(REPOSITORY / "shared").rglob("*.py"), *(REPOSITORY / "cli").rglob("*.py")])
+DOORS = REPOSITORY / "function_app.py"
+
+
+def imports(path: Path) -> Iterator[str]:
+    """List the modules that a file imports, wherever in it."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def test_only_the_doors_know_the_functions_library() -> None:
+    """`azure.functions` is imported by function_app.py and by nothing else of the app."""
+    assert "azure.functions" in set(imports(DOORS))
+    assert [str(path) for path in APP if any(name.startswith("azure.functions") for name in imports(path))] == []
+
+
+def test_the_doors_know_nothing_but_the_wiring() -> None:
+    """function_app.py imports the Functions library, `shared.wiring` and the standard library's json."""
+    assert set(imports(DOORS)) == {"azure.functions", "json", "shared", "shared.wiring"}
+
+
+def test_a_door_is_two_to_four_lines() -> None:
+    """Each function in function_app.py only calls what is behind it."""
+    functions = [node for node in ast.parse(DOORS.read_text("utf-8")).body if isinstance(node, ast.FunctionDef)]
+    assert len(functions) == 9
+    assert [function.name for function in functions if len(function.body) > 4] == []
+
+
+@pytest.mark.parametrize("name", ["environ", "getenv"])
+def test_the_environment_is_read_in_one_place(name: str) -> None:
+    """Only the wiring reads the environment, and the command for itself; everything else is given its settings."""
+    readers = [
+        path.relative_to(REPOSITORY).as_posix()
+        for path in APP
+        if any(
+            isinstance(node, ast.Attribute) and node.attr == name
+            for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        )
+    ]
+    assert set(readers) <= {"shared/wiring.py", "cli/rules.py"}
+
+
+def test_no_function_has_an_output_binding() -> None:
+    """Messages are sent through the SDK, with no expiry and with a delay; an output binding knows neither."""
+    assert "_output" not in DOORS.read_text("utf-8")
