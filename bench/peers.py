@@ -104,7 +104,7 @@ def _c7n_filter(path: str, operator: str, operand: Any) -> dict[str, Any]:
 
 def c7n(rules: Rules) -> Match:
     """Use Cloud Custodian's value filters, each rule a list of them."""
-    from c7n.filters.core import ValueFilter  # noqa: PLC0415 # each peer is loaded alone
+    from c7n.filters.core import ValueFilter  # each peer is loaded alone
 
     filters = [(name, [ValueFilter(_c7n_filter(*term)).validate() for term in conditions]) for name, conditions in rules]
 
@@ -142,7 +142,7 @@ def _json_logic_condition(path: str, operator: str, operand: Any) -> dict[str, A
 
 def json_logic(rules: Rules) -> Match:
     """Use JsonLogic with an operation of its own for lower case, which the library has a function to add."""
-    from json_logic import add_operation, jsonLogic  # noqa: PLC0415 # the same
+    from json_logic import add_operation, jsonLogic  # the same
 
     add_operation("lower", lambda value: value.lower() if isinstance(value, str) else "")
     logic = [(name, {"and": [_json_logic_condition(*term) for term in conditions]}) for name, conditions in rules]
@@ -179,9 +179,9 @@ def _rule_engine_expression(path: str, operator: str, operand: Any) -> str:
 
 def rule_engine(rules: Rules) -> Match:
     """Use rule-engine, every rule parsed once; a missing field is null, and regular expressions ignore case."""
-    import re  # noqa: PLC0415 # the same
+    import re  # the same
 
-    from rule_engine import Context, Rule, resolve_item  # noqa: PLC0415 # the same
+    from rule_engine import Context, Rule, resolve_item  # the same
 
     context = Context(resolver=resolve_item, default_value=None, regex_flags=re.IGNORECASE)
     expressions = [
@@ -225,8 +225,8 @@ def cel_python(rules: Rules) -> Match:
 
     Its other runner, which writes Python, takes a field that `has()` finds missing for an error.
     """
-    from celpy import Environment, json_to_cel  # noqa: PLC0415 # the same
-    from celpy.celtypes import StringType  # noqa: PLC0415 # the same
+    from celpy import Environment, json_to_cel  # the same
+    from celpy.celtypes import StringType  # the same
 
     def lower(text: str) -> Any:
         return StringType(text.lower())

@@ -20,7 +20,7 @@ class Receiver(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
-    def do_POST(self) -> None:  # noqa: N802 # http.server calls it by this name
+    def do_POST(self) -> None:  # http.server calls it by this name
         """Take what is posted."""
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.send_response(202)

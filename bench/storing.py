@@ -1,4 +1,4 @@
-"""Real events through a real storage emulator: how fast, against a bare loop; how many transactions, and their price."""
+"""Real events through a real storage emulator: how fast against a bare loop, how many transactions, and their price."""
 
 import json
 import os
@@ -6,90 +6,294 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 from urllib.parse import urlsplit
 
 import requests
+from azure.storage.queue import QueueClient
 
 from bench import samples
 from bench.measure import WALL, Spread, Work, ratio, rounds
 from bench.receiver import receiving
-from bench.samples import SampleRule
 from bench.table import Report, microseconds
-from bench.tape import SERVICES, Player, Tape
+from bench.tape import Call, Player, Tape
 from dev.azurite import azurite
 from dev.demo.costs import ASSUMED, PRICES
 from shared import wiring
-from shared.actions import Message
 from shared.clients import Clients
 from shared.clients.identity import managed_identity
 from shared.events import digest
+from shared.handlers import ACTIONS
+from shared.ledger import Send
 from shared.reactor import Reactor
 from shared.rules import load
 from shared.settings import Settings
 from shared.settle import Timing
-from shared.storage import ACTIONS_QUEUE, prepare
+from shared.storage import ACTIONS_QUEUE, ACTIONS_TABLE, EVENTS_TABLE, prepare
 from shared.storage.account import Account
+from shared.storage.queues import Queues
 from shared.storage.records import Records
 
+REPOSITORY = Path(__file__).parents[1]
 ROUNDS = 10
 A_ROUND = 30
 """Events; all rounds together are the 300 of the bar."""
+WARM_UP = 1
 STARTS = 5
+LEASE = 600
+SERVICES = ("table", "queue", "blob")
 
-RULE = SampleRule("tell", "RunFailed", {"run.experiment": {"StringIn": ["fraud-train"]}})
-HEAD = """version: 1
-workspaces: {{fraud: {workspace}}}
-channels: {{hook: {{kind: webhook, url: "{url}", secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}}}}
-rules:
-  - name: tell
-    on: RunFailed
-    from: [fraud]
-    where: {{run.experiment: {{StringIn: [fraud-train]}}}}
-    do: [{{alert: {{channel: hook, title: "{{{{ run.experiment }}}} failed", severity: error}}}}]
-"""
 FIRST_EVENT = """
-import sys
-import function_app
+import sys, function_app
 function_app.on_ml_event(sys.stdin.read())
-print("handed over", flush=True)
 """
-WAITING = """version: 1
-workspaces: {fraud: WORKSPACE}
-rules: [{name: wait, on: RunFailed, do: [wait]}]
+WAITING = f"""version: 1
+workspaces: {{fraud: {samples.WORKSPACE}}}
+rules: [{{name: wait, on: RunFailed, do: [wait]}}]
 """
+WAIT = {"wait": "bench.waiting:Wait"}
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where it is measured: the emulator, the webhook, the rules."""
+    """Where it is measured: an emulator, and a receiver of what is sent."""
 
     values: Mapping[str, str]
     """The app's environment."""
-    account: Account
-    ports: Mapping[int, str]
 
-    def reactor(self) -> Reactor:
-        """Build the app as Azure would."""
-        return wiring.build(Settings.read(self.values))
+    @property
+    def settings(self) -> Settings:
+        """Give the app's settings."""
+        return Settings.read(self.values)
+
+    def account(self) -> Account:
+        """Make clients of the storage account."""
+        return Account(self.settings.storage, managed_identity)
+
+    def tape(self) -> Tape:
+        """Make a tape that knows the emulator's ports."""
+        account = self.account()
+        urls = {"table": account.tables.url, "queue": account.queues.url, "blob": account.blobs.url}
+        return Tape({urlsplit(urls[name]).port or 0: name for name in SERVICES})
 
 
 @contextmanager
 def place() -> Iterator[Place]:
-    """Run an emulator and a receiver, with 100 rules of which one is for the event that is sent."""
+    """Run an emulator and a receiver, and write 100 rules of which one is for a failed run."""
     with azurite() as emulator, receiving() as (url, ca), TemporaryDirectory(prefix="bench-") as folder:
         rules = Path(folder) / "rules.yaml"
-        others = samples.write([rule for rule in samples.mixed(120) if "fraud-train" not in str(rule.where)][:99])
-        rules.write_text(others.replace("channels:\n", f'channels:\n  hook: {{kind: webhook, url: "{url}"}}\n') + TELL, "utf-8")
-        values = {"AzureWebJobsStorage": emulator.app, "REACTOR_RULES": str(rules), "REQUESTS_CA_BUNDLE": str(ca)}
+        rules.write_text(samples.write(samples.mixed(100)), "utf-8")
         os.environ["REQUESTS_CA_BUNDLE"] = str(ca)
-        account = Account(Settings.read(values).storage, managed_identity)
-        prepare(account, "backups")
-        urls = {"table": account.tables.url, "queue": account.queues.url, "blob": account.blobs.url}
-        yield Place(values, account, {urlsplit(urls[name]).port or 0: name for name in SERVICES})
+        here = Place({"AzureWebJobsStorage": emulator.app, "REACTOR_RULES": str(rules), "SLACK_URL": url})
+        prepare(here.account(), "backups")
+        yield here
+
+
+def measure(report: Report) -> None:
+    """Measure everything that needs storage."""
+    with place() as here:
+        report.fact("process start to first event handed over", first_event(here))
+        throughput(report, here)
+        transactions(report, here)
+
+
+NUMBERS = count()
+HEARD, NOBODYS = "fraud-train", "nobodys"
+"""An experiment that a rule is about, and one that none is."""
+
+
+def body(experiment: str = HEARD) -> str:
+    """Give a failed run that was not told before."""
+    (event,) = json.loads(samples.events()[samples.TYPICAL])
+    event["id"] = f"bench-{next(NUMBERS):08}"
+    event["data"]["experimentName"] = experiment
+    return json.dumps([event])
+
+
+# -- the first event of a process -------------------------------------------------------------------------------------
+
+
+def first_event(here: Place) -> str:
+    """Time a process from its start to the end of its first event; the message it sent is taken off the queue."""
+    queue = here.account().queues.get_queue_client(ACTIONS_QUEUE)
+    took: list[float] = []
+    for _ in range(STARTS):
+        start = time.perf_counter()
+        subprocess.run(
+            [sys.executable, "-c", FIRST_EVENT],
+            input=body(),
+            env={**os.environ, **here.values},
+            cwd=REPOSITORY,
+            text=True,
+            check=True,
+        )
+        took.append(time.perf_counter() - start)
+        queue.delete_message(queue.receive_message())
+    spread = Spread.of(took)
+    return f"{microseconds(spread.middle)} ({microseconds(spread.low)} to {microseconds(spread.high)})"
+
+
+# -- door to settled --------------------------------------------------------------------------------------------------
+
+
+class Host:
+    """What the Functions host does: takes each message off the queue, and deletes it when its function is done."""
+
+    def __init__(self, queue: QueueClient) -> None:
+        self.queue = queue
+
+    def deliver(self, perform: Callable[[str, str], None]) -> None:
+        """Deliver the one message that is there."""
+        message = self.queue.receive_message(visibility_timeout=LEASE)
+        assert message is not None
+        perform(message.content, message.id)
+        self.queue.delete_message(message)
+
+
+def throughput(report: Report, here: Place) -> None:
+    """Measure 300 events in turns with a bare loop that makes the same calls."""
+    tape, door_calls = record(here)
+    reactor = wiring.build(here.settings)
+    host = Host(here.account().queues.get_queue_client(ACTIONS_QUEUE))
+
+    def ours(event: str) -> None:
+        reactor.receive("event_grid", event)
+        host.deliver(reactor.perform)
+
+    player = Player(here.account(), requests.Session())
+    keys = {key_of(tape.calls, EVENTS_TABLE), key_of(tape.calls, ACTIONS_TABLE)}
+
+    def prepared() -> Callable[[], None]:
+        renamed = {key: digest(key, str(next(NUMBERS))) for key in keys}
+        door = player.prepare(tape.calls[:door_calls], renamed)
+        perform = player.prepare(tape.calls[door_calls:], renamed)
+
+        def bare() -> None:
+            door()
+            host.deliver(lambda _body, _id: perform())
+
+        return bare
+
+    ours(body())  # connections are made, and the rules are loaded
+    events = iter([body() for _ in range((ROUNDS + WARM_UP) * A_ROUND)])
+    loops = iter([prepared() for _ in range((ROUNDS + WARM_UP) * A_ROUND)])
+    ours_on_wire, bare_on_wire = wire(here, lambda: ours(body())), wire(here, prepared())
+    assert ours_on_wire == bare_on_wire, f"not the same requests:\n{ours_on_wire}\n{bare_on_wire}"
+    works = {"ours": Work(lambda: ours(next(events)), A_ROUND), "bare": Work(lambda: next(loops)(), A_ROUND)}
+    times = rounds(works, ROUNDS, clock=WALL, warm_up=WARM_UP)
+    per_event = microseconds(Spread.of(times["ours"]).middle)
+    report.bar("events", ratio(times, "bare", "ours"), f"{len(ours_on_wire)} requests, {per_event} an event")
+
+
+def record(here: Place) -> tuple[Tape, int]:
+    """Record what one event leads to; also say how many of the calls its door made."""
+    tape, account = here.tape(), here.account()
+    tape.listen(account)
+    rules = Path(here.values["REACTOR_RULES"]).read_text("utf-8")
+    reactor = build(here, account, rules, ACTIONS, Queues(account).send, wiring.now)
+    host = Host(here.account().queues.get_queue_client(ACTIONS_QUEUE))
+    with tape.running():
+        reactor.receive("event_grid", body())
+        door_calls = len(tape.calls)
+        host.deliver(reactor.perform)
+    return tape, door_calls
+
+
+def build(
+    here: Place,
+    account: Account,
+    rules: str,
+    handlers: Mapping[str, str],
+    send: Send,
+    clock: Callable[[], datetime],
+) -> Reactor:
+    """Build the app as wiring does, on other rules, handlers or another clock."""
+    loaded = load(rules, handlers, "bench").bind(here.values)
+    settings = here.settings
+    return Reactor(
+        records=Records(account),
+        send=send,
+        rules=lambda: loaded,
+        handlers=handlers,
+        clients=Clients(settings, managed_identity, account),
+        values=settings.values,
+        clock=clock,
+        timing=Timing(lease=settings.lease, poll=settings.poll, deadline=settings.deadline),
+        keep=settings.keep,
+    )
+
+
+def key_of(calls: list[Call], table: str) -> str:
+    """Find the key under which a record was made."""
+    return next(
+        str(call.args[0]["PartitionKey"])
+        for call in calls
+        if call.client == f"table {table}" and call.method == "create_entity"
+    )
+
+
+def wire(here: Place, work: Callable[[], None]) -> list[str]:
+    """List the requests that something makes."""
+    tape = here.tape()
+    with tape.running():
+        work()
+    return tape.lines
+
+
+# -- transactions -----------------------------------------------------------------------------------------------------
+
+
+def transactions(report: Report, here: Place) -> None:
+    """Count what reaches storage, and say what a million of it would cost."""
+    reactor = wiring.build(here.settings)
+    host = Host(here.account().queues.get_queue_client(ACTIONS_QUEUE))
+
+    def settled(experiment: str) -> Counter[str]:
+        with (tape := here.tape()).running():
+            reactor.receive("event_grid", body(experiment))
+            if experiment != NOBODYS:
+                host.deliver(reactor.perform)
+        return tape.transactions
+
+    settled(NOBODYS)
+    alone = settled(NOBODYS)
+    report.fact("storage transactions: an event that no rule answers", price(alone))
+    report.fact("storage transactions: a one-step action, its event's left out", price(settled(HEARD) - alone))
+    report.fact("storage transactions: an hour of watching one job, every 30 s at first", price(watched_hour(here)))
+    report.fact("price assumed", ASSUMED)
+
+
+def watched_hour(here: Place) -> Counter[str]:
+    """Count the first hour of a job that does not end, by a clock of ours.
+
+    Messages are not waited for: each that is sent counts as three transactions, for it is taken and deleted as well.
+    """
+    account, sent = here.account(), list[str]()
+    now = wiring.now()
+    end = now + timedelta(hours=1)
+
+    def send(_queue: str, message: str, delay: timedelta = timedelta()) -> None:
+        nonlocal now
+        sent.append(message)
+        now += max(delay, timedelta())
+
+    reactor = build(here, account, WAITING, WAIT, send, lambda: now)
+    reactor.receive("event_grid", body())
+    with (tape := here.tape()).running():
+        before = len(sent)
+        while now < end:
+            reactor.perform(sent[-1], f"m{len(sent)}")
+    return tape.transactions + Counter(queue=3 * (len(sent) - before))
+
+
+def price(counted: Counter[str]) -> str:
+    """Say how many transactions, of what, and what a million times that costs."""
+    dollars = sum(PRICES[service] * number / 10_000 for service, number in counted.items())
+    each = " + ".join(f"{number} {service}" for service, number in sorted(counted.items()))
+    return f"{counted.total()} ({each}); ${dollars * 1e6:,.2f} a million"

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel
 
-from shared.actions import Job, Pending, Progress, Stage
+from shared.stages import Job, Pending, Progress, Stage
 
 
 class Wait(BaseModel):

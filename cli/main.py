@@ -10,9 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-
-class UsageError(Exception):
-    """What was asked for cannot be looked at: a file that is not there, an event that is none."""
+from cli.errors import UsageError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

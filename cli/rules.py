@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from cli.main import UsageError
+from cli.errors import UsageError
 from shared import parse
 from shared.errors import MalformedError
 from shared.events import OWN_TYPE, Event

@@ -6,14 +6,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from shared import events, parse
-from shared.actions import Action, Done, Job, Message, Pending, Status, StepState
+from shared.actions import Action, Message, Status, StepState
 from shared.errors import PermanentError, ReactorError, TemporaryError
 from shared.events import Event, digest, without_url_queries
 from shared.ledger import ClaimLostError, Ledger
 from shared.planner import Planner
 from shared.rules import templates
 from shared.settle import Timing, Verdict, current_state, settle
-from shared.stages import NotStarted, find_handler, perform_stage
+from shared.stages import Done, Job, NotStarted, Pending, find_handler, perform_stage
 from shared.storage.records import OpenRow, Records
 
 if TYPE_CHECKING:

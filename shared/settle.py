@@ -6,10 +6,10 @@ This is the only place that decides whether something is tried again, goes on, o
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from shared.actions import Action, Done, Failure, Pending, Status, StepState
+from shared.actions import Action, Failure, Status, StepState
 from shared.errors import PermanentError, TemporaryError, UnansweredError
 from shared.events import digest
-from shared.stages import NotStarted
+from shared.stages import Done, NotStarted, Pending
 
 Verdict = Done | Pending | NotStarted | TemporaryError | PermanentError
 """What came of a stage."""

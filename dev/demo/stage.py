@@ -8,7 +8,8 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -33,6 +34,7 @@ from dev.demo.stories import (
     Published,
     Queued,
     Story,
+    is_over,
 )
 from dev.process import Child
 from dev.simulators.remote import Simulators
@@ -124,6 +126,17 @@ class Stage:
         host = Child("host", command, log=log, env=PYTHONPATH)
         self.hosts.append(host)
         host.wait_for(lambda: self.facts["host_pid"] == host.pid or None)
+
+    def wait(self, stories: Sequence[Story], *, seconds: float = 90) -> None:
+        """Wait until stories are over and nothing is left to do; AssertionError where that takes too long."""
+        deadline = time.monotonic() + seconds
+        while not (self._are_over(stories) and self.idle()):
+            assert time.monotonic() < deadline, f"not over after {seconds:g} s: {self.ledger.open()}"
+            time.sleep(0.25)
+
+    def _are_over(self, stories: Sequence[Story]) -> bool:
+        entries = self.ledger.news()
+        return all(is_over(story, entries) for story in stories)
 
     def idle(self) -> bool:
         """Tell whether nothing is on its way any more: no delivery, no message, no open row."""

@@ -9,13 +9,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.actions import Done, Job, Pending, Progress, Stage
 from shared.clients.channels import Message
 from shared.clients.event_grid import CloudEvent
 from shared.errors import PermanentError
 from shared.events import Event
 from shared.handlers import declared
 from shared.rules.declared import Email, EventGridTopic, Names, Queue, Slack, Smtp, Teams, Webhook
+from shared.stages import Done, Job, Pending, Progress, Stage
 
 LOOK_AFTER = 2.0
 """Seconds; a mail is handed on within moments."""

@@ -17,12 +17,12 @@ from urllib.parse import unquote
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.actions import Done, Job, Pending, Progress, Stage
 from shared.clients.vision import Export, Resource
 from shared.errors import PermanentError, TemporaryError
 from shared.events import without_url_queries
 from shared.handlers import declared
 from shared.rules.declared import Names, VisionProject
+from shared.stages import Done, Job, Pending, Progress, Stage
 from shared.storage.backups import CHUNK, Blob, Manifest, Origin
 
 CHUNKS_AT_ONCE = 2

@@ -3,10 +3,10 @@
 import uuid
 from collections.abc import Mapping
 
-from shared.actions import Job
 from shared.errors import PermanentError
 from shared.rules import paths, templates
 from shared.rules.declared import Channel, Route, VisionProject
+from shared.stages import Job
 
 
 def workspace(job: Job, given: str) -> str:

@@ -12,12 +12,12 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.actions import Done, Job, Pending, Progress, Stage
 from shared.clients.machine_learning import BatchDeployment, BatchSettings, Model, asset_id, studio_link
 from shared.clients.machine_learning import BatchEndpoint as Endpoint
 from shared.errors import PermanentError, TemporaryError
 from shared.handlers import declared
 from shared.rules.declared import Names
+from shared.stages import Done, Job, Pending, Progress, Stage
 
 NO_CODE = "mlflow_model"
 ENDED_BADLY = frozenset({"Failed", "Canceled"})

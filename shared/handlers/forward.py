@@ -8,12 +8,12 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.actions import Done, Job, Progress, Stage
 from shared.clients.event_grid import CloudEvent
 from shared.errors import PermanentError
 from shared.events import Event
 from shared.handlers import declared
 from shared.rules.declared import EventGridTopic, Names, Queue, Webhook
+from shared.stages import Done, Job, Progress, Stage
 
 ATTRIBUTES = frozenset(
     {"specversion", "id", "source", "type", "subject", "time", "datacontenttype", "dataschema", "data", "data_base64"}

@@ -11,11 +11,11 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.actions import Done, Job, Pending, Progress, Stage
 from shared.clients.data_factory import Run
 from shared.errors import PermanentError
 from shared.handlers import declared
 from shared.rules.declared import Names
+from shared.stages import Done, Job, Pending, Progress, Stage
 
 SLACK = timedelta(minutes=5)
 """By how much the clocks of the service's own servers may differ."""

@@ -5,8 +5,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from shared.actions import Done, Job, Pending, Progress, Stage
 from shared.errors import PermanentError, TemporaryError, UnansweredError
+from shared.stages import Done, Job, Pending, Progress, Stage
 
 CALLS: dict[str, list[str]] = defaultdict(list)
 """What was asked of the service, by the name in the parameters."""

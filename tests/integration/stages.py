@@ -9,7 +9,6 @@ from uuid import uuid4
 
 from dev.simulators.remote import Simulators
 from shared import parse
-from shared.actions import Done, Job, Pending, Stage
 from shared.clients import Clients
 from shared.clients.identity import managed_identity
 from shared.errors import TemporaryError
@@ -18,7 +17,7 @@ from shared.handlers import ACTIONS
 from shared.rules import templates
 from shared.rules.declared import Declared
 from shared.settings import Settings
-from shared.stages import find_handler
+from shared.stages import Done, Job, Pending, Stage, find_handler
 
 PATIENCE = 30.0
 """Seconds until a step is taken to hang."""

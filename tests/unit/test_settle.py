@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.actions import Action, Done, Pending, Status, Step
+from shared.actions import Action, Status, Step
 from shared.errors import PermanentError, TemporaryError, UnansweredError
 from shared.settle import Timing, Verdict, current_state, settle
-from shared.stages import NotStarted
+from shared.stages import Done, NotStarted, Pending
 
 NOW = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
 TIMING = Timing(lease=timedelta(minutes=10), poll=timedelta(seconds=30), deadline=timedelta(hours=24))
