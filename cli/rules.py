@@ -151,6 +151,7 @@ def _paint(code: str, text: str) -> str:
 
 
 def leave(_code: str, text: str) -> str:
+    """Paint nothing: for a reader that is no terminal."""
     return text
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import random
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -60,7 +61,7 @@ def test_health_says_ok(on: Stage) -> None:
 
 def test_an_event_of_900_kb_is_answered(on: Stage) -> None:
     """Event Grid allows 1 MB; what no entity of a table can hold is kept beside it."""
-    properties = {f"p{index}": f"{index:x}" * 300 for index in range(750)}
+    properties = {"noise": base64.b64encode(random.Random(0).randbytes(700_000)).decode()}  # packed, it is still large
     event = failed_run(51, runProperties=properties)
     assert 900_000 < len(json.dumps(event)) < 1_000_000
     assert post(on, [event]) == 202
@@ -147,16 +148,16 @@ def test_the_webhook_answers_202_whatever_is_in_an_event(on: Stage, body: Any) -
 @pytest.mark.guarantee(1)
 def test_a_bad_event_does_not_hold_back_its_neighbours(on: Stage) -> None:
     """Delivered in one array, each is judged by itself."""
-    assert post(on, [failed_run(59), {"nonsense": 2}, failed_run(60)]) == 202
-    for number in (59, 60):
+    assert post(on, [failed_run(59), {"nonsense": 2}, failed_run(49)]) == 202
+    for number in (59, 49):
         eventually(on, lambda entry, number=number: entry.event.id == event_id(number))  # type: ignore[misc] # bound now
         assert is_told(on, number)
 
 
 def test_an_unknown_type_is_recorded_and_ignored(on: Stage) -> None:
     """The service may announce something new one day."""
-    event = failed_run(61) | {"eventType": "Microsoft.MachineLearningServices.ModelArchived"}
+    event = failed_run(48) | {"eventType": "Microsoft.MachineLearningServices.ModelArchived"}
     assert post(on, [event]) == 202
-    entry = eventually(on, lambda entry: entry.event.id == event_id(61))
+    entry = eventually(on, lambda entry: entry.event.id == event_id(48))
     assert entry.event.status == "ignored"
     assert entry.event.reason == "no rule can listen to Microsoft.MachineLearningServices.ModelArchived"

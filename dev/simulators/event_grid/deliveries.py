@@ -1,6 +1,7 @@
 """An Event Grid that delivers what is published, with the real schedule scaled down.
 
-Facts: reference eventgrid.md §2. Not simulated: probation, batching, filters beyond the event type, expiry of events
+https://learn.microsoft.com/azure/event-grid/delivery-and-retry
+Not simulated: probation, batching, filters beyond the event type, expiry of events
 (the number of attempts ends them first), and the wait of five minutes before a dead letter is written.
 """
 

@@ -1,6 +1,6 @@
 """The shapes that an event is delivered in, and left in as a dead letter.
 
-Facts: reference eventgrid.md §1.2, §2.3, §2.5.
+https://learn.microsoft.com/azure/event-grid/cloud-event-schema
 """
 
 import json

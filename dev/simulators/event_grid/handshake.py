@@ -1,6 +1,7 @@
 """How an endpoint consents to get events, before a webhook subscription is made.
 
-Facts: reference eventgrid.md §2.1. The manual way (a `validationUrl` that somebody opens) is not simulated.
+https://learn.microsoft.com/azure/event-grid/end-point-validation-event-grid-events-schema
+The manual way (a `validationUrl` that somebody opens) is not simulated.
 """
 
 import uuid

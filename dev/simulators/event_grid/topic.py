@@ -1,6 +1,7 @@
 """A custom topic's `/api/events`.
 
-Facts: reference eventgrid.md §5. The content type says which schema the events are in.
+https://learn.microsoft.com/azure/event-grid/post-to-custom-topic
+The content type says which schema the events are in.
 """
 
 from collections.abc import Mapping, Sequence

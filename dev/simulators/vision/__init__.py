@@ -1,6 +1,7 @@
 """Custom Vision training, v3.3 and v3.4-preview, as far as backups need it.
 
-Facts: reference customvision_clu.md §A, §B. Exports are real: a zip in the service's own account with a short-lived
+https://learn.microsoft.com/azure/ai-services/custom-vision-service/storage-integration
+Exports are real: a zip in the service's own account with a short-lived
 SAS, and a copy `{projectId} - {iterationId}.{platformType}` in the project's container where it has one; then the
 message on its queue. What is not settled there is a setting: the queue's encoding, the blob's name.
 

@@ -1,6 +1,7 @@
 """Exports of Custom Vision: asked for, made after a while, written, announced.
 
-Facts: reference customvision_clu.md §A.5 (a second identical export is refused), §B (blob name, message).
+https://learn.microsoft.com/azure/ai-services/custom-vision-service/storage-integration (blob name, message).
+A second identical export is refused.
 """
 
 import io

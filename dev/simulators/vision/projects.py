@@ -1,6 +1,7 @@
 """Projects and iterations of Custom Vision, and the messages they send.
 
-Facts: reference customvision_clu.md §A.2, §A.3, §A.8, §B. Not settled there, and decided here: a URI that the service
+https://learn.microsoft.com/rest/api/customvision/projects
+Not settled there, and decided here: a URI that the service
 cannot write to is a 400 BadRequestInvalidUri.
 """
 
