@@ -109,9 +109,9 @@ HEARD, NOBODYS = "fraud-train", "nobodys"
 
 
 def body(experiment: str = HEARD) -> str:
-    """Give a failed run that was not told before."""
+    """Give a run that failed and was not told of before."""
     (event,) = json.loads(samples.events()[samples.TYPICAL])
-    event["id"] = f"bench-{next(NUMBERS):08}"
+    event["id"] = event["data"]["runId"] = f"bench_{next(NUMBERS):08}"
     event["data"]["experimentName"] = experiment
     return json.dumps([event])
 

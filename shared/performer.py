@@ -1,14 +1,17 @@
 """Moves one action forward by one stage, settles what came of it, and announces its end."""
 
 import logging
+import traceback
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from shared import events, parse
 from shared.actions import Action, Message, Status, StepState
+from shared.answers import redacted, tidy
 from shared.errors import PermanentError, ReactorError, TemporaryError
-from shared.events import Event, digest, without_url_queries
+from shared.events import Event, digest
 from shared.ledger import ClaimLostError, Ledger
 from shared.planner import Planner
 from shared.rules import templates
@@ -31,6 +34,10 @@ KINDS = {
     Status.EXPIRED: "ApprovalExpired",
 }
 """What an action's end is called as an event."""
+
+
+class StageCrashedError(Exception):
+    """A programming error in a stage, told without secrets."""
 
 
 class Performer:
@@ -86,12 +93,13 @@ class Performer:
         state = current_state(action, self._clock())
         verdict: Verdict
         next_stage = ""
+        event = cache(lambda: self._read_event(action.event))
         try:
             handler = find_handler(self._handlers, state.action)
             stage = handler.stage(state.stage)
             state.stage = stage.name
             if state.params is None:
-                state.params = self._render(action)
+                state.params = self._render(action, event)
             params = handler.parse(self._resolve(state.params))
             if action.mode == "dry_run":
                 verdict = Done(note="dry run: nothing was touched")
@@ -100,7 +108,7 @@ class Performer:
                 verdict = perform_stage(
                     stage,
                     params,
-                    self._job(action, state),
+                    self._job(action, state, event),
                     state,
                     patience=self._timing.patience,
                     may_start=lambda: self._clock() <= action.claimed_at + self._timing.start_within,
@@ -110,10 +118,8 @@ class Performer:
             verdict = error
         except ClaimLostError:
             raise
-        except Exception as error:  # the one place: recorded here, then raised to the host
-            log.exception("action=%s rule=%s outcome=programming_error", action.key, action.rule)
-            self._record_error(action, error)
-            raise
+        except Exception as error:  # noqa: BLE001 # the one place: recorded here, then raised to the host
+            raise self._recorded(action, error) from None
         _log_outcome(action, state, verdict)
         return settle(action, verdict, next_stage, self._clock(), self._timing)
 
@@ -138,13 +144,19 @@ class Performer:
         written = self._ledger.write(action, action)
         action.etag, action.write, action.wake = written.etag, written.write, written.wake
 
-    def _record_error(self, action: Action, error: Exception) -> None:
-        """Write a programming error into the record, if that can be done: the host will deliver again."""
-        action.error = without_url_queries(f"{type(error).__name__}: {error}")
+    def _recorded(self, action: Action, error: Exception) -> Exception:
+        """Write a programming error into the log and, if that can be done, into the record; return what to raise.
+
+        The host delivers again, and logs what it is given: neither may hold what the error's own text may.
+        """
+        trace = redacted("".join(traceback.format_exception(error)))
+        log.error("action=%s rule=%s outcome=programming_error\n%s", action.key, action.rule, trace)
+        action.error = tidy(f"{type(error).__name__}: {error}")
         try:
             self._ledger.write(action, action)
         except (ReactorError, ClaimLostError):
             log.warning("action=%s the error could not be recorded", action.key)
+        return StageCrashedError(action.error)
 
     def announce(self, action: Action) -> None:
         """Plan the outcome of an action that ended, then mark it announced and forget it as open."""
@@ -170,10 +182,14 @@ class Performer:
     # -- what a step is given -----------------------------------------------------------------------------------------
 
     def _render(self, action: Action) -> dict[str, Any]:
-        """Render the step's parameters from the event and the results of the steps before it."""
+        """Render the step's parameters from the event and the results of the steps before it.
+
+        A dry run has no results: what reads them stays as it is written.
+        """
+        results = {done.id: done.result for done in action.progress if done.outcome == "succeeded"}
         context = templates.context(
             self._read_event(action.event),
-            steps={done.id: done.result for done in action.progress if done.outcome == "succeeded"},
+            steps=None if action.mode == "dry_run" else results,
             failure=action.failure.model_dump() if action.failure else None,
             action={"key": action.key, "rule": action.rule, "event": action.event},
         )
@@ -190,7 +206,7 @@ class Performer:
             raise PermanentError(f"the record of event {key} is gone", remedy="keep records longer (REACTOR_KEEP_DAYS)")
         return parse.PARSERS[record.door](record.payload)
 
-    def _job(self, action: Action, state: StepState) -> Job:
+    def _job(self, action: Action, state: StepState, event: Callable[[], Event]) -> Job:
         rules = self._rules()
         if rules is None:
             raise TemporaryError("there is no valid rules file to look declared services up in")
@@ -203,7 +219,7 @@ class Performer:
             result=state.result,
             declared=rules.declared,
             clients=self._clients,
-            event=lambda: self._read_event(action.event),
+            event=event,
             resolve=self._resolve,
         )
 

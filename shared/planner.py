@@ -125,6 +125,7 @@ class Planner:
             if not self._records.insert_action(action):
                 stored = self._records.read_action(action.key)
                 if stored is None or stored.seq > 0 or not stored.is_open:
+                    log.info("action=%s rule=%s outcome=there_already", action.key, action.rule)
                     continue
             self._records.open(OpenRow(what="action", key=action.key, since=record.received))
             self._ledger.send(action)

@@ -28,6 +28,8 @@ NAMES: Mapping[str, str] = {
     "REACTOR_KEEP_DAYS": "How long records are kept after they ended.",
     "REACTOR_ARM_ENDPOINT": "Azure Resource Manager; another one in a sovereign cloud.",
     "REACTOR_BACKUP_CONTAINER": "The blob container of our own versioned backups.",
+    "REACTOR_MAIL_ENDPOINT": "Azure Communication Services' endpoint, where e-mail channels do not name one.",
+    "REACTOR_MAIL_SENDER": "The sender's address, where e-mail channels do not name one.",
     "REACTOR_VISION_BLOB_HOSTS": "Hosts that an exported model may be copied from, comma-separated, * as a wildcard.",
 }
 """Every setting of the app, and what it means."""
@@ -99,7 +101,7 @@ class Reader:
         except ValueError:
             number = 0
         if not 0 < number < float("inf"):
-            self.problems.append(f'{name} must be a positive number, not "{text}"')
+            self.problems.append(f"{name} must be a positive number")
         return number
 
     def storage(self) -> Storage:

@@ -5,6 +5,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from cli import rules as explaining
@@ -57,9 +58,9 @@ def main() -> int:
 
 def introduce(chosen: Sequence[Story], kill_at: float) -> None:
     """Say in three lines what is going to happen."""
-    count = f"{len(chosen)} stories are" if len(chosen) > 1 else "One story is"
+    who = f"{len(chosen)} stories are told at once" if len(chosen) > 1 else "One story is told"
     print(report.paint(report.BOLD, "ML Reactor, on real queues, tables and blobs; the Azure services are simulated."))
-    report.say(f"{count} told at once by Event Grid and Custom Vision, and answered by dev/demo/rules.yaml.")
+    report.say(f"{who} by Event Grid and Custom Vision, and answered by dev/demo/rules.yaml.")
     report.say(f"After {kill_at:g} s the host is killed (SIGKILL), everything is told again, another host starts.")
     report.say("Then every record and every effect is compared with what must be. Logs are in .stack/.")
 
@@ -72,14 +73,14 @@ class Demo:
         self.stories = chosen
         self.kill_at = kill_at
         self.shown: set[str] = set()
-        self.began = 0.0
+        self.began, self.told_at = time.monotonic(), datetime.now(UTC)
 
     def run(self) -> int:
         """Tell, kill, tell again, wait, judge."""
         storage_log = Path(self.stage.facts["storage_log"])
         counted_from = costs.size(storage_log)
         report.heading("What happens")
-        self.began = time.monotonic()
+        self.began, self.told_at = time.monotonic(), datetime.now(UTC)
         self.stage.tell(self.stories)
         self.watch(self.kill_at)
         self.crash()
@@ -109,13 +110,13 @@ class Demo:
         self.shown.add(story.name)
         entry = stories.find(story, entries)[0]
         good = stories.outcome(story, entries) == story.outcome
-        report.moment(self.now, story.name, report.told(story, entry, entries), good=good)
+        report.moment(self.now, story.name, report.told(story, entry, entries, self.told_at), good=good)
 
     def crash(self) -> None:
         """Kill the host, tell everything again to nobody, and start another host."""
         self.stage.kill_host()
         left = len(self.stories) - len(self.shown)
-        report.moment(self.now, "SIGKILL", [f"the host is dead, {left} of {len(self.stories)} stories are not over"])
+        report.moment(self.now, "SIGKILL", [f"the host is dead; of {len(self.stories)} stories, {left} are not over"])
         self.stage.tell_again(self.stories)
         report.moment(self.now, "again", ["everything is told a second time, through other doors, to a dead host"])
         time.sleep(DEAD_SECONDS)
@@ -163,7 +164,9 @@ class Demo:
         troubles = [trouble for trouble in TROUBLES if trouble.story in {story.name for story in self.stories}]
 
         report.heading("What was lost and doubled")
-        report.say(f"The host was killed, everything was told twice; {must.total()} effects had to be there once each.")
+        report.say(
+            f"The host was killed, all was told twice; {report.count(must.total(), 'effect')} had to be there, each once."
+        )
         for trouble in troubles:
             report.say(f"On the way {trouble.says}.")
         report.say(f"lost:    {'; '.join(lost) or 'nothing'}")
@@ -182,7 +185,7 @@ class Demo:
         parts = ", ".join(f"{number} {service}" for service, number in paid.transactions.most_common())
         report.heading("What a thousand such events cost in storage transactions")
         report.say(
-            f"The storage account counted {paid.total} ({parts}) for {count} events, told twice, with a crash: "
+            f"The storage account counted {paid.total} ({parts}) for {report.count(count, 'event')}, told twice, with a crash: "
             f"{paid.total / count:.0f} an event, {paid.total / count * 1000:,.0f} a thousand."
         )
         report.say(f"That is ${paid.dollars / count * 1000:.3f}, taking 10,000 for {costs.ASSUMED} ({costs.SOURCE}).")

@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import zip_longest
 from textwrap import wrap
 
@@ -31,6 +32,11 @@ def say(text: str = "", *, indent: str = "  ") -> None:
         print(f"{indent}{line}".rstrip(), flush=True)
 
 
+def count(number: int, what: str) -> str:
+    """Say how many there are of something."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 def heading(text: str) -> None:
     """Begin a part."""
     print(f"\n{paint(BOLD, text)}", flush=True)
@@ -52,8 +58,8 @@ def moment(seconds: float, name: str, parts: Sequence[str], *, good: bool = True
         print(f"{indent}{other}", flush=True)
 
 
-def told(story: Story, entry: Entry, entries: Sequence[Entry]) -> list[str]:
-    """Say what happened to a story: the event, the rules, the steps with what came of each."""
+def told(story: Story, entry: Entry, entries: Sequence[Entry], since: datetime) -> list[str]:
+    """Say what happened to a story: the event, the rules, the steps with what came of each, and how long it took."""
     event = entry.event
     if event.status != "planned":
         return [f"{story.kind or 'message'} {story.about}", f"{event.status}: {ARM_ID.sub('…/', event.reason)}"]
@@ -63,8 +69,8 @@ def told(story: Story, entry: Entry, entries: Sequence[Entry]) -> list[str]:
         return [*parts, "recorded: no rule matches"]
     for action in answers:
         parts += [action.rule, *(step(state) for state in action.progress)]
-    ended = max((action.ended for action in answers if action.ended), default=event.received)
-    parts[-1] += f"  {max((ended - event.received).total_seconds(), 0):.0f} s"
+    ended = max((action.ended for action in answers if action.ended), default=since)
+    parts[-1] += f"  {max((ended - since).total_seconds(), 0):.0f} s"
     return parts
 
 
@@ -100,13 +106,16 @@ class Row:
         return self.event, self.rule, self.steps
 
 
+HEAD = Row("event", "rule", "steps", "outcome", good=True)
+
+
 def table(stories: Iterable[Story], found: Iterable[Outcome]) -> None:
     """Print event → rule → steps → outcome, a line for each rule."""
-    rows = [row for story, outcome in zip(stories, found, strict=True) for row in rows_of(story, outcome)]
+    rows = [HEAD, *(row for story, outcome in zip(stories, found, strict=True) for row in rows_of(story, outcome))]
     widths = [max(map(len, column)) for column in zip(*(row.cells for row in rows), strict=True)]
-    for row in (Row("event", "rule", "steps", "outcome", good=True), *rows):
+    for row in rows:
         cells = "   ".join(f"{cell:<{width}}" for cell, width in zip(row.cells, widths, strict=True))
-        colour = DIM if row.outcome == "outcome" else GREEN if row.good else RED
+        colour = DIM if row is HEAD else GREEN if row.good else RED
         print(f"  {cells}   {paint(colour, row.outcome if row.good else f'{row.outcome} (not as it must be)')}")
 
 

@@ -12,9 +12,9 @@ from shared.settings import Storage
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
-    from azure.data.tables import TableServiceClient
+    from azure.data.tables import TableClient, TableServiceClient
     from azure.storage.blob import BlobServiceClient
-    from azure.storage.queue import QueueServiceClient
+    from azure.storage.queue import QueueClient, QueueServiceClient
 
     Credential = Callable[[str], TokenCredential]
     """Makes a token credential of a user-assigned identity's client id; "" means the system-assigned identity."""
@@ -36,6 +36,8 @@ class Account:
     def __init__(self, storage: Storage, credential: "Credential") -> None:
         self.storage = storage
         self._credential = credential
+        self._tables: dict[str, TableClient] = {}
+        self._queues: dict[str, QueueClient] = {}
 
     @cached_property
     def credential(self) -> "TokenCredential":
@@ -68,3 +70,11 @@ class Account:
         if self.storage.connection_string:
             return TableServiceClient.from_connection_string(self.storage.connection_string, **TABLES)
         return TableServiceClient(self.storage.table_uri, credential=self.credential, **TABLES)
+
+    def table(self, name: str) -> "TableClient":
+        """Give one table's client; making it takes the SDK half a millisecond, so it is made once."""
+        return self._tables.get(name) or self._tables.setdefault(name, self.tables.get_table_client(name))
+
+    def queue(self, name: str) -> "QueueClient":
+        """Give one queue's client, made once as well."""
+        return self._queues.get(name) or self._queues.setdefault(name, self.queues.get_queue_client(name))

@@ -27,6 +27,4 @@ class Queues:
         """
         seconds = math.ceil(min(max(delay, timedelta()), LONGEST_DELAY).total_seconds())
         with translated(f"sending to queue {queue}"):
-            self._account.queues.get_queue_client(queue).send_message(
-                body, visibility_timeout=seconds, time_to_live=NEVER_EXPIRES
-            )
+            self._account.queue(queue).send_message(body, visibility_timeout=seconds, time_to_live=NEVER_EXPIRES)

@@ -214,7 +214,7 @@ class Records:
     # -- the tables ---------------------------------------------------------------------------------------------------
 
     def _table(self, name: str) -> "TableClient":
-        return self._account.tables.get_table_client(name)
+        return self._account.table(name)
 
     def _blob(self, name: str) -> Any:
         return self._account.blobs.get_blob_client(PAYLOADS_CONTAINER, name)

@@ -87,7 +87,10 @@ class RulesFile:
         except RulesError as error:
             log.error("origin=%s outcome=invalid problems=%s", origin, error)  # noqa: TRY400 # the problems say it all
             return None
-        return rules.bind(self._values)
+        bound = rules.bind(self._values)
+        for warning in bound.warnings:
+            log.warning("outcome=warned problem=%s", warning.show(origin))
+        return bound
 
     def _read_file(self) -> tuple[str, str | None]:
         """Read the file beside the app; its version is when it was changed."""

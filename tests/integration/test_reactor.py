@@ -254,6 +254,40 @@ def test_a_programming_error_is_recorded_and_poisoned(make: Make) -> None:
     assert action.reason == "KeyError: 'no such word'"
 
 
+@pytest.mark.guarantee(6)
+def test_a_programming_error_tells_no_secret(make: Make, caplog: pytest.LogCaptureFixture) -> None:
+    """What a programming error's text holds of a SAS reaches neither the record, nor the log, nor the host."""
+    url = "https://acct.blob.core.windows.net/c/b?sv=1&sig=c2VjcmV0"
+    rule = f"\n  - {{name: work, on: ModelRegistered, do: [scripted: {{start: ['{url}']}}]}}"
+    world, name = make(rule), unique()
+    world.reactor.receive("event_grid", registered(name))
+    with pytest.raises(Exception, match=r"KeyError: 'https://acct\.blob\.core\.windows\.net/c/b'") as caught:
+        world.reactor.perform(world.queue[0].body, "m1")
+    told = str(caught.value) + caplog.text + action_of(world, registered(name)).error
+    assert "programming_error" in caplog.text
+    assert "c2VjcmV0" not in told
+    world.run()
+
+
+def test_a_dry_run_goes_on_without_results(make: Make) -> None:
+    """In a dry run a parameter that reads an earlier step's result is recorded as it is written."""
+    world, name = (
+        make(
+            """
+  - name: work
+    on: ModelRegistered
+    mode: dry_run
+    do: [scripted: {id: one}, scripted: {id: two, says: "{{ steps.one.said }} of {{ model.name }}"}]
+"""
+        ),
+        unique(),
+    )
+    action = told(world, registered(name))
+    assert action.status is Status.SUCCEEDED
+    assert action.progress[1].params
+    assert action.progress[1].params["says"] == "{{ steps.one.said }} of {{ model.name }}"
+
+
 @pytest.mark.guarantee(1, 2)
 def test_an_outage_is_waited_out_for_a_day(make: Make) -> None:
     """A poisoned message without a recorded cause is sent again every hour, and after a day the action fails."""
