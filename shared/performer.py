@@ -100,14 +100,13 @@ class Performer:
             state.stage = stage.name
             if state.params is None:
                 state.params = self._render(action, event)
-            params = handler.parse(self._resolve(state.params))
             if action.mode == "dry_run":
                 verdict = Done(note="dry run: nothing was touched")
             else:
                 next_stage = handler.stage_after(stage)
                 verdict = perform_stage(
                     stage,
-                    params,
+                    handler.parse(self._resolve(state.params)),
                     self._job(action, state, event),
                     state,
                     patience=self._timing.patience,
@@ -181,14 +180,14 @@ class Performer:
 
     # -- what a step is given -----------------------------------------------------------------------------------------
 
-    def _render(self, action: Action) -> dict[str, Any]:
+    def _render(self, action: Action, event: Callable[[], Event]) -> dict[str, Any]:
         """Render the step's parameters from the event and the results of the steps before it.
 
         A dry run has no results: what reads them stays as it is written.
         """
         results = {done.id: done.result for done in action.progress if done.outcome == "succeeded"}
         context = templates.context(
-            self._read_event(action.event),
+            event(),
             steps=None if action.mode == "dry_run" else results,
             failure=action.failure.model_dump() if action.failure else None,
             action={"key": action.key, "rule": action.rule, "event": action.event},
