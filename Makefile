@@ -29,8 +29,8 @@ fix: setup ## format, and mend what lint can mend
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: setup $(DONE)-bench ## measure speed against its bars, side by side with others
-	@$(BIN)/python -m bench $(if $(JSON),--json $(JSON))
+bench: $(DONE)-bench ## measure speed against its bars, side by side with others
+	@$(VENV)/bench/bin/python -m bench $(if $(JSON),--json $(JSON)) $(if $(ONLY),--only $(ONLY))
 
 scan: setup $(DONE)-scan ## look for known vulnerabilities and for secrets
 	@$(BIN)/pip-audit --requirement requirements.txt
@@ -41,7 +41,7 @@ clean: ## remove everything that set-up made
 
 # -- set-up: one stamp for each set of tools, remade when its list changes ---------------------------------------------
 
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 
 $(DONE)-python: dev/find-python
 	@python=$$(sh dev/find-python) && echo "Using $$python" && "$$python" -m venv $(VENV)
@@ -61,8 +61,12 @@ $(DONE)-tests: $(DONE)-stack tests/requirements.txt
 	@$(PIP) --requirement tests/requirements.txt
 	@touch $@
 
-$(DONE)-bench: $(DONE)-python bench/requirements.txt
-	@$(PIP) --requirement bench/requirements.txt
+# Measured in an environment of its own: one of the peers pins versions that the app does not share.
+$(DONE)-bench: $(DONE)-stack bench/requirements.txt
+	@echo "Setting up the rule engines to measure against ..."
+	@$(BIN)/python -m venv $(VENV)/bench
+	@$(VENV)/bench/bin/python -m pip install --quiet --disable-pip-version-check \
+		--requirement requirements.txt --requirement dev/requirements.txt --requirement bench/requirements.txt
 	@touch $@
 
 $(DONE)-scan: $(DONE)-python dev/scan-requirements.txt

@@ -25,7 +25,9 @@ def main() -> int:
     arguments.add_argument("--json", type=Path, metavar="FILE", help="write what was measured there as well")
     arguments.add_argument("--only", choices=PARTS, help="measure this part only")
     given = arguments.parse_args()
-    report = Report(machine=f"Python {platform.python_version()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+    report = Report(
+        machine=f"Python {platform.python_version()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
+    )
     for name, measure in PARTS.items():
         if given.only in {None, name}:
             print(f"measuring: {name} ...", file=sys.stderr)

@@ -33,7 +33,9 @@ def measure(report: Report) -> None:
             others = timed({"json": json.loads, "parse": parse.event_grid, "100": hundred}, body)
             took = microseconds(Spread.of(others["100"]).middle)
             report.information(
-                f"parse + match, 100 rules / json.loads: {what}", ratio(others, "100", "json"), f"{len(body)} bytes: {took}"
+                f"parse + match, 100 rules / json.loads: {what}",
+                ratio(others, "100", "json"),
+                f"{len(body)} bytes: {took}",
             )
 
     against_peers(report, "match-peers", mixed, typical)

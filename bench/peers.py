@@ -52,25 +52,33 @@ WIRE = {
 
 
 def terms(rule: SampleRule, *, by_hand: bool = False) -> list[Term]:
-    """Write a rule as conditions on the wire, texts in lower case; `by_hand` in the order that is fastest."""
-    kind = [*KINDS[rule.on], ("topic", "StringIn", [WORKSPACE.lower()])]
-    where = _where(rule)
-    return [kind[0], *where, *kind[1:]] if by_hand else [*kind, *where]
+    """Write a rule as conditions on the wire; `by_hand` in the order that is fastest."""
+    kind = [*KINDS[rule.on], ("topic", "StringIn", [WORKSPACE])]
+    where = [
+        _on_the_wire(path, operator, operand)
+        for path, operators in rule.where.items()
+        for operator, operand in operators.items()
+    ]
+    ordered = [kind[0], *where, *kind[1:]] if by_hand else [*kind, *where]
+    return [_simplest(*term) for term in ordered]
 
 
-def _where(rule: SampleRule) -> list[Term]:
-    found: list[Term] = []
-    for path, operators in rule.where.items():
-        for operator, operand in operators.items():
-            if path == "drift.signal":
-                end = "'" if operator == "StringEndsWith" else "' has failed"
-                start = "" if operator == "StringEndsWith" else "'"
-                found += [(BREACH, "StringContains", [f"{start}{text}{end}".lower() for text in operand])]
-            elif isinstance(operand, list):
-                found += [(WIRE.get(path, path), operator, [text.lower() for text in operand])]
-            else:
-                found += [(WIRE.get(path, path), operator, operand)]
-    return found
+def _on_the_wire(path: str, operator: str, operand: Any) -> Term:
+    """Ask for the wire's own field; a signal's name stands inside the text of its tag."""
+    if path != "drift.signal":
+        return WIRE.get(path, path), operator, operand
+    before, after = ("", "'") if operator == "StringEndsWith" else ("'", "' has failed")
+    return BREACH, "StringContains", [f"{before}{text}{after}" for text in operand]
+
+
+def _simplest(path: str, operator: str, operand: Any) -> Term:
+    """Put texts in lower case, and take the only text of a list out of it, as one would write it by hand."""
+    if not isinstance(operand, list):
+        return path, operator, operand
+    texts = [text.lower() for text in operand]
+    if operator == "StringNotIn" or len(texts) > 1:
+        return path, operator, texts
+    return path, "StringIs" if operator == "StringIn" else operator, texts[0]
 
 
 def _read(body: str) -> Any:
@@ -81,32 +89,35 @@ def _read(body: str) -> Any:
 # -- c7n: https://cloudcustodian.io/docs/filters.html#value-filter ----------------------------------------------------
 
 
-def _c7n_filter(path: str, operator: str, operand: Any) -> dict[str, Any]:
-    normalized = {"type": "value", "key": path, "value_type": "normalize"}
-    match operator:
-        case "StringIn" if len(operand) == 1:
-            return normalized | {"op": "eq", "value": operand[0]}
-        case "StringIn":
-            return normalized | {"op": "in", "value": operand}
-        case "StringNotIn":
-            return normalized | {"op": "not-in", "value": operand}
-        case "StringContains":
-            return normalized | {"op": "contains", "value": operand[0]}
-        case "StringBeginsWith":
-            return {"type": "value", "key": path, "op": "glob", "value": f"{operand[0]}*"}
-        case "StringEndsWith":
-            return {"type": "value", "key": path, "op": "glob", "value": f"*{operand[0]}"}
-        case "NumberGreaterThan":
-            return {"type": "value", "key": path, "op": "gt", "value": operand}
-        case _:
-            return {"type": "value", "key": path, "value": {"IsNotNull": "present"}.get(operator, "absent")}
+def _value(key: str, value: Any, op: str = "eq", **more: str) -> dict[str, Any]:
+    return {"type": "value", "key": key, "op": op, "value": value, **more}
+
+
+def _normal(key: str, value: Any, op: str) -> dict[str, Any]:
+    return _value(key, value, op, value_type="normalize")
+
+
+C7N: Mapping[str, Callable[[str, Any], dict[str, Any]]] = {
+    "StringIs": lambda path, text: _normal(path, text, "eq"),
+    "StringIn": lambda path, texts: _normal(path, texts, "in"),
+    "StringNotIn": lambda path, texts: _normal(path, texts, "not-in"),
+    "StringContains": lambda path, text: _normal(path, text, "contains"),
+    "StringBeginsWith": lambda path, text: _value(path, f"{text}*", "glob"),
+    "StringEndsWith": lambda path, text: _value(path, f"*{text}", "glob"),
+    "NumberGreaterThan": lambda path, limit: _value(path, limit, "gt"),
+    "IsNotNull": lambda path, _: {"type": "value", "key": path, "value": "present"},
+    "IsNullOrUndefined": lambda path, _: {"type": "value", "key": path, "value": "absent"},
+}
 
 
 def c7n(rules: Rules) -> Match:
     """Use Cloud Custodian's value filters, each rule a list of them."""
     from c7n.filters.core import ValueFilter  # each peer is loaded alone
 
-    filters = [(name, [ValueFilter(_c7n_filter(*term)).validate() for term in conditions]) for name, conditions in rules]
+    filters = [
+        (name, [ValueFilter(C7N[word](path, operand)).validate() for path, word, operand in conditions])
+        for name, conditions in rules
+    ]
 
     def match(body: str) -> list[str]:
         event = _read(body)
@@ -118,26 +129,25 @@ def c7n(rules: Rules) -> Match:
 # -- json-logic: https://jsonlogic.com --------------------------------------------------------------------------------
 
 
-def _json_logic_condition(path: str, operator: str, operand: Any) -> dict[str, Any]:
-    value = {"var": [path]}
-    lower = {"lower": [value]}
-    match operator:
-        case "StringIn" if len(operand) == 1:
-            return {"===": [lower, operand[0]]}
-        case "StringIn":
-            return {"in": [lower, operand]}
-        case "StringNotIn":
-            return {"!": [{"in": [lower, operand]}]}
-        case "StringContains":
-            return {"in": [operand[0], lower]}
-        case "StringBeginsWith":
-            return {"===": [{"substr": [lower, 0, len(operand[0])]}, operand[0]]}
-        case "StringEndsWith":
-            return {"===": [{"substr": [lower, -len(operand[0])]}, operand[0]]}
-        case "NumberGreaterThan":
-            return {">": [value, operand]}
-        case _:
-            return {"!==" if operator == "IsNotNull" else "===": [value, None]}
+def _var(path: str) -> dict[str, Any]:
+    return {"var": [path]}
+
+
+def _lower(path: str) -> dict[str, Any]:
+    return {"lower": [_var(path)]}
+
+
+JSON_LOGIC: Mapping[str, Callable[[str, Any], dict[str, Any]]] = {
+    "StringIs": lambda path, text: {"===": [_lower(path), text]},
+    "StringIn": lambda path, texts: {"in": [_lower(path), texts]},
+    "StringNotIn": lambda path, texts: {"!": [{"in": [_lower(path), texts]}]},
+    "StringContains": lambda path, text: {"in": [text, _lower(path)]},
+    "StringBeginsWith": lambda path, text: {"===": [{"substr": [_lower(path), 0, len(text)]}, text]},
+    "StringEndsWith": lambda path, text: {"===": [{"substr": [_lower(path), -len(text)]}, text]},
+    "NumberGreaterThan": lambda path, limit: {">": [_var(path), limit]},
+    "IsNotNull": lambda path, _: {"!==": [_var(path), None]},
+    "IsNullOrUndefined": lambda path, _: {"===": [_var(path), None]},
+}
 
 
 def json_logic(rules: Rules) -> Match:
@@ -145,7 +155,10 @@ def json_logic(rules: Rules) -> Match:
     from json_logic import add_operation, jsonLogic  # the same
 
     add_operation("lower", lambda value: value.lower() if isinstance(value, str) else "")
-    logic = [(name, {"and": [_json_logic_condition(*term) for term in conditions]}) for name, conditions in rules]
+    logic = [
+        (name, {"and": [JSON_LOGIC[word](path, operand) for path, word, operand in conditions]})
+        for name, conditions in rules
+    ]
 
     def match(body: str) -> list[str]:
         event = _read(body)
@@ -157,24 +170,17 @@ def json_logic(rules: Rules) -> Match:
 # -- rule-engine: https://zerosteiner.github.io/rule-engine/ ----------------------------------------------------------
 
 
-def _rule_engine_expression(path: str, operator: str, operand: Any) -> str:
-    match operator:
-        case "StringIn" if len(operand) == 1:
-            return f"{path}&.as_lower == {json.dumps(operand[0])}"
-        case "StringIn":
-            return f"{path}&.as_lower in {json.dumps(operand)}"
-        case "StringNotIn":
-            return f"not {path}&.as_lower in {json.dumps(operand)}"
-        case "StringContains":
-            return f"{path} =~~ {json.dumps(operand[0])}"
-        case "StringBeginsWith":
-            return f"{path} =~ {json.dumps(operand[0])}"
-        case "StringEndsWith":
-            return f"{path} =~~ {json.dumps(operand[0] + '$')}"
-        case "NumberGreaterThan":
-            return f"({path} != null and {path} > {operand})"
-        case _:
-            return f"{path} {'!=' if operator == 'IsNotNull' else '=='} null"
+RULE_ENGINE: Mapping[str, Callable[[str, Any], str]] = {
+    "StringIs": lambda path, text: f"{path}&.as_lower == {json.dumps(text)}",
+    "StringIn": lambda path, texts: f"{path}&.as_lower in {json.dumps(texts)}",
+    "StringNotIn": lambda path, texts: f"not {path}&.as_lower in {json.dumps(texts)}",
+    "StringContains": lambda path, text: f"{path} =~~ {json.dumps(text)}",
+    "StringBeginsWith": lambda path, text: f"{path} =~ {json.dumps(text)}",
+    "StringEndsWith": lambda path, text: f"{path} =~~ {json.dumps(text + '$')}",
+    "NumberGreaterThan": lambda path, limit: f"({path} != null and {path} > {limit})",
+    "IsNotNull": lambda path, _: f"{path} != null",
+    "IsNullOrUndefined": lambda path, _: f"{path} == null",
+}
 
 
 def rule_engine(rules: Rules) -> Match:
@@ -185,7 +191,10 @@ def rule_engine(rules: Rules) -> Match:
 
     context = Context(resolver=resolve_item, default_value=None, regex_flags=re.IGNORECASE)
     expressions = [
-        (name, Rule(" and ".join(_rule_engine_expression(*term) for term in conditions), context=context))
+        (
+            name,
+            Rule(" and ".join(RULE_ENGINE[word](path, operand) for path, word, operand in conditions), context=context),
+        )
         for name, conditions in rules
     ]
 
@@ -199,25 +208,21 @@ def rule_engine(rules: Rules) -> Match:
 # -- cel-python: https://cloud-custodian.github.io/cel-python/ --------------------------------------------------------
 
 
-def _cel_expression(path: str, operator: str, operand: Any) -> str:
-    has = f"has({path}) && " if "." in path else ""
-    match operator:
-        case "StringIn" if len(operand) == 1:
-            return f"{has}lower({path}) == {json.dumps(operand[0])}"
-        case "StringIn":
-            return f"{has}lower({path}) in {json.dumps(operand)}"
-        case "StringNotIn":
-            return f"!({has}lower({path}) in {json.dumps(operand)})"
-        case "StringContains":
-            return f"{has}lower({path}).contains({json.dumps(operand[0])})"
-        case "StringBeginsWith":
-            return f"{has}lower({path}).startsWith({json.dumps(operand[0])})"
-        case "StringEndsWith":
-            return f"{has}lower({path}).endsWith({json.dumps(operand[0])})"
-        case "NumberGreaterThan":
-            return f"{has}{path} > {operand}"
-        case _:
-            return f"has({path})" if operator == "IsNotNull" else f"!has({path})"
+def _has(path: str) -> str:
+    return f"has({path}) && " if "." in path else ""
+
+
+CEL: Mapping[str, Callable[[str, Any], str]] = {
+    "StringIs": lambda path, text: f"{_has(path)}lower({path}) == {json.dumps(text)}",
+    "StringIn": lambda path, texts: f"{_has(path)}lower({path}) in {json.dumps(texts)}",
+    "StringNotIn": lambda path, texts: f"!({_has(path)}lower({path}) in {json.dumps(texts)})",
+    "StringContains": lambda path, text: f"{_has(path)}lower({path}).contains({json.dumps(text)})",
+    "StringBeginsWith": lambda path, text: f"{_has(path)}lower({path}).startsWith({json.dumps(text)})",
+    "StringEndsWith": lambda path, text: f"{_has(path)}lower({path}).endsWith({json.dumps(text)})",
+    "NumberGreaterThan": lambda path, limit: f"{_has(path)}{path} > {limit}",
+    "IsNotNull": lambda path, _: f"has({path})",
+    "IsNullOrUndefined": lambda path, _: f"!has({path})",
+}
 
 
 def cel_python(rules: Rules) -> Match:
@@ -236,7 +241,7 @@ def cel_python(rules: Rules) -> Match:
         (
             name,
             environment.program(
-                environment.compile(" && ".join(_cel_expression(*term) for term in conditions)),
+                environment.compile(" && ".join(CEL[word](path, operand) for path, word, operand in conditions)),
                 functions={"lower": lower},
             ),
         )

@@ -12,6 +12,7 @@ WORKSPACE = (
     "/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/ml-prod"
     "/providers/Microsoft.MachineLearningServices/workspaces/fraud"
 )
+FACTORY = "/subscriptions/1/resourceGroups/data/providers/Microsoft.DataFactory/factories/etl"
 TYPICAL = "a failed run"
 """The event that the bars are about: its size is the middle of what is met."""
 
@@ -42,7 +43,11 @@ REGISTERED_BY_A_JOB = {
                     "predict_fn": "predict",
                     "python_version": "3.11.9",
                 },
-                "lightgbm": {"lgb_version": "4.3.0", "data": "model.pkl", "model_class": "lightgbm.sklearn.LGBMClassifier"},
+                "lightgbm": {
+                    "lgb_version": "4.3.0",
+                    "data": "model.pkl",
+                    "model_class": "lightgbm.sklearn.LGBMClassifier",
+                },
             },
             indent=2,
         ),
@@ -87,12 +92,18 @@ def _mixed(number: int) -> Iterator[tuple[str, Where]]:
     for experiment in ("train", "score", "tune", "evaluate"):
         yield "RunFailed", {"run.experiment": {"StringIn": [f"{what}-{experiment}"]}}
     yield "RunFailed", {"run.experiment": {"StringBeginsWith": [f"{what}-nightly-"]}}
-    yield "RunCompleted", {"run.experiment": {"StringIn": [f"{what}-train"]}, "data.runTags.publish": {"IsNotNull": True}}
+    yield (
+        "RunCompleted",
+        {"run.experiment": {"StringIn": [f"{what}-train"]}, "data.runTags.publish": {"IsNotNull": True}},
+    )
     yield "RunCompleted", {"run.experiment": {"StringIn": [f"{what}-score"]}}
-    yield "RunStatusChanged", {
-        "run.status": {"StringIn": ["NotResponding", "Paused"]},
-        "run.experiment": {"StringIn": [f"{what}-train", f"{what}-score"]},
-    }
+    yield (
+        "RunStatusChanged",
+        {
+            "run.status": {"StringIn": ["NotResponding", "Paused"]},
+            "run.experiment": {"StringIn": [f"{what}-train", f"{what}-score"]},
+        },
+    )
     for signal in ("data_drift", "prediction_drift"):
         yield "DriftDetected", {"drift.signal": {"StringIn": [f"{what}_{signal}"]}}
     yield "DriftDetected", {"drift.signal": {"StringEndsWith": [f"{what}_data_quality"]}}
@@ -109,10 +120,13 @@ def _unindexable(number: int) -> Iterator[tuple[str, Where]]:
         yield "RunFailed", {"run.id": {"StringContains": [f"{what}_{piece}"]}}
         yield "RunFailed", {"data.createdBy": {"StringNotIn": ["Ada Lovelace", f"{what}-{piece}"]}}
         yield "RunFailed", {"data.runProperties.attempt": {"NumberGreaterThan": number + 2}}
-        yield "RunFailed", {
-            "data.runTags.team": {"StringNotIn": [f"{what}-{piece}", "platform"]},
-            "subject": {"StringContains": [f"{what}-{piece}"]},
-        }
+        yield (
+            "RunFailed",
+            {
+                "data.runTags.team": {"StringNotIn": [f"{what}-{piece}", "platform"]},
+                "subject": {"StringContains": [f"{what}-{piece}"]},
+            },
+        )
 
 
 def _numbered(name: str, count: int, make: Any) -> list[SampleRule]:
@@ -134,28 +148,28 @@ HEAD = f"""version: 1
 workspaces:
   fraud: {WORKSPACE}
 factories:
-  etl: /subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/data/providers/Microsoft.DataFactory/factories/etl
+  etl: {FACTORY}
 channels:
   oncall: {{kind: slack, url: "${{SLACK_URL}}"}}
   platform: {{kind: webhook, url: "${{WEBHOOK_URL}}", secret: "${{WEBHOOK_SECRET}}"}}
 rules:
 """
 
-TELL = """      - alert: {channel: oncall, title: "{{ run.experiment }} failed", link: "{{ run.id }}", severity: error}
+TELL = """      - alert: {channel: oncall, title: "{{ run.experiment }} failed (NAME)", severity: error}
 """
-NOTE = """      - alert: {channel: platform, title: "{{ subject }}"}
+NOTE = """      - alert: {channel: platform, title: "NAME: {{ subject }}"}
 """
 DEPLOY = """      - deploy.batch_endpoint: {endpoint: fraud, compute: cpu-cluster}
-      - alert: {channel: platform, title: "{{ model.name }} {{ model.version }} is deployed"}
+      - alert: {channel: platform, title: "{{ model.name }} {{ model.version }} is deployed by NAME"}
 """
 RETRAIN = """      - run.data_factory:
           id: retrain
           factory: etl
-          pipeline: retrain
+          pipeline: NAME
           parameters: {signal: "{{ drift.signal }}", learning_rate: 0.1}
-      - alert: {channel: oncall, title: "Retrained after {{ drift.signal }}", link: "{{ steps.retrain.links.studio }}"}
+      - alert: {channel: oncall, title: "NAME after {{ drift.signal }}", link: "{{ steps.retrain.links.studio }}"}
     on_failure:
-      - alert: {channel: oncall, title: "{{ failure.step }} failed", text: "{{ failure.reason }}", severity: error}
+      - alert: {channel: oncall, title: "{{ failure.step }} of NAME failed", text: "{{ failure.reason }}"}
 """
 DO = {"RunFailed": TELL, "ModelRegistered": DEPLOY, "DriftDetected": RETRAIN}
 
@@ -175,4 +189,4 @@ def _entry(rule: SampleRule) -> str:
     from: [fraud]
     where:
 {where}    do:
-{DO.get(rule.on, NOTE)}"""
+{DO.get(rule.on, NOTE).replace("NAME", rule.name)}"""

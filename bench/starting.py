@@ -27,7 +27,7 @@ UNWANTED = ("azure.storage", "azure.identity", "azure.data.tables", "azure.event
 
 
 def measure(report: Report) -> None:
-    """Time both in new processes, in turns: the computing between the first line and the last, not Python's own start."""
+    """Time both in new processes, in turns: what they compute, without Python's own start."""
     times: dict[str, list[float]] = {"ours": [], "theirs": []}
     for number in range(ROUNDS + 1):
         for name, code in (("ours", OURS), ("theirs", THEIRS)):

@@ -134,7 +134,9 @@ def first_event(here: Place) -> str:
             check=True,
         )
         took.append(time.perf_counter() - start)
-        queue.delete_message(queue.receive_message())
+        message = queue.receive_message()
+        assert message is not None, "nothing was handed over"
+        queue.delete_message(message)
     spread = Spread.of(took)
     return f"{microseconds(spread.middle)} ({microseconds(spread.low)} to {microseconds(spread.high)})"
 
@@ -174,18 +176,22 @@ def throughput(report: Report, here: Place) -> None:
         door = player.prepare(tape.calls[:door_calls], renamed)
         perform = player.prepare(tape.calls[door_calls:], renamed)
 
-        def bare() -> None:
+        def play() -> None:
             door()
             host.deliver(lambda _body, _id: perform())
 
-        return bare
+        return play
 
-    ours(body())  # connections are made, and the rules are loaded
+    ours(body())  # now connections are made, and the rules are loaded
     events = iter([body() for _ in range((ROUNDS + WARM_UP) * A_ROUND)])
     loops = iter([prepared() for _ in range((ROUNDS + WARM_UP) * A_ROUND)])
     ours_on_wire, bare_on_wire = wire(here, lambda: ours(body())), wire(here, prepared())
     assert ours_on_wire == bare_on_wire, f"not the same requests:\n{ours_on_wire}\n{bare_on_wire}"
-    works = {"ours": Work(lambda: ours(next(events)), A_ROUND), "bare": Work(lambda: next(loops)(), A_ROUND)}
+
+    def bare() -> None:
+        next(loops)()
+
+    works = {"ours": Work(lambda: ours(next(events)), A_ROUND), "bare": Work(bare, A_ROUND)}
     times = rounds(works, ROUNDS, clock=WALL, warm_up=WARM_UP)
     per_event = microseconds(Spread.of(times["ours"]).middle)
     report.bar("events", ratio(times, "bare", "ours"), f"{len(ours_on_wire)} requests, {per_event} an event")
@@ -196,7 +202,7 @@ def record(here: Place) -> tuple[Tape, int]:
     tape, account = here.tape(), here.account()
     tape.listen(account)
     rules = Path(here.values["REACTOR_RULES"]).read_text("utf-8")
-    reactor = build(here, account, rules, ACTIONS, Queues(account).send, wiring.now)
+    reactor = build(here, account, rules=rules, handlers=ACTIONS, send=Queues(account).send, clock=wiring.now)
     host = Host(here.account().queues.get_queue_client(ACTIONS_QUEUE))
     with tape.running():
         reactor.receive("event_grid", body())
@@ -208,6 +214,7 @@ def record(here: Place) -> tuple[Tape, int]:
 def build(
     here: Place,
     account: Account,
+    *,
     rules: str,
     handlers: Mapping[str, str],
     send: Send,
@@ -263,10 +270,10 @@ def transactions(report: Report, here: Place) -> None:
 
     settled(NOBODYS)
     alone = settled(NOBODYS)
-    report.fact("storage transactions: an event that no rule answers", price(alone))
+    report.fact("storage transactions: a failed run that no rule answers", price(alone))
     report.fact("storage transactions: a one-step action, its event's left out", price(settled(HEARD) - alone))
     report.fact("storage transactions: an hour of watching one job, every 30 s at first", price(watched_hour(here)))
-    report.fact("price assumed", ASSUMED)
+    report.fact("prices assumed", ASSUMED)
 
 
 def watched_hour(here: Place) -> Counter[str]:
@@ -283,7 +290,7 @@ def watched_hour(here: Place) -> Counter[str]:
         sent.append(message)
         now += max(delay, timedelta())
 
-    reactor = build(here, account, WAITING, WAIT, send, lambda: now)
+    reactor = build(here, account, rules=WAITING, handlers=WAIT, send=send, clock=lambda: now)
     reactor.receive("event_grid", body())
     with (tape := here.tape()).running():
         before = len(sent)

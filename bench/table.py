@@ -1,4 +1,4 @@
-"""The bars of DESIGN.md §9, what was measured, and whether it is good enough."""
+"""The bars, what was measured, and whether it is good enough."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field

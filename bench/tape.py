@@ -41,7 +41,7 @@ class Tape:
     transactions: Counter[str] = field(default_factory=Counter)
     """Requests that reached each storage service, retries included."""
     lines: list[str] = field(default_factory=list)
-    """What was on the wire: method and service."""
+    """What was on the wire: method, service and status."""
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -51,13 +51,16 @@ class Tape:
         def send(adapter: HTTPAdapter, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> Any:
             service = self.ports.get(urlsplit(request.url or "").port or 0, "http")
             if service == "http":
-                self.calls.append(Call("http", str(request.method), (request.url, request.body, dict(request.headers)), {}))
+                self.calls.append(
+                    Call("http", str(request.method), (request.url, request.body, dict(request.headers)), {})
+                )
             else:
                 self.transactions[service] += 1
-            self.lines.append(f"{request.method} {service}")
-            return really_send(adapter, request, *args, **kwargs)
+            response = really_send(adapter, request, *args, **kwargs)
+            self.lines.append(f"{request.method} {service} {response.status_code}")
+            return response
 
-        HTTPAdapter.send = send  # type: ignore[method-assign] # the one way to hear every client
+        HTTPAdapter.send = send  # type: ignore[assignment] # the one way to hear every client
         try:
             yield
         finally:
@@ -95,9 +98,6 @@ class HeardClient:
         return call
 
 
-Bare = Callable[[], None]
-
-
 class Player:
     """Makes recorded calls again, under other keys."""
 
@@ -106,7 +106,7 @@ class Player:
         self._session = session
         self._clients: dict[str, Any] = {}
 
-    def prepare(self, calls: list[Call], renamed: Mapping[str, str]) -> Bare:
+    def prepare(self, calls: list[Call], renamed: Mapping[str, str]) -> Callable[[], None]:
         """Make everything that can be made beforehand; what is returned does nothing but the calls."""
         steps = [self._step(call, renamed) for call in calls]
 

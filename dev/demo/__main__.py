@@ -118,7 +118,7 @@ class Demo:
         left = len(self.stories) - len(self.shown)
         report.moment(self.now, "SIGKILL", [f"the host is dead; of {len(self.stories)} stories, {left} are not over"])
         self.stage.tell_again(self.stories)
-        report.moment(self.now, "again", ["everything is told a second time, through other doors, to a dead host"])
+        report.moment(self.now, "again", ["everything is told a second time, while nobody listens"])
         time.sleep(DEAD_SECONDS)
         self.stage.start_host()
         report.moment(self.now, "restart", ["another host runs; what the first had in hand is leased for 10 s yet"])
@@ -146,12 +146,13 @@ class Demo:
         wrong = [
             line for story, came in zip(self.stories, found, strict=True) for line in report.difference(story, came)
         ]
-        wrong += [f"still open: {row.what} {row.key}" for row in self.stage.ledger.open()]
+        wrong += report.trouble(entries)
+        wrong += [f"not closed: {row.what} {row.key}" for row in self.stage.ledger.open()]
         wrong += self.judge_effects()
         self.bill(paid)
         report.heading("Every outcome is the expected one." if not wrong else "Not every outcome is the expected one:")
         for line in wrong:
-            report.say(report.paint(report.RED, line))
+            report.say(line)
         return 1 if wrong else 0
 
     def judge_effects(self) -> list[str]:
@@ -165,7 +166,7 @@ class Demo:
 
         report.heading("What was lost and doubled")
         report.say(
-            f"The host was killed, all was told twice; {report.count(must.total(), 'effect')} had to be there, each once."
+            f"The host was killed and all was told twice; {report.count(must.total(), 'effect')} had to be there once."
         )
         for trouble in troubles:
             report.say(f"On the way {trouble.says}.")
@@ -185,10 +186,11 @@ class Demo:
         parts = ", ".join(f"{number} {service}" for service, number in paid.transactions.most_common())
         report.heading("What a thousand such events cost in storage transactions")
         report.say(
-            f"The storage account counted {paid.total} ({parts}) for {report.count(count, 'event')}, told twice, with a crash: "
+            f"The storage account counted {paid.total} ({parts}) for {report.count(count, 'event')}, "
+            "told twice, with a crash: "
             f"{paid.total / count:.0f} an event, {paid.total / count * 1000:,.0f} a thousand."
         )
-        report.say(f"That is ${paid.dollars / count * 1000:.3f}, taking 10,000 for {costs.ASSUMED} ({costs.SOURCE}).")
+        report.say(f"That is ${paid.dollars / count * 1000:.3f}, assuming {costs.ASSUMED}.")
         report.say(f"Looking at empty queues costs by the hour and is left out ({paid.polls} looks here).")
 
 

@@ -17,8 +17,10 @@ hot tier, US regions, of each service its dearest class that is used here.
 
 https://azure.microsoft.com/pricing/details/storage/tables/, …/queues/ and …/blobs/
 """
-ASSUMED = ", ".join(f"{service} ${price}" for service, price in PRICES.items())
-SOURCE = "list prices of June 2025, azure.microsoft.com/pricing/details/storage"
+ASSUMED = (
+    f"10,000 for {', '.join(f'{service} ${price}' for service, price in PRICES.items())}: "
+    "list prices of June 2025, azure.microsoft.com/pricing/details/storage"
+)
 TABLE = re.compile(r"/(Tables|reactor[a-z]+)\b")
 
 

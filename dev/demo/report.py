@@ -114,9 +114,9 @@ def table(stories: Iterable[Story], found: Iterable[Outcome]) -> None:
     rows = [HEAD, *(row for story, outcome in zip(stories, found, strict=True) for row in rows_of(story, outcome))]
     widths = [max(map(len, column)) for column in zip(*(row.cells for row in rows), strict=True)]
     for row in rows:
-        cells = "   ".join(f"{cell:<{width}}" for cell, width in zip(row.cells, widths, strict=True))
+        cells = "  ".join(f"{cell:<{width}}" for cell, width in zip(row.cells, widths, strict=True))
         colour = DIM if row is HEAD else GREEN if row.good else RED
-        print(f"  {cells}   {paint(colour, row.outcome if row.good else f'{row.outcome} (not as it must be)')}")
+        print(f"  {cells}  {paint(colour, row.outcome if row.good else f'{row.outcome} (not as it must be)')}")
 
 
 def rows_of(story: Story, outcome: Outcome) -> Iterator[Row]:
@@ -126,13 +126,23 @@ def rows_of(story: Story, outcome: Outcome) -> Iterator[Row]:
     if not outcome.answers:
         yield Row(head, NOTHING, NOTHING, WORDS.get(outcome.event, outcome.event), good)
     for answer in outcome.answers:
-        failed = answer.status == "failed"
-        steps = ", ".join(each.partition(" ")[0] for each in answer.steps)
-        yield Row(head, answer.rule, steps, "failed, as meant" if failed and good else answer.status, good)
-        head = "  then ActionFailed" if failed else "  and"
+        steps = ", ".join(each.partition(" ")[0] for each in answer.steps) or NOTHING
+        yield Row(head, answer.rule, steps, answer.status, good)
+        head = "  then ActionFailed" if answer.status == "failed" else "  and"
 
 
 WORDS = {"planned": "recorded"}
+
+
+def trouble(entries: Iterable[Entry]) -> Iterator[str]:
+    """Say of each action that is not over what it was about, and what is wrong with it."""
+    for entry in entries:
+        for action in entry.actions:
+            state = action.progress[-1] if action.progress else None
+            why = action.error or (state and (state.trouble or state.note)) or "it was never performed"
+            if not action.announced:
+                at = f"step {state.id}, stage {state.stage}: " if state else ""
+                yield f"{action.rule} is still {action.status} at number {action.seq}: {at}{why}"
 
 
 def difference(story: Story, found: Outcome) -> list[str]:

@@ -47,7 +47,7 @@ WEBHOOK = "/runtime/webhooks/EventGrid?functionName=on_ml_event"
 TRAINING = f"customvision/v3.3/training/projects/{PROJECT}"
 
 FIRST_ROUTES = {"reactor": MODEL_REGISTERED, "cloud": RUN_STATUS_CHANGED, "queue": DATASET_DRIFT}
-OTHER_ROUTES = {"reactor": RUN_STATUS_CHANGED, "cloud": DATASET_DRIFT, "queue": MODEL_REGISTERED}
+OTHER_ROUTES = {"reactor": DATASET_DRIFT, "cloud": MODEL_REGISTERED, "queue": RUN_STATUS_CHANGED}
 """Subscription to the type of events that it delivers."""
 
 
@@ -184,7 +184,10 @@ class Stage:
             self._tell(story.told)
 
     def tell_again(self, stories: Iterable[Story]) -> None:
-        """Tell the same stories once more, through other doors and in other envelopes; the host may be dead."""
+        """Tell the same stories once more: events by another subscription, notifications in base64; the host may be dead.
+
+        What is no event comes again as it came before.
+        """
         self.route("AzureFunction", OTHER_ROUTES)
         self.simulators.vision.seed(settings={"message_encoding": "base64"})
         for story in stories:

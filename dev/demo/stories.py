@@ -163,35 +163,35 @@ PRODUCTION = {"stage": "production"}
 
 STORIES = (
     Story(
-        "connected", "ConnectionTested", "project fruit",
+        "connected", "ConnectionTested", "fruit",
         Acted("connect"), "CustomVision.ConnectionTest",
         Outcome("planned"),
     ),
     Story(
-        "trained", "TrainingCompleted", "project fruit",
+        "trained", "TrainingCompleted", "fruit",
         Acted("train"), "CustomVision.Training",
         Outcome("planned", (succeeded("pass-on-trainings", "forward"),)),
         ("topic received CustomVision.Training",),
     ),
     Story(
-        "exported", "ExportCompleted", "project fruit, 300 kB",
+        "exported", "ExportCompleted", "fruit, 300 kB",
         Acted("export"), "CustomVision.Export",
         Outcome("planned", (succeeded("keep-exports", "backup.vision_export"),)),
         (f"backup {PROJECT}/{ITERATION}/ONNX/default sha256 {EXPORT_SHA256}",),
     ),
     Story(
-        "model", "ModelRegistered", "fraud-gbm:12 in production",
+        "model", "ModelRegistered", "fraud-gbm:12, tagged",
         registered(1, "fraud-gbm", 12, PRODUCTION), event_id(1),
         Outcome("planned", (succeeded("deploy-production", "deploy.batch_endpoint"),)),
         ("deployment of fraud-gbm:12 Succeeded", "default of fraud-gbm is fraud-gbm:12"),
     ),
     Story(
-        "untagged", "ModelRegistered", "credit:3 without tags",
+        "untagged", "ModelRegistered", "credit:3, untagged",
         registered(2, "credit", 3, {}), event_id(2),
         Outcome("planned"),
     ),
     Story(
-        "broken", "ModelRegistered", "credit:9 in production",
+        "broken", "ModelRegistered", "credit:9, cannot be built",
         registered(3, "credit", 9, PRODUCTION), event_id(3),
         Outcome(
             "planned",

@@ -12,6 +12,8 @@ import pytest
 from shared import parse
 from shared.errors import MalformedError
 from shared.events import Event, announce
+from shared.parse.machine_learning import BREACH_TAG, READERS
+from shared.parse.waking import WAKES
 
 EVENTS = Path(__file__).parent.parent / "events"
 WORKSPACE = (
@@ -413,7 +415,7 @@ def test_a_monitor_s_status(status: str, derived: set[str]) -> None:
 @pytest.mark.parametrize("text", ["", "  ", None])
 def test_a_tag_taken_back(text: str | None) -> None:
     """Tags cannot be removed: a blank one is none, and the run has simply failed."""
-    read = parse.event_grid(changed("monitor_breach", runTags={parse.BREACH_TAG: text}))
+    read = parse.event_grid(changed("monitor_breach", runTags={BREACH_TAG: text}))
     assert read.kinds == {"RunStatusChanged", "RunFailed"}
 
 
@@ -438,7 +440,7 @@ def test_a_tag_taken_back(text: str | None) -> None:
 )
 def test_tag_texts(text: str, monitor: str | None, signal: str | None, features: list[str]) -> None:
     """The tag is read as far as it can be; what it does not tell is unknown, and it is drift all the same."""
-    read = parse.event_grid(changed("monitor_breach", runTags={parse.BREACH_TAG: text}))
+    read = parse.event_grid(changed("monitor_breach", runTags={BREACH_TAG: text}))
     assert "DriftDetected" in read.kinds
     drift = read.facts["drift"]
     assert (drift["monitor"], drift["signal"], drift["features"]) == (monitor, signal, features)
@@ -573,7 +575,7 @@ def test_wake_tokens(name: str, tokens: list[str]) -> None:
 
 def test_wake_tokens_are_for_their_own_door() -> None:
     """A name taken by another service's event wakes nobody."""
-    for type in parse.WAKES.keys() - parse.READERS.keys():
+    for type in WAKES.keys() - READERS.keys():
         assert parse.wake_tokens(parse.event_grid(enveloped("run_failed", eventType=type))) == ()
 
 
@@ -703,7 +705,7 @@ def test_envelope_fields_that_are_wrong(name: str, fields: dict[str, Any], field
         ("run_failed", {"runType": {}}, "data.runType"),
         ("run_failed", {"runTags": "none"}, "data.runTags"),
         ("run_failed", {"runProperties": []}, "data.runProperties"),
-        ("run_failed", {"runTags": {parse.BREACH_TAG: 1}}, f"data.runTags.{parse.BREACH_TAG}"),
+        ("run_failed", {"runTags": {BREACH_TAG: 1}}, f"data.runTags.{BREACH_TAG}"),
         ("model_registered", {"modelName": 5}, "data.modelName"),
         ("model_registered", {"modelName": ""}, "data.modelName"),
         ("model_registered", {"modelVersion": 1.5}, "data.modelVersion"),
@@ -774,5 +776,5 @@ def test_large_events_are_read(size: int) -> None:
     for piece in ("a.", "://", "https://a?b ", "\\", "'{", '"'):
         text = changed("run_failed", runProperties={"long": piece * (size * 1024 // len(piece))})
         assert parse.event_grid(text).key
-        tag = {parse.BREACH_TAG: piece * (size * 1024 // len(piece))}
+        tag = {BREACH_TAG: piece * (size * 1024 // len(piece))}
         assert parse.event_grid(changed("run_failed", runTags=tag)).key

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from shared import parse
 from shared.errors import MalformedError
 from shared.events import Event, announce, without_url_queries
+from shared.parse.machine_learning import DATA, READERS
 
 CORPUS = {
     path.stem: json.loads(path.read_text(encoding="utf-8"))
@@ -73,8 +74,8 @@ def test_arbitrary_json(door: str, message: Any, *, encoded: bool) -> None:
 
 
 @given(
-    type=st.sampled_from([*parse.READERS, "Microsoft.EventGrid.SubscriptionValidationEvent"]),
-    data=st.dictionaries(st.sampled_from(sorted(parse.DATA.right)) | st.text(), JSON_VALUES),
+    type=st.sampled_from([*READERS, "Microsoft.EventGrid.SubscriptionValidationEvent"]),
+    data=st.dictionaries(st.sampled_from(sorted(DATA.right)) | st.text(), JSON_VALUES),
     subject=st.text() | st.sampled_from(["datadrift/a/run/b", "datadrifts/a/runs/b"]),
 )
 def test_arbitrary_data_of_known_types(type: str, data: dict[str, Any], subject: str) -> None:

@@ -1,0 +1,36 @@
+"""What an event tells those who wait for a remote job."""
+
+from collections.abc import Callable
+
+from shared.events import Event
+from shared.parse.machine_learning import AZURE_ML, WORTH_A_LOOK
+
+
+def wake_tokens(event: Event) -> tuple[str, ...]:
+    """Name the remote jobs that this event says may be over; an action that waits for one looks again at once."""
+    tell = WAKES.get(event.type)
+    return tell(event) if tell and event.kinds else ()
+
+
+def _run_token(event: Event) -> tuple[str, ...]:
+    run = event.facts["run"]
+    return (f"run:{event.source.lower()}/{run['id']}",) if run["status"] in WORTH_A_LOOK else ()
+
+
+def _deployed_token(event: Event) -> tuple[str, ...]:
+    return (f"deployed:{event.source.lower()}/{event.facts['deployment']['service'].lower()}",)
+
+
+def _vision_token(event: Event) -> tuple[str, ...]:
+    vision = event.facts["vision"]
+    what = event.type.removeprefix("CustomVision.").lower()
+    return (f"{what}:{vision['project']}/{vision['iteration']}",)
+
+
+WAKES: dict[str, Callable[[Event], tuple[str, ...]]] = {
+    f"{AZURE_ML}RunCompleted": _run_token,
+    f"{AZURE_ML}RunStatusChanged": _run_token,
+    f"{AZURE_ML}ModelDeployed": _deployed_token,
+    "CustomVision.Training": _vision_token,
+    "CustomVision.Export": _vision_token,
+}
