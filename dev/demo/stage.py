@@ -184,9 +184,9 @@ class Stage:
             self._tell(story.told)
 
     def tell_again(self, stories: Iterable[Story]) -> None:
-        """Tell the same stories once more: events by another subscription, notifications in base64; the host may be dead.
+        """Tell the same stories once more; the host may be dead.
 
-        What is no event comes again as it came before.
+        Events come by another subscription, notifications in base64, and what is neither comes as it came before.
         """
         self.route("AzureFunction", OTHER_ROUTES)
         self.simulators.vision.seed(settings={"message_encoding": "base64"})
