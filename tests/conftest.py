@@ -6,6 +6,9 @@ import pytest
 
 from dev.azurite import Azurite
 from dev.azurite import azurite as run_azurite
+from tests.guarantees import pytest_collection_modifyitems, pytest_terminal_summary
+
+__all__ = ["pytest_collection_modifyitems", "pytest_terminal_summary"]
 
 
 @pytest.fixture(scope="session")
