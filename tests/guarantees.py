@@ -1,19 +1,50 @@
-"""Ends a test run with what it proves: each guarantee of docs/guarantees.md, and the tests that stand for it."""
+"""Ends a test run with what it proves: each guarantee of docs/guarantees.md, and the tests that stand for it.
 
+`python -m tests.guarantees` writes their names into that page.
+"""
+
+import ast
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import pytest
 from _pytest.terminal import TerminalReporter
 
-PAGE = Path(__file__).parents[1] / "docs/guarantees.md"
+TESTS = Path(__file__).parent
+PAGE = TESTS.parent / "docs/guarantees.md"
 HEADING = re.compile(r"^## (\d+)\. (.+)$", re.MULTILINE)
 
 
 def titles() -> dict[int, str]:
     """Read the guarantees' numbers and titles from their page."""
     return {int(number): title for number, title in HEADING.findall(PAGE.read_text("utf-8"))}
+
+
+def proofs() -> dict[int, list[str]]:
+    """Find the tests that stand for each guarantee, as file and name, by reading the test files."""
+    found: dict[int, list[str]] = defaultdict(list)
+    for path in sorted(TESTS.rglob("test_*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            for decorator in getattr(node, "decorator_list", ()):
+                if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "pytest.mark.guarantee":
+                    for number in decorator.args:
+                        name = f"{path.relative_to(TESTS).as_posix()}: {getattr(node, 'name', '')}"
+                        found[ast.literal_eval(number)].append(name)
+    return found
+
+
+def page_with_proofs() -> str:
+    """Write the page anew, with the names of the tests at the end of each guarantee."""
+    parts = re.split(r"(?m)^(?=## \d+\. )", PAGE.read_text("utf-8"))
+    found = proofs()
+    for position, part in enumerate(parts[1:], 1):
+        told = re.sub(r"\n*Proven by:\n\n(?:- .*\n)+", "\n", part).rstrip()
+        heading = HEADING.match(part)
+        assert heading
+        tests = "".join(f"- `{name}`\n" for name in found[int(heading[1])])
+        parts[position] = f"{told}\n\nProven by:\n\n{tests}" + ("\n" if position < len(parts) - 1 else "")
+    return "".join(parts)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -46,3 +77,7 @@ def _count(reporter: TerminalReporter, outcome: str) -> Counter[int]:
         for name, number in getattr(report, "user_properties", ())
         if name == "guarantee" and (report.when == "call" or outcome == "error")
     )
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page_with_proofs(), "utf-8")

@@ -17,6 +17,7 @@ from shared.rules.kinds import KINDS
 from shared.rules.steps import parameters
 from shared.settings import NAMES
 from shared.storage import PAYLOADS_CONTAINER, POISON_QUEUES, QUEUES, TABLES
+from tests import guarantees
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
@@ -227,3 +228,9 @@ def test_nothing_tells_of_the_machine_it_was_written_on() -> None:
         for match in ELSEWHERE.finditer(path.read_text("utf-8"))
     ]
     assert found == []
+
+
+def test_each_guarantee_names_the_tests_that_prove_it() -> None:
+    """The page is what `python -m tests.guarantees` writes, and no guarantee is without a proof."""
+    assert page("docs/guarantees.md") == guarantees.page_with_proofs()
+    assert set(guarantees.proofs()) == set(guarantees.titles())
