@@ -65,7 +65,7 @@ $(DONE)-tests: $(DONE)-stack tests/requirements.txt
 $(DONE)-bench: $(DONE)-stack bench/requirements.txt
 	@echo "Setting up the rule engines to measure against ..."
 	@$(BIN)/python -m venv $(VENV)/bench
-	@$(VENV)/bench/bin/python -m pip install --quiet --disable-pip-version-check \
+	@$(VENV)/bench/bin/python -m pip install -qq --disable-pip-version-check \
 		--requirement requirements.txt --requirement dev/requirements.txt --requirement bench/requirements.txt
 	@touch $@
 
