@@ -90,6 +90,24 @@ class Ledger:
             action = action.model_copy(update={"wake": current.wake, "due": due, "etag": current.etag})
         raise TemporaryError(f"action {action.key} is written by too many at once")
 
+    def give_up(self, claimed: Action, error: str) -> None:
+        """Write a programming error into the record as it stands, and free the claim for the next delivery.
+
+        Nothing of what the failed attempt made is written: that may be what cannot be. Where storage fails too, the
+        claim lapses by itself.
+        """
+        assert claimed.claim is not None
+        for _ in range(TRIES):
+            try:
+                current = self._records.read_action(claimed.key)
+                if current is None or current.claim is None or current.claim.write != claimed.claim.write:
+                    return
+                if self._try_to_write(current.model_copy(update={"error": error, "claim": None})):
+                    return
+            except TemporaryError:
+                break
+        log.warning("action=%s rule=%s the error could not be recorded", claimed.key, claimed.rule)
+
     def change(self, key: str, flags: Mapping[str, Any]) -> Action | None:
         """Set flags without a claim, trying again where somebody else wrote; None where there is no such action."""
         for _ in range(TRIES):
@@ -104,14 +122,13 @@ class Ledger:
         """Have an action looked at now: whoever performs it sees the flag, or else the message comes first."""
         action = self.change(key, {"wake": True})
         if action is not None and action.is_open:
-            self.send(action, at_once=True)
+            self.send(action, timedelta())
 
-    def send(self, action: Action, *, at_once: bool = False) -> None:
-        """Send the action's current number, to be seen when it is due."""
+    def send(self, action: Action, delay: timedelta | None = None) -> None:
+        """Send the action's current number, to be seen after `delay`, by default when it is due."""
         message = Message(action=action.key, seq=action.seq)
-        self._send_body(
-            ACTIONS_QUEUE, message.model_dump_json(), timedelta() if at_once else action.due - self._clock()
-        )
+        wait = action.due - self._clock() if delay is None else delay
+        self._send_body(ACTIONS_QUEUE, message.model_dump_json(), wait)
 
     def _try_to_write(self, action: Action) -> str | None:
         """Write conditionally; None where somebody else wrote, or nobody knows: read again."""

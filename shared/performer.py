@@ -1,15 +1,14 @@
 """Moves one action forward by one stage, settles what came of it, and announces its end."""
 
 import logging
-import traceback
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from shared import events, parse
 from shared.actions import Action, Message, Status, StepState
-from shared.answers import redacted, tidy
+from shared.defects import told
 from shared.errors import PermanentError, ReactorError, TemporaryError
 from shared.events import Event, digest
 from shared.ledger import ClaimLostError, Ledger
@@ -34,10 +33,6 @@ KINDS = {
     Status.EXPIRED: "ApprovalExpired",
 }
 """What an action's end is called as an event."""
-
-
-class StageCrashedError(Exception):
-    """A programming error in a stage, told without secrets."""
 
 
 class Performer:
@@ -87,6 +82,12 @@ class Performer:
             self._settle(move(action), action, message_id)
         except ClaimLostError:
             log.warning("action=%s rule=%s outcome=claim_lost", action.key, action.rule)
+        except ReactorError:
+            raise
+        except Exception as error:  # noqa: BLE001 # the one place: recorded here, then raised to the host
+            defect = told(error, f"action={action.key} rule={action.rule}")
+            self._ledger.give_up(action, str(defect))
+            raise defect from None
 
     def _advance(self, action: Action) -> Action:
         """Perform the current stage and return the record that follows; nothing is written but what a start needs."""
@@ -115,10 +116,6 @@ class Performer:
                 )
         except (TemporaryError, PermanentError) as error:
             verdict = error
-        except ClaimLostError:
-            raise
-        except Exception as error:  # noqa: BLE001 # the one place: recorded here, then raised to the host
-            raise self._recorded(action, error) from None
         _log_outcome(action, state, verdict)
         return settle(action, verdict, next_stage, self._clock(), self._timing)
 
@@ -143,20 +140,6 @@ class Performer:
         written = self._ledger.write(action, action)
         action.etag, action.write, action.wake = written.etag, written.write, written.wake
 
-    def _recorded(self, action: Action, error: Exception) -> Exception:
-        """Write a programming error into the log and, if that can be done, into the record; return what to raise.
-
-        The host delivers again, and logs what it is given: neither may hold what the error's own text may.
-        """
-        trace = redacted("".join(traceback.format_exception(error)))
-        log.error("action=%s rule=%s outcome=programming_error\n%s", action.key, action.rule, trace)
-        action.error = tidy(f"{type(error).__name__}: {error}")
-        try:
-            self._ledger.write(action, action)
-        except (ReactorError, ClaimLostError):
-            log.warning("action=%s the error could not be recorded", action.key)
-        return StageCrashedError(action.error)
-
     def announce(self, action: Action) -> None:
         """Plan the outcome of an action that ended, then mark it announced and forget it as open."""
         if not action.announced:
@@ -176,7 +159,8 @@ class Performer:
         if action is None or (not action.is_open and action.announced):
             self._records.close("action", row.key)
         elif not action.is_claimed(now) and action.due + self._timing.overdue <= now:
-            self._ledger.send(action, at_once=True)
+            log.info("action=%s rule=%s outcome=woken", action.key, action.rule)
+            self._ledger.send(action, timedelta())
 
     # -- what a step is given -----------------------------------------------------------------------------------------
 
@@ -212,6 +196,7 @@ class Performer:
         return Job(
             key=digest(action.key, state.id),
             step=state.id,
+            event_key=action.event,
             now=self._clock(),
             starting_at=state.starting_at,
             memory=state.memory,

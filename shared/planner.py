@@ -41,14 +41,14 @@ class Planner:
         self._clock = clock
         self._timing = timing
 
-    def receive(self, door: str, body: str | bytes, at: datetime) -> None:
+    def receive(self, door: str, body: str | bytes, at: datetime, *, is_poisoned: bool = False) -> None:
         """Plan the event that a body tells of; park what tells of none."""
         try:
             event = parse.PARSERS[door](body)
         except MalformedError as error:
             self.park(door, body, error.reason, at)
         else:
-            self.plan(event, at)
+            self.plan(event, at, is_poisoned=is_poisoned)
 
     def park(self, door: str, body: str | bytes, reason: str, at: datetime) -> None:
         """Keep a body that nothing can be done with, and say why. The same body is parked once."""
@@ -61,14 +61,15 @@ class Planner:
         self._records.insert_event(parked)
         log.warning("event=%s door=%s outcome=parked reason=%s", key, door, reason)
 
-    def plan(self, event: Event, at: datetime) -> None:
+    def plan(self, event: Event, at: datetime, *, is_poisoned: bool = False) -> None:
         """Decide what an event leads to, record that once, and hand it over.
 
         An event that is recorded already follows its stored plan, never today's rules.
         """
-        key = self._records.occurrence(event.key, at, REPEAT_WINDOW) if event.repeatable else event.key
+        key = self._occurrence(event, at, is_poisoned=is_poisoned) if event.repeatable else event.key
         record = self._judge(event, key, at)
-        if event.door == "own" and not record.plan and record.status != "unplanned":
+        is_heard = bool(record.plan) or record.status == "unplanned"
+        if event.door == "own" and not is_heard and self._records.read_event(key) is None:
             return  # an outcome that no rule hears is not stored
         if self._records.insert_event(record):
             log.info("event=%s kinds=%s outcome=%s actions=%d", key, record.kinds, record.status, len(record.plan))
@@ -82,9 +83,21 @@ class Planner:
             self._records.open(OpenRow(what="event", key=key, since=at))
         if record.status == "planned":
             self._hand_over(record)
-        for token in parse.wake_tokens(event):
+        for token in parse.wake_tokens(event) if record.status != "refused" else ():
             for waiting in self._records.list_waiting(token):
                 self._ledger.wake(waiting)
+
+    def _occurrence(self, event: Event, at: datetime, *, is_poisoned: bool) -> str:
+        """Return the key of an event whose wire carries no id.
+
+        A poisoned copy comes late and has lost when it was first sent: it belongs to an occurrence left unfinished.
+        """
+        last = self._records.last_occurrence(event.key) if is_poisoned else None
+        if last is not None:
+            stored = self._records.read_event(last)
+            if stored is None or not stored.handed_over:
+                return last
+        return self._records.occurrence(event.key, at, REPEAT_WINDOW)
 
     def _judge(self, event: Event, key: str, at: datetime) -> EventRecord:
         """Match an event against the rules of the moment; nothing is written."""

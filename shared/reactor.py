@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING
 
 from shared import events
 from shared.actions import Message
-from shared.errors import TemporaryError
+from shared.defects import told
+from shared.errors import PermanentError, ReactorError, TemporaryError
 from shared.events import digest
 from shared.ledger import Ledger, Send
 from shared.performer import Performer
 from shared.planner import Planner
 from shared.settle import Timing
-from shared.storage import ACTIONS_QUEUE
 from shared.storage.records import Records
 
 if TYPE_CHECKING:
@@ -38,7 +38,9 @@ OUTAGE_LEASES = 144
 RETRY_LEASES = 6
 """And it is tried again after this many: an hour."""
 FORGET_AT = 3
-"""The hour, UTC, whose first sweep deletes old records."""
+"""The hour, UTC, in which each sweep deletes some old records."""
+FORGET_AT_ONCE = 1_000
+"""So many at most: a function has five minutes."""
 
 
 class Reactor:
@@ -79,44 +81,64 @@ class Reactor:
     def receive(self, door: str, body: str | bytes, at: datetime | None = None) -> None:
         """Take a body from a door: an event is planned, anything else is parked.
 
-        `at` is when the message was sent, where its door knows. Raises TemporaryError only, when storage fails.
+        `at` is when the message was sent, where its door knows. Raises TemporaryError, when storage fails, and
+        DefectError.
         """
-        self._planner.receive(door, body, at or self._clock())
+        try:
+            self._planner.receive(door, body, at or self._clock())
+        except ReactorError:
+            raise
+        except Exception as error:  # noqa: BLE001 # told without secrets, and raised
+            raise told(error, f"door={door}") from None
 
     def perform(self, body: str | bytes, message_id: str) -> None:
         """Do one stage of the action that a message names, and send the message for the next."""
         message = self._read(body)
-        if message is not None:
+        if message is None:
+            return
+        try:
             self._performer.perform(message, message_id)
+        except PermanentError as error:  # the record of another version: the sweep wakes it once it can be read
+            log.error("action=%s outcome=unreadable reason=%s", message.action, error.reason)  # noqa: TRY400
 
     def sweep(self) -> None:
-        """Wake every action that is overdue, and finish every event that was left half done; at night, forget."""
+        """Wake every action that is overdue, and finish every event that was left half done; at night, forget.
+
+        What goes wrong with one does not keep the others waiting; the first of it is raised in the end.
+        """
+        wrong: list[Exception] = []
         for row in self._records.list_open():
             sweep = self._performer.sweep if row.what == "action" else self._planner.sweep
-            sweep(row)
-        now = self._clock()
-        if timedelta() <= now - now.replace(hour=FORGET_AT, minute=0, second=0, microsecond=0) < self._timing.overdue:
+            try:
+                sweep(row)
+            except Exception as error:  # noqa: BLE001 # raised below, once the others have had their turn
+                wrong.append(
+                    error if isinstance(error, ReactorError) else told(error, f"sweeping {row.what}={row.key}")
+                )
+                log.error("%s=%s outcome=not_swept reason=%s", row.what, row.key, wrong[-1])  # noqa: TRY400
+        if self._clock().hour == FORGET_AT:
             self.forget()
+        if wrong:
+            raise wrong[0]
 
     def forget(self) -> None:
-        """Delete what has been over for longer than records are kept."""
-        count = self._records.sweep_old(self._clock() - self._keep)
-        log.info("outcome=swept records=%d", count)
+        """Delete some of what has been over for longer than records are kept."""
+        count = self._records.sweep_old(self._clock() - self._keep, most=FORGET_AT_ONCE)
+        log.info("outcome=forgotten records=%d", count)
 
     def receive_poisoned(self, door: str, queue: str, body: str | bytes, at: datetime | None = None) -> None:
         """Take a notification that the host gave up on: once more, else park it and announce that.
 
         While storage fails it goes back to its queue for an hour.
         """
+        now = self._clock()
         try:
-            self.receive(door, body, at)
+            self._planner.receive(door, body, at or now, is_poisoned=True)
         except TemporaryError:
             text = body.decode("utf-8", "backslashreplace") if isinstance(body, bytes) else body
             self._send(queue, text, self._timing.lease * RETRY_LEASES)
-        except Exception as error:
-            log.exception("door=%s outcome=programming_error", door)
-            now = self._clock()
-            reason = f"{type(error).__name__}: {error}"
+        except Exception as error:  # noqa: BLE001 # the host has given up already: kept and announced instead
+            reason = str(told(error, f"door={door}"))
             self._planner.park(door, body, reason, at or now)
             failure = {"step": "plan", "reason": reason, "remedy": "see the parked event"}
             facts = {"action": {"rule": "", "status": "failed"}, "failure": failure}
@@ -125,14 +147,23 @@ class Reactor:
     def perform_poisoned(self, body: str | bytes, message_id: str) -> None:
         """Take an action that the host gave up on: a recorded cause ends it, an outage is waited out for a day."""
         message = self._read(body)
-        action = self._ledger.read(message.action) if message else None
-        if message is None or action is None or not action.is_open:
+        if message is None:
             return
-        if not action.error and self._clock() < action.due + self._timing.lease * OUTAGE_LEASES:
-            self._send(ACTIONS_QUEUE, message.model_dump_json(), self._timing.lease * RETRY_LEASES)
+        try:
+            action = self._ledger.read(message.action)
+        except PermanentError as error:
+            log.error("action=%s outcome=unreadable reason=%s", message.action, error.reason)  # noqa: TRY400
             return
-        current = Message(action=action.key, seq=action.seq)
-        self._performer.fail(current, message_id, action.error or "storage failed for a day")
+        now = self._clock()
+        if action is None or not action.is_open:
+            return
+        if action.is_claimed(now) and not action.is_claimed_by(message_id):
+            self._ledger.send(action, self._timing.lease)  # whoever has it may still end it
+        elif not action.error and now < action.due + self._timing.lease * OUTAGE_LEASES:
+            self._ledger.send(action, self._timing.lease * RETRY_LEASES)
+        else:
+            cause = action.error or "it was interrupted again and again for a day"
+            self._performer.fail(Message(action=action.key, seq=action.seq), message_id, cause)
 
     def _read(self, body: str | bytes) -> Message | None:
         """Read a message of the actions queue; park what is none."""

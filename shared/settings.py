@@ -86,6 +86,10 @@ class Settings:
         return settings
 
 
+LARGEST = 100_000
+"""Of any number: seconds of a day, hours of a decade, days of three lifetimes."""
+
+
 class Reader:
     """Reads single settings and collects what is wrong with them."""
 
@@ -100,8 +104,9 @@ class Reader:
             number = float(text)
         except ValueError:
             number = 0
-        if not 0 < number < float("inf"):
-            self.problems.append(f"{name} must be a positive number")
+        if not 0 < number <= LARGEST:
+            self.problems.append(f"{name} must be a number above 0, and at most {LARGEST:,}")
+            return default
         return number
 
     def storage(self) -> Storage:

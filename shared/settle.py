@@ -94,6 +94,8 @@ def settle(action: Action, verdict: Verdict, next_stage: str, now: datetime, tim
             state.attempts += 1
         case PermanentError():
             _fail_step(moved, state, verdict, now)
+    if state.began is not None and not state.outcome:
+        moved.due = min(moved.due, state.began + timing.deadline + timedelta(seconds=1))  # whatever a service asks for
     return moved
 
 

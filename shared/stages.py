@@ -59,6 +59,8 @@ class Job:
     key: str
     """32 hex digits, of this step of this action: names that we choose are derived from it."""
     step: str
+    event_key: str
+    """The key of the record of the event that is being answered."""
     now: datetime
     starting_at: datetime | None
     """When an earlier attempt to start was about to be made and its answer never came; else None."""
@@ -174,10 +176,11 @@ def perform_stage(
         return found
     if state.starting_at is not None and (state.empty_find is None or job.now < state.empty_find + patience):
         return NotStarted("looking for the job of a start that was never answered", looked_in_vain=True)
-    if not may_start():
-        return NotStarted("the claim is too old to start anything under it")
-    if stage.named_by == "service":
+    if stage.named_by == "service" and may_start():
         about_to_start()
+    if not may_start():
+        state.starting_at = None
+        return NotStarted("the claim is too old to start anything under it")
     try:
         return stage.start(params, job)
     except UnansweredError:

@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shared.actions import Action
+from shared.errors import PermanentError
 from shared.events import digest
 from shared.storage import ACTIONS_TABLE, EVENTS_TABLE, OPEN_TABLE, PAYLOADS_CONTAINER
 from shared.storage.failures import translated
@@ -66,7 +67,7 @@ class OpenRow(BaseModel):
     key: str
     since: datetime
     wake_on: str = ""
-    """The token an action waits for, of `Pending.wake_on`."""
+    """The token an action waits for, of `Pending.wake_on`; kept hashed, since a token may hold anything."""
 
 
 class Records:
@@ -86,11 +87,11 @@ class Records:
         return self._update(EVENTS_TABLE, self._event_entity(record), record.etag) is not None
 
     def read_event(self, key: str) -> EventRecord | None:
-        """Read an event's record; None where there is none."""
+        """Read an event's record; None where there is none, PermanentError where another version wrote it."""
         entity = self._read(EVENTS_TABLE, key)
         if entity is None:
             return None
-        record = EventRecord.model_validate_json(self._unpack("record", entity))
+        record = _read_as(EventRecord, self._unpack("record", entity), f"event {key}")
         record.handed_over, record.etag = bool(entity["handed_over"]), entity.metadata["etag"]
         return record
 
@@ -111,6 +112,11 @@ class Records:
             "received": record.received,
             **self._pack("record", record.key, record.model_dump_json(exclude={"handed_over"})),
         }
+
+    def last_occurrence(self, content_key: str) -> str | None:
+        """Return the key of the last event with this content; None where there was none."""
+        entity = self._read(EVENTS_TABLE, content_key, "occurrence")
+        return None if entity is None else digest(content_key, _utc(entity["at"]).isoformat())
 
     def occurrence(self, content_key: str, at: datetime, window: timedelta) -> str:
         """Tell a repeated message from a new event where the wire carries no id: return the event's key.
@@ -135,11 +141,11 @@ class Records:
         return self._insert(ACTIONS_TABLE, self._action_entity(action))
 
     def read_action(self, key: str) -> Action | None:
-        """Read an action with its ETag; None where there is none."""
+        """Read an action with its ETag; None where there is none, PermanentError where another version wrote it."""
         entity = self._read(ACTIONS_TABLE, key)
         if entity is None:
             return None
-        action = Action.model_validate_json(self._unpack("record", entity))
+        action = _read_as(Action, self._unpack("record", entity), f"action {key}")
         action.etag = entity.metadata["etag"]
         return action
 
@@ -168,7 +174,7 @@ class Records:
         """Remember that an event or an action is not finished, and what it waits for."""
         with translated(f"opening {row.what} {row.key}"):
             self._table(OPEN_TABLE).upsert_entity(
-                {"PartitionKey": row.what, "RowKey": row.key, "since": row.since, "wake_on": row.wake_on}
+                {"PartitionKey": row.what, "RowKey": row.key, "since": row.since, "wake_on": _token(row.wake_on)}
             )
 
     def close(self, what: Literal["event", "action"], key: str) -> None:
@@ -186,14 +192,14 @@ class Records:
         """List the keys of the actions that wait for `token`."""
         with translated("listing who waits"):
             rows = self._table(OPEN_TABLE).query_entities(
-                "PartitionKey eq 'action' and wake_on eq @token", parameters={"token": token}, select=["RowKey"]
+                "PartitionKey eq 'action' and wake_on eq @token", parameters={"token": _token(token)}, select=["RowKey"]
             )
             return [row["RowKey"] for row in rows]
 
     # -- retention ----------------------------------------------------------------------------------------------------
 
-    def sweep_old(self, before: datetime) -> int:
-        """Delete the records last written before `before`, but those still open; return how many."""
+    def sweep_old(self, before: datetime, *, most: int) -> int:
+        """Delete at most `most` of the records last written before `before`, but those still open; return how many."""
         still_open = {row.key for row in self.list_open()}
         count = 0
         with translated("sweeping old records"):
@@ -205,6 +211,8 @@ class Records:
                 for entity in old:
                     if entity["PartitionKey"] in still_open:
                         continue
+                    if count == most:
+                        return count
                     if entity.get("blob"):
                         self._delete_blobs(entity["PartitionKey"])
                     table.delete_entity(entity["PartitionKey"], entity["RowKey"])
@@ -275,6 +283,20 @@ class Records:
             return text
         with translated("reading a payload"):
             return expand(self._blob(entity["blob"]).download_blob().readall())
+
+
+def _token(token: str) -> str:
+    return digest(token) if token else ""
+
+
+def _read_as[T: BaseModel](shape: type[T], text: str, what: str) -> T:
+    try:
+        return shape.model_validate_json(text)
+    except ValidationError as error:
+        where = ".".join(map(str, error.errors()[0]["loc"]))
+        raise PermanentError(
+            f"the record of {what} cannot be read by this version of the app: {where}", remedy="run a newer version"
+        ) from None
 
 
 def _replace() -> Any:

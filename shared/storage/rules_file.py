@@ -70,7 +70,6 @@ class RulesFile:
             if self._rules is None:
                 self._rules = self._load_last_good()
             return
-        self._version = version
         rules = self._load(text, self._location)
         if rules is not None:
             self._rules = rules
@@ -80,6 +79,7 @@ class RulesFile:
             self._rules = self._rules or self._load_last_good()
             live = self._rules.hash[:12] if self._rules else "none"
             log.error("rules=%s origin=%s outcome=kept_last_good", live, self._location)
+        self._version = version  # last: what failed on the way is done again
 
     def _load(self, text: str, origin: str) -> Rules | None:
         try:

@@ -17,6 +17,7 @@ ACTIONS = {
     "scripted": "tests.integration.scripted:Scripted",
     "unnamed": "tests.integration.scripted:Unnamed",
     "two": "tests.integration.scripted:Two",
+    "unwritable": "tests.integration.scripted:Unwritable",
 }
 
 
@@ -39,6 +40,10 @@ class Unnamed(Scripted):
 
 class Two(Scripted):
     """The same, in two stages."""
+
+
+class Unwritable(Scripted):
+    """The same, with a result that no record can hold."""
 
 
 def answer(params: Scripted, verb: str, words: list[str]) -> Progress:
@@ -80,8 +85,15 @@ def watch(params: Scripted, _job: Job) -> Progress:
     return answer(params, "watch", params.watch)
 
 
+def start_unwritable(params: Scripted, _job: Job) -> Progress:
+    """Answer with half a character, as a service's JSON may."""
+    CALLS[params.name].append("start")
+    return Done({"said": "\ud83d"})
+
+
 STAGES = {
     Scripted: (Stage[Scripted]("work", find=find, start=start, watch=watch),),
     Unnamed: (Stage[Unnamed]("work", find=find, start=start, watch=watch, named_by="service"),),
+    Unwritable: (Stage[Unwritable]("work", start=start_unwritable),),
     Two: (Stage[Two]("first", start=start), Stage[Two]("second", start=start)),
 }

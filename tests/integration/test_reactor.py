@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from shared.actions import Action, Status
+from shared.errors import PermanentError
 from shared.events import digest
 from shared.settings import Settings
 from shared.storage import prepare
@@ -57,6 +58,17 @@ def registered(name: str, **changes: Any) -> str:
         "data": {"modelName": name, "modelVersion": "1", "modelTags": {}, "modelProperties": {}},
     }
     return json.dumps(event | changes)
+
+
+def training() -> tuple[str, str]:
+    """Write the notification of a training, and name its iteration."""
+    iteration = str(uuid.uuid4())
+    content = {
+        "projectId": "00000000-0000-0000-0000-00000000000A",
+        "iterationId": iteration,
+        "trainingStatus": "TrainingCompleted",
+    }
+    return json.dumps({"version": "1.0", "type": "Training", "Content": content}), iteration
 
 
 def unique() -> str:
@@ -254,6 +266,115 @@ def test_a_programming_error_is_recorded_and_poisoned(make: Make) -> None:
     assert action.reason == "KeyError: 'no such word'"
 
 
+@pytest.mark.guarantee(2)
+def test_a_poisoned_message_waits_for_whoever_has_the_action(make: Make) -> None:
+    """A poison copy is another message than the one it was made of: it is put back while a claim of that one lives."""
+    rule = "\n  - {name: work, on: ModelRegistered, do: [scripted: {start: [pending], watch: [done]}]}"
+    world, name = make(rule), unique()
+    world.reactor.receive("event_grid", registered(name))
+    message = world.queue.pop()
+
+    def die(where: str) -> None:
+        if where.startswith("before PUT") and scripted.CALLS[name]:
+            raise Crash(where)
+
+    world.wire.boundary = die
+    with pytest.raises(Crash), world.wire.watched():
+        world.reactor.perform(message.body, message.id)
+    world.wire.boundary = lambda _where: None
+    world.reactor.perform_poisoned(message.body, "a copy")
+    (put_back,) = world.queue
+    assert put_back.visible == world.now + LEASE
+    world.run()
+    assert action_of(world, registered(name)).status is Status.SUCCEEDED
+
+
+@pytest.mark.guarantee(2)
+def test_what_cannot_be_recorded_fails_for_that_reason(make: Make) -> None:
+    """A result that cannot be written ends the action with that reason after five tries, and not after a day."""
+    rule = "\n  - {name: work, on: ModelRegistered, do: [unwritable]}"
+    world, name = make(rule), unique()
+    action = told(world, registered(name))
+    assert action.status is Status.FAILED
+    assert "surrogates not allowed" in action.reason
+    assert scripted.CALLS[name].count("start") == 5
+
+
+@pytest.mark.guarantee(1, 2)
+def test_one_bad_record_does_not_stop_the_sweep(make: Make) -> None:
+    """A record of another version is told of and left alone; every other action is woken."""
+    world, names = make("\n  - {name: work, on: ModelRegistered, do: [scripted]}"), [unique(), unique()]
+    for name in names:
+        world.reactor.receive("event_grid", registered(name))
+    world.queue.clear()
+    bad = min((action_of(world, registered(name)) for name in names), key=lambda action: action.key)
+    newer = bad.model_copy(update={"version": 2})
+    assert world.records.write_action(newer)
+    world.now += LEASE
+    with pytest.raises(PermanentError, match="cannot be read by this version of the app: version"):
+        world.reactor.sweep()
+    assert len(world.queue) == 1
+    world.deliver(world.queue[0])
+    world.reactor.perform(json.dumps({"v": 1, "action": bad.key, "seq": 0}), "m")
+    world.reactor.perform_poisoned(json.dumps({"v": 1, "action": bad.key, "seq": 0}), "p")
+    world.records.close("action", bad.key)
+
+
+@pytest.mark.guarantee(1)
+def test_an_outcome_follows_its_stored_plan_too(make: Make) -> None:
+    """A rule that is removed between a crash and the redelivery still answers the outcome it was planned for."""
+    hear = "\n  - {name: hear, on: ActionSucceeded, do: [scripted: {name: '{{ action.key }}'}]}"
+    work = "\n  - {name: work, on: ModelRegistered, do: [scripted]}"
+    world, name = make(work + hear), unique()
+    world.reactor.receive("event_grid", registered(name))
+    seen: list[str] = []
+
+    def die(where: str) -> None:
+        if where.startswith("after POST") and where.endswith("reactorevents") and not seen:
+            seen.append(where)
+            raise Crash(where)
+
+    world.wire.boundary = die
+    world.deliver(world.queue[0])
+    assert seen
+    world.wire.boundary = lambda _where: None
+    world.rules = world.load(RULES + work)
+    world.run()
+    assert scripted.CALLS[action_of(world, registered(name)).key].count("start") == 1
+
+
+@pytest.mark.guarantee(3)
+def test_a_late_poison_copy_belongs_to_the_unfinished_occurrence(make: Make) -> None:
+    """A notification poisoned while its event was half handed over does not become a second event."""
+    world = make("\n  - {name: work, on: TrainingCompleted, do: [scripted: {name: '{{ vision.iteration }}'}]}")
+    body, iteration = training()
+
+    def die(where: str) -> None:
+        if where.startswith("before POST") and where.endswith("reactoractions"):
+            raise Crash(where)
+
+    world.wire.boundary = die
+    with pytest.raises(Crash), world.wire.watched():
+        world.reactor.receive("vision_notification", body, world.now)
+    world.wire.boundary = lambda _where: None
+    world.now += timedelta(hours=1)
+    world.reactor.receive_poisoned("vision_notification", "vision-notifications", body, world.now)
+    world.run()
+    assert scripted.CALLS[iteration].count("start") == 1
+
+
+def test_a_token_may_be_as_long_as_a_run_id(make: Make) -> None:
+    """Content never makes a door raise: a run whose id fills a page is looked for like any other."""
+    world = make("\n  - {name: work, on: ModelRegistered, do: [scripted]}")
+    data = {"experimentId": "e", "experimentName": "x", "runId": "r" * 40_000, "runTags": {}, "runProperties": {}}
+    kind = "Microsoft.MachineLearningServices.RunCompleted"
+    event = registered(unique(), eventType=kind, data=data, subject="experiments/e/runs/r")
+    world.reactor.receive("event_grid", event)
+    record = world.records.read_event(world.event_key(event))
+    assert record
+    assert record.status == "planned"
+
+
 @pytest.mark.guarantee(6)
 def test_a_programming_error_tells_no_secret(make: Make, caplog: pytest.LogCaptureFixture) -> None:
     """What a programming error's text holds of a SAS reaches neither the record, nor the log, nor the host."""
@@ -293,16 +414,16 @@ def test_an_outage_is_waited_out_for_a_day(make: Make) -> None:
     """A poisoned message without a recorded cause is sent again every hour, and after a day the action fails."""
     world, name = make("\n  - {name: work, on: ModelRegistered, do: [scripted]}"), unique()
     world.reactor.receive("event_grid", registered(name))
-    message = world.queue.pop()
+    body = world.queue.pop().body
     for _ in range(24):
-        world.reactor.perform_poisoned(message.body, "poisoned")
+        world.reactor.perform_poisoned(body, "poisoned")
         again = world.queue.pop()
         assert again.visible - world.now == timedelta(hours=1)
         world.now = again.visible
     world.now += timedelta(hours=1)
-    world.reactor.perform_poisoned(message.body, "poisoned")
+    world.reactor.perform_poisoned(body, "poisoned")
     action = action_of(world, registered(name))
-    assert (action.status, action.reason) == (Status.FAILED, "storage failed for a day")
+    assert (action.status, action.reason) == (Status.FAILED, "it was interrupted again and again for a day")
 
 
 @pytest.mark.guarantee(2)
@@ -466,13 +587,7 @@ def test_an_event_that_tells_the_end_wakes_who_waits(make: Make) -> None:
 def test_equal_notifications_are_one_event_for_ten_minutes(make: Make) -> None:
     """A vision notification has no id: repeated within ten minutes it is a duplicate, later it is new."""
     world = make("\n  - {name: work, on: TrainingCompleted, do: [scripted: {name: '{{ vision.iteration }}'}]}")
-    iteration = str(uuid.uuid4())
-    content = {
-        "projectId": "00000000-0000-0000-0000-00000000000A",
-        "iterationId": iteration,
-        "trainingStatus": "TrainingCompleted",
-    }
-    body = json.dumps({"version": "1.0", "type": "Training", "Content": content})
+    body, iteration = training()
     for minutes, starts in ((0, 1), (9, 1), (0.5, 1), (1, 2)):
         world.now += timedelta(minutes=minutes)
         world.reactor.receive("vision_notification", body, world.now)

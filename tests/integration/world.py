@@ -88,6 +88,7 @@ class Delivery:
     visible: datetime
     sent: datetime
     count: int = 0
+    poisoned: bool = False
 
 
 @dataclass
@@ -153,18 +154,29 @@ class World:
         message.visible = self.now + LEASE
         try:
             with self.wire.watched():
-                if message.count > MAX_DEQUEUE:
-                    self.poisoned += 1
-                    function_app.on_poisoned_action(queue_message(message))
-                else:
-                    function_app.on_action(queue_message(message))
+                door = function_app.on_poisoned_action if message.poisoned else function_app.on_action
+                door(queue_message(message))
         except Crash:
+            if message.count >= MAX_DEQUEUE:
+                message.visible = self.now + LEASE
+                self.poison(message)
             return
-        except Exception:  # noqa: BLE001 # as the host does: seen again after a while
+        except Exception:  # noqa: BLE001 # as the host does: seen again after a while, or poisoned
             message.visible = self.now + VISIBILITY
+            if message.count >= MAX_DEQUEUE:
+                self.poison(message)
             return
         if message in self.queue:  # a second delivery of it may have ended first
             self.queue.remove(message)
+
+    def poison(self, message: Delivery) -> None:
+        """Copy the body, and nothing else, to the poison queue: the copy is another message."""
+        if message.poisoned:
+            return
+        self.queue.remove(message)
+        self.sent += 1
+        self.poisoned += 1
+        self.queue.append(Delivery(f"p{self.sent}", message.body, message.visible, self.now, poisoned=True))
 
     def run(self, hours: float = 48) -> None:
         """Deliver whatever is due, with a sweep whenever nothing is left, until nothing is open."""
