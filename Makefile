@@ -36,8 +36,8 @@ scan: setup $(DONE)-scan ## look for known vulnerabilities and for secrets
 	@$(BIN)/pip-audit --requirement requirements.txt
 	@$(BIN)/detect-secrets-hook --baseline .secrets.baseline $$(git ls-files)
 
-clean: ## remove everything that set-up made
-	rm -rf $(VENV) node_modules .stack build *.egg-info
+clean: ## remove everything that set-up and the tools made
+	rm -rf $(VENV) node_modules .stack build *.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
 
 # -- set-up: one stamp for each set of tools, remade when its list changes ---------------------------------------------
 

@@ -16,7 +16,7 @@ from shared import parse
 from shared.errors import MalformedError
 from shared.events import OWN_TYPE, Event
 from shared.handlers import ACTIONS
-from shared.rules import Explanation, Problem, Rules, RulesError, Verdict, load
+from shared.rules import Explanation, Problem, RuleExplanation, Rules, RulesError, load
 
 BOLD, DIM, GREEN, PLAIN = "\033[1m", "\033[2m", "\033[32m", "\033[0m"
 
@@ -115,23 +115,23 @@ def lines(explanation: Explanation, paint: Any) -> Iterator[str]:
     yield paint(BOLD, f"{kinds}  {event.subject}")
     yield f"from {event.source}"
     yield ""
-    width = max((len(verdict.rule.name) for verdict in explanation.verdicts), default=0)
-    for verdict in explanation.verdicts:
-        name = verdict.rule.name.ljust(width)
-        if verdict.because is None:
-            mode = "" if verdict.rule.mode == "live" else "  (dry run: nothing is touched)"
+    width = max((len(explained.rule.name) for explained in explanation.verdicts), default=0)
+    for explained in explanation.verdicts:
+        name = explained.rule.name.ljust(width)
+        if explained.because is None:
+            mode = "" if explained.rule.mode == "live" else "  (dry run: nothing is touched)"
             yield f"  {paint(GREEN, 'yes')}  {name}{mode}".rstrip()
-            yield from _steps(verdict, event)
+            yield from _steps(explained, event)
         else:
-            because = verdict.because
+            because = explained.because
             found = "it is missing" if because.found is None else f"it is {_short(because.found)}"
             wanted = f"{because.path} {because.operator} {_short(because.wanted)}"
             yield paint(DIM, f"  no   {name}  {wanted}: {found}")
     yield ""
 
 
-def _steps(verdict: Verdict, event: Event) -> Iterator[str]:
-    for step in verdict.json(event)["steps"]:
+def _steps(explained: RuleExplanation, event: Event) -> Iterator[str]:
+    for step in explained.json(event)["steps"]:
         title = step["action"] if step["id"] == step["action"] else f"{step['action']} ({step['id']})"
         yield f"         {title}"
         width = max(map(len, step["params"]), default=0)

@@ -5,12 +5,13 @@ import os
 import re
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import which
 from tempfile import TemporaryDirectory
 
-from dev.process import Child
+from dev.process import Child, ChildError
 
 PROGRAM = Path(__file__).parents[1] / "node_modules/.bin/azurite"
 APP_ACCOUNT = "devstoreaccount1"
@@ -35,17 +36,17 @@ class Azurite:
 
 
 @contextmanager
-def azurite(log: Path | None = None) -> Iterator[Azurite]:
+def azurite(log: Path | None = None, *, each_request: bool = False) -> Iterator[Azurite]:
     """Run Azurite for as long as the context lasts; ChildError where it does not start.
 
     It chooses its ports itself and tells them in its own output, so another Azurite is never taken for ours.
-    Where that output is wanted in `log`, there is a line in it for every request.
+    That output goes to `log`, with a line for every request where that is wanted: tens of megabytes a day.
     """
     keys = {APP_ACCOUNT: WELL_KNOWN_KEY, SERVICE_ACCOUNT: base64.b64encode(secrets.token_bytes(64)).decode()}
-    with TemporaryDirectory(prefix="azurite-") as folder:
+    with nullcontext(log.parent) if log else TemporaryDirectory(prefix="azurite-") as folder:
         child = Child(
             "Azurite",
-            [program(), *OPTIONS, *ANY_PORT, *(() if log else ("--silent",))],
+            [program(), *OPTIONS, *ANY_PORT, *(() if each_request else ("--silent",))],
             log=log or Path(folder) / "azurite.log",
             env={"AZURITE_ACCOUNTS": ";".join(f"{account}:{key}" for account, key in keys.items())},
         )
@@ -58,11 +59,17 @@ def azurite(log: Path | None = None) -> Iterator[Azurite]:
 
 
 def program() -> str:
-    """Find Azurite: where the variable AZURITE says, else in this repository's node_modules."""
-    path = os.environ.get("AZURITE") or str(PROGRAM)
-    if not Path(path).exists():
-        raise FileNotFoundError(f"Azurite is not at {path}: run `npm ci`, or set AZURITE to where it is")
-    return path
+    """Find Azurite: where the variable AZURITE says, else in this repository's node_modules.
+
+    ChildError says in one line what is missing.
+    """
+    path = Path(os.environ.get("AZURITE") or PROGRAM)
+    if not path.exists():
+        raise ChildError(f"Azurite is not at {path}: run `make setup`, or set AZURITE to where it is")
+    with path.open("rb") as script:
+        if b"node" in script.readline() and not which("node"):
+            raise ChildError("Node 20 or newer is needed for the storage emulator, and there is no `node` on the PATH")
+    return str(path)
 
 
 def listening(child: Child) -> dict[str, str] | None:

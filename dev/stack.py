@@ -1,7 +1,7 @@
 """Runs everything on this machine: `python -m dev.stack --ready FILE`.
 
 Azurite, the simulators and the host are processes of their own, and end with this one, however it ends.
-FILE is written when all of them answer; a killed host is started again with `python -m dev.host --attach FILE`.
+FILE is written when all of them answer, and only one stack has it at a time; a killed host is started again with `python -m dev.host --attach FILE`.
 """
 
 import argparse
@@ -16,14 +16,15 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from shutil import which
-from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.error import URLError
 from urllib.request import urlopen
 
 from dev.azurite import Azurite, azurite
 from dev.host.settings import LEASE_SECONDS, timing
+from dev.place import place
 from dev.process import Child, ChildError
+from dev.rules_file import look
 from dev.simulators.channels import SECRET as HOOK_SECRET
 from dev.simulators.vision import KEY as VISION_KEY
 from shared.clients.identity import managed_identity
@@ -35,7 +36,10 @@ REPOSITORY = Path(__file__).parents[1]
 LOOPBACK = "127.0.0.1"
 PORTS = range(20_000, 30_000)
 """For the functions: below what systems give to outgoing connections, so that it is still free for the next host."""
+WEBHOOK = "/runtime/webhooks/EventGrid?functionName=on_ml_event"
 BACKUPS = "backups"
+POLL_SECONDS = 2.0
+"""At most, between two looks at a remote job: a simulated one is over in a second, a real one takes minutes."""
 PYTHONPATH = {"PYTHONPATH": str(REPOSITORY)}
 
 
@@ -43,9 +47,11 @@ def main() -> None:
     """Start everything, wait for a signal or a death, stop everything in reverse."""
     parser = argparse.ArgumentParser(prog="python -m dev.stack", description="Runs ML Reactor on this machine.")
     parser.add_argument("--ready", type=Path, required=True, metavar="FILE", help="written when all of it answers")
-    parser.add_argument("--rules", type=Path, metavar="FILE", help="the rules; default: rules.yaml beside the app")
+    parser.add_argument("--rules", type=Path, metavar="FILE", help="default: REACTOR_RULES, or rules.yaml of the app")
+    parser.add_argument("--allow-bad-rules", action="store_true", help="start where the rules are missing or wrong too")
     parser.add_argument("--app", type=Path, default=REPOSITORY, metavar="DIR", help="the function app's folder")
     parser.add_argument("--lease", type=float, default=LEASE_SECONDS, metavar="SECONDS", help="default: %(default)g")
+    parser.add_argument("--log-storage", action="store_true", help="have the emulator log each request; it grows fast")
     parser.add_argument("--func", action="store_true", help="run the app with Azure Functions Core Tools instead")
     arguments = parser.parse_args()
     if arguments.func:
@@ -54,38 +60,37 @@ def main() -> None:
         arguments.lease = LEASE_SECONDS  # that host's lease cannot be changed, and the app's claims must not be shorter
 
     ready = arguments.ready.absolute()
-    ready.parent.mkdir(parents=True, exist_ok=True)
-    ready.unlink(missing_ok=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with ExitStack() as running:
-            children = start(arguments, ready, running)
+            folder = running.enter_context(place(ready))
+            children = start(arguments, ready, folder, running)
             running.callback(ignore_signals)
             supervise(*children)
     except KeyboardInterrupt:
-        print("stack: stopped", file=sys.stderr)
+        say("stopped")
     except ChildError as error:
         sys.exit(f"stack: {error}")
 
 
-def start(arguments: argparse.Namespace, ready: Path, running: ExitStack) -> tuple[list[Child], Child]:
+def start(arguments: argparse.Namespace, ready: Path, folder: Path, running: ExitStack) -> tuple[list[Child], Child]:
     """Start the parts one after the other; `running` stops them. Gives the indispensable ones, and the host."""
     began = time.monotonic()
-    folder = Path(running.enter_context(TemporaryDirectory(prefix="ml-reactor-")))
-    storage = running.enter_context(azurite(folder / "storage.log"))
+    storage = running.enter_context(azurite(folder / "storage.log", each_request=arguments.log_storage))
     prepare(Account(Storage(connection_string=storage.app), managed_identity), BACKUPS)
     functions = f"http://{LOOPBACK}:{free_port()}"
     simulators, facts = running.enter_context(simulated(storage, functions, folder))
 
-    given = {"REACTOR_RULES": str(arguments.rules.absolute())} if arguments.rules else {}
+    rules = str(arguments.rules.absolute()) if arguments.rules else os.environ.get("REACTOR_RULES") or "rules.yaml"
     facts |= {
         "functions": functions,
         "storage": storage.app,
         "storage_log": str(folder / "storage.log"),
         "stack_pid": os.getpid(),
         "app": str(arguments.app.absolute()),
-        "settings": settings(storage, facts, arguments.lease) | given,
+        "settings": settings(storage, facts, arguments.lease) | {"REACTOR_RULES": rules},
     }
+    say_rules(rules, arguments, facts["settings"])
     starting = ready.with_name(f"{ready.name}.starting")
     starting.write_text(json.dumps(facts, indent=2), encoding="utf-8")
     running.callback(starting.unlink, missing_ok=True)
@@ -93,8 +98,25 @@ def start(arguments: argparse.Namespace, ready: Path, running: ExitStack) -> tup
     running.callback(stop_host, host, ready)
     host.wait_for(lambda: json.loads(starting.read_text(encoding="utf-8")).get("host_pid"))
     starting.rename(ready)
-    print(f"stack: ready after {time.monotonic() - began:.1f} s, functions at {functions}", file=sys.stderr)
+    say(f"ready after {time.monotonic() - began:.1f} s; {arguments.ready} says where everything is; Ctrl-C ends it")
+    say(f"functions at {functions}, events to {functions}{WEBHOOK}")
     return [storage.child, simulators], host
+
+
+def say(text: str) -> None:
+    """Tell somebody at the terminal."""
+    print(f"stack: {text}", file=sys.stderr)
+
+
+def say_rules(location: str, arguments: argparse.Namespace, settings: dict[str, str]) -> None:
+    """Say what the rules hold; ChildError where the app could not use them, unless that is allowed."""
+    try:
+        for line in look(location, arguments.app, {**os.environ, **settings}):
+            say(line)
+    except ChildError as error:
+        if not arguments.allow_bad_rules:
+            raise ChildError(f"{error}\nstack: --allow-bad-rules starts it all the same: events wait then") from None
+        say(f"{error}")
 
 
 @contextmanager
@@ -139,8 +161,14 @@ def settings(storage: Azurite, facts: dict[str, Any], lease: float) -> dict[str,
         "SIMULATOR_SMTP": facts["smtp"],
         "SIMULATOR_VISION_KEY": VISION_KEY,
         "SIMULATOR_HOOK_SECRET": HOOK_SECRET,
-        **{name: os.environ.get(name, value) for name, value in timing(lease).items()},
+        **{name: os.environ.get(name, value) for name, value in local_timing(lease).items()},
     }
+
+
+def local_timing(lease: float) -> dict[str, str]:
+    """Give the settings that go with a lease, but look at remote jobs more often than in Azure."""
+    scaled = timing(lease)
+    return scaled | {"REACTOR_POLL_SECONDS": f"{min(POLL_SECONDS, float(scaled['REACTOR_POLL_SECONDS'])):g}"}
 
 
 def own_host(file: Path, lease: float) -> Child:
@@ -174,7 +202,7 @@ def supervise(indispensable: list[Child], host: Child) -> None:
             if (code := child.process.poll()) is not None:
                 raise ChildError(f"{child.name} ended unexpectedly with {code}\n{child.tail()}")
         if not said and (code := host.process.poll()) is not None:
-            print(f"stack: the host ended with {code}; the rest goes on and waits for another", file=sys.stderr)
+            say(f"the host ended with {code}; the rest goes on and waits for another")
             said = True
         time.sleep(0.2)
 
@@ -190,7 +218,6 @@ def stop_host(host: Child, ready: Path) -> None:
                 break
             os.kill(pid, signal.SIGTERM)
             time.sleep(0.1)
-    ready.unlink(missing_ok=True)
 
 
 def ignore_signals() -> None:

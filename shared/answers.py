@@ -1,7 +1,6 @@
 """What a service's answer means: any status code, body or broken connection becomes one of the two error words.
 
-Pure but for the lazy import of azure-core's exceptions. The one table of this is here, so that nobody above the
-clients and the storage looks at a status code.
+Pure. The one table of this is here, so that nobody above the clients and the storage looks at a status code.
 
 Error shapes:
 https://learn.microsoft.com/azure/azure-resource-manager/management/common-deployment-errors
@@ -11,20 +10,19 @@ https://learn.microsoft.com/azure/azure-resource-manager/management/request-limi
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from shared.errors import PermanentError, ReactorError, TemporaryError, UnansweredError
-from shared.events import without_url_queries
+from shared.redaction import tidy
 
 Effect = Literal["read", "same", "start"]
 """What doing a request twice does. read: nothing. same: leaves the same (PUT). start: starts a second one."""
 
-LONGEST_TEXT = 256
-"""Characters of a service's own words that are kept."""
+LONGEST_BODY = 16 * 1024
+"""Characters of a body that is not JSON that are read at all: the words are at its beginning."""
 
 _VAGUE = frozenset({"badrequest", "usererror", "validationerror", "invalidrequest", "requestinvalid", "conflict"})
 _BUSY = re.compile(
@@ -35,15 +33,8 @@ _BUSY = re.compile(
 _TAKEN = re.compile(r"needs? to be unique|already taken|name is not available|NameNotAvailable", re.IGNORECASE)
 _QUOTA = re.compile(r"not enough quota|quota exceeded|OutOfQuota|QuotaExceeded", re.IGNORECASE)
 _RETRY_TEXT = re.compile(r"retry after (\d+) second", re.IGNORECASE)
-_HTML = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]{0,500}>", re.IGNORECASE | re.DOTALL)
-_SECRET = re.compile(
-    r"""(?P<name>\b(?:sig|secret|password|pwd|account_?key|shared_?access_?key|api[-_]?key)["']?\s*[=:]\s*["']?"""
-    r"""|\b(?:key|token|code)=)"""
-    r"""[^\s"'&;,<>]{4,}"""
-    r"|\b(?P<scheme>Bearer|SharedKey|Basic)\s+[A-Za-z0-9+/=._:~-]{8,}"
-    r"|\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_.-]+",
-    re.IGNORECASE,
-)
+_HTML = re.compile(r"<(script|style)\b.*?(?:</\1\s*>|\Z)|<[^<>]{0,500}>", re.IGNORECASE | re.DOTALL)
+"""Scripts and tags. What opens and never closes is taken to the end, so that no text is read once per opening."""
 _KEY = re.compile(r"(?:subscription|authorization|access|account) key", re.IGNORECASE)
 
 
@@ -64,28 +55,13 @@ def complaint(body: str) -> Complaint:
     try:
         found = list(_errors(json.loads(body)))
     except (ValueError, RecursionError):
-        return Complaint("", tidy(_HTML.sub(" ", body)))
+        return Complaint("", tidy(_HTML.sub(" ", body[:LONGEST_BODY])))
     codes = [code for code, _ in found if code and code.lower() not in _VAGUE] or [code for code, _ in found if code]
     told = [(code, message) for code, message in found if message]
     telling = [message for code, message in told if code.lower() not in _VAGUE] or [message for _, message in told]
     code = tidy(codes[0]) if codes else ""
     message = tidy(_unwrapped(telling[0])) if telling else ""
     return Complaint(code, f"{code}: {message}" if code and message else code or message)
-
-
-def tidy(text: str) -> str:
-    """Make a service's words fit for a record: one line, no secret, at most `LONGEST_TEXT` characters."""
-    line = " ".join(redacted(text[: LONGEST_TEXT * 16]).split())
-    return line if len(line) <= LONGEST_TEXT else line[: LONGEST_TEXT - 1] + "…"
-
-
-def redacted(text: str) -> str:
-    """Remove what may be a secret: queries of URLs, tokens, keys and passwords."""
-
-    def cover(match: re.Match[str]) -> str:
-        return f"{match['name'] or ''}{match['scheme'] or ''}***"
-
-    return _SECRET.sub(cover, str(without_url_queries(text)))
 
 
 def _errors(value: Any) -> Iterator[tuple[str, str]]:
@@ -142,7 +118,7 @@ def error(service: str, status: int, headers: Mapping[str, str], body: str, effe
     `headers` are looked up in lower case.
     """
     said = complaint(body)
-    request = headers.get("x-ms-request-id", "")
+    request = tidy(headers.get("x-ms-request-id", ""))
     words = f"{service} answered {status}" + (f" {said.text}" if said.text else "")
     words += f" (request {request})" if request else ""
     after = retry_after(headers, said.text)
@@ -199,69 +175,9 @@ _MEANINGS: tuple[tuple[Callable[[int, Complaint, Effect], bool], Callable[[str, 
 """The first line that applies counts; an answer that no line is about is permanent."""
 
 
-# -- what an exception of azure-core means ----------------------------------------------------------------------------
-
-
-@contextmanager
-def translated(service: str, effect: Effect = "read") -> Iterator[None]:
-    """Raise azure-core's exceptions as one of ours; everything else passes.
-
-    The original is dropped on purpose: its text holds URLs with their secrets.
-    """
-    try:
-        yield
-    except Exception as problem:
-        ours = _of_exception(service, problem, effect)
-        if ours is None:
-            raise
-        raise ours from None
-
-
-def _of_exception(service: str, problem: Exception, effect: Effect) -> ReactorError | None:
-    from azure.core import exceptions as azure
-
-    if not isinstance(problem, azure.AzureError):
-        return None
-    response = getattr(problem, "response", None)
-    if isinstance(problem, azure.HttpResponseError) and response is not None and response.status_code >= 300:
-        headers = {name.lower(): value for name, value in response.headers.items()}
-        body = _body(response) or problem.message
-        return error(service, response.status_code, headers, body, effect)
-    if surely_not_sent(problem):
-        return TemporaryError(f"{service} cannot be reached: {_cause(problem)}")
-    if effect == "start":
-        return UnansweredError(f"{service} did not answer ({_cause(problem)}); it may have been started")
-    return TemporaryError(f"{service} did not answer: {_cause(problem)}")
-
-
-def surely_not_sent(problem: Exception) -> bool:
-    """Tell whether a request failed before it left: no connection was made, or its certificate is not trusted.
-
-    azure-core's ServiceRequestError alone does not say so: it also wraps TLS errors after sending.
-    """
-    from azure.core.exceptions import ServiceRequestError, ServiceRequestTimeoutError
-    from urllib3.exceptions import NewConnectionError
-
-    if isinstance(problem, ServiceRequestTimeoutError):
-        return True
-    inner = getattr(problem, "inner_exception", None)
-    return isinstance(problem, ServiceRequestError) and (
-        isinstance(inner, NewConnectionError) or "CERTIFICATE_VERIFY_FAILED" in str(inner)
-    )
-
-
-def _body(response: Any) -> str:
-    try:
-        return str(response.text())
-    except Exception:  # noqa: BLE001 - the error is being told already; without its body it is told shorter
-        return ""
-
-
-def _cause(problem: Exception) -> str:
-    inner = getattr(problem, "inner_exception", None) or problem
-    return type(inner).__name__
-
-
 def host_of(url: str) -> str:
     """Name the host of a URL for people; the path of a webhook is a secret."""
-    return urlsplit(url).hostname or "?"
+    try:
+        return tidy(urlsplit(url).hostname or "?")
+    except ValueError:
+        return "?"

@@ -6,7 +6,7 @@ They are never swallowed: the host delivers again, and after five times its pois
 import logging
 import traceback
 
-from shared.answers import redacted, tidy
+from shared.redaction import redacted, tidy
 
 log = logging.getLogger("reactor")
 

@@ -127,6 +127,7 @@ class Performer:
         waited_for = claimed.progress[-1].wake_on if claimed.progress else ""
         written = self._ledger.write(moved, claimed)
         if not written.is_open:
+            log.info("action=%s rule=%s outcome=%s", written.key, written.rule, written.status.value)
             self.announce(written)
             return
         wake_on = written.progress[-1].wake_on
@@ -249,4 +250,5 @@ def _log_outcome(action: Action, state: StepState, verdict: Verdict) -> None:
         case PermanentError(reason=note):
             word = "failed"
     line = "action=%s rule=%s seq=%d step=%s stage=%s outcome=%s note=%s"
-    log.info(line, action.key, action.rule, action.seq, state.id, state.stage, word, note)
+    level = logging.WARNING if word == "failed" else logging.INFO
+    log.log(level, line, action.key, action.rule, action.seq, state.id, state.stage, word, note)

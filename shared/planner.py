@@ -72,11 +72,11 @@ class Planner:
         if event.door == "own" and not is_heard and self._records.read_event(key) is None:
             return  # an outcome that no rule hears is not stored
         if self._records.insert_event(record):
-            log.info("event=%s kinds=%s outcome=%s actions=%d", key, record.kinds, record.status, len(record.plan))
+            _log_plan(record)
         else:
             stored = self._records.read_event(key)
             if stored is None or stored.handed_over:
-                log.info("event=%s kinds=%s outcome=duplicate", key, record.kinds)
+                log.info("event=%s kinds=%s outcome=duplicate", key, " ".join(record.kinds))
                 return
             record = stored
         if not record.handed_over:
@@ -164,7 +164,7 @@ class Planner:
         planned.etag = record.etag
         if planned.status == "unplanned" or not self._records.replace_event(planned):
             return
-        log.info("event=%s kinds=%s outcome=%s actions=%d", record.key, record.kinds, planned.status, len(planned.plan))
+        _log_plan(planned)
         self._hand_over(planned)
         self._records.close("event", record.key)
 
@@ -192,3 +192,10 @@ def planned(event: Event, key: str, rule: "Rule", rules_hash: str, at: datetime)
         steps=list(rule.do),
         on_failure=list(rule.on_failure),
     )
+
+
+def _log_plan(record: EventRecord) -> None:
+    """Write the one line about what an event leads to."""
+    line = "event=%s kinds=%s outcome=%s actions=%d reason=%s"
+    level = logging.WARNING if record.reason else logging.INFO
+    log.log(level, line, record.key, " ".join(record.kinds), record.status, len(record.plan), record.reason)

@@ -6,13 +6,24 @@ import pytest
 
 from dev.azurite import Azurite
 from dev.azurite import azurite as run_azurite
+from dev.azurite import program
+from dev.process import ChildError
 from tests.guarantees import pytest_collection_modifyitems, pytest_terminal_summary
 
 __all__ = ["pytest_collection_modifyitems", "pytest_terminal_summary"]
 
 
 @pytest.fixture(scope="session")
-def storage_emulator() -> Iterator[Azurite]:
+def emulator_program() -> str:
+    """Find the storage emulator; where it cannot be run, one line says why, and the test run ends."""
+    try:
+        return program()
+    except ChildError as error:
+        pytest.exit(str(error), returncode=1)
+
+
+@pytest.fixture(scope="session")
+def storage_emulator(emulator_program: str) -> Iterator[Azurite]:
     """Run one Azurite for this test process, with the app's account and the vision service's."""
     with run_azurite() as emulator:
         yield emulator

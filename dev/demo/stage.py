@@ -38,12 +38,11 @@ from dev.demo.stories import (
 )
 from dev.process import Child
 from dev.simulators.remote import Simulators
-from dev.stack import PYTHONPATH
+from dev.stack import PYTHONPATH, WEBHOOK
 from shared.storage import ML_EVENTS_QUEUE, QUEUES, VISION_QUEUE
 
 RULES = Path(__file__).with_name("rules.yaml")
 LEASE_SECONDS = 10
-WEBHOOK = "/runtime/webhooks/EventGrid?functionName=on_ml_event"
 TRAINING = f"customvision/v3.3/training/projects/{PROJECT}"
 
 FIRST_ROUTES = {"reactor": MODEL_REGISTERED, "cloud": RUN_STATUS_CHANGED, "queue": DATASET_DRIFT}
@@ -274,18 +273,19 @@ ARM: dict[str, Any] = {
 
 
 @contextmanager
-def stage(folder: Path, *, rules: Path = RULES) -> Iterator[Stage]:
+def stage(folder: Path, *, rules: Path = RULES, allow_bad_rules: bool = False) -> Iterator[Stage]:
     """Run a stack for as long as the context lasts; everything that its processes say goes to logs in the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     ready = folder / "demo.json"
     command = [
         *(sys.executable, "-m", "dev.stack", "--ready", str(ready)),
-        *("--rules", str(rules), "--lease", f"{LEASE_SECONDS}"),
+        *("--rules", str(rules), "--lease", f"{LEASE_SECONDS}", "--log-storage"),
+        *(["--allow-bad-rules"] if allow_bad_rules else []),
     ]
     stack = Child("stack", command, log=folder / "stack.log", env=PYTHONPATH)
     running = Stage(ready)
     try:
-        stack.wait_for(lambda: ready.exists() or None, seconds=60)
+        stack.wait_for(lambda: (ready.exists() and running.facts["stack_pid"] == stack.pid) or None, seconds=60)
         yield running
     finally:
         stack.stop(seconds=20)

@@ -6,6 +6,7 @@ https://github.com/Azure/azure-sdk-for-net/tree/main/sdk/eventgrid/Microsoft.Azu
 
 import asyncio
 import json
+import logging
 import re
 from datetime import UTC, datetime
 from typing import Any
@@ -14,6 +15,8 @@ from azure_functions_runtime.bindings.datumdef import Datum
 from werkzeug.wrappers import Request, Response
 
 from dev.host.worker import Function, Outcome, Worker
+
+logger = logging.getLogger("host.webhook")
 
 PATH = "/runtime/webhooks/EventGrid"
 ORIGINS = (
@@ -36,13 +39,15 @@ async def answer(worker: Worker, request: Request) -> Response:
     if request.method == "OPTIONS":
         asked = request.headers.get("WebHook-Request-Origin", "").lower()
         return Response(headers={"Webhook-Allowed-Origin": asked if asked in ORIGINS else ORIGINS[0]})
-    match request.headers.get("aeg-event-type", "").lower():
+    type = request.headers.get("aeg-event-type", "")
+    match type.lower():
         case "subscriptionvalidation":
             return validated(request)
         case "notification":
             return await notified(worker, function, request)
         case "unsubscribe":
             return Response(status=202)
+    logger.warning("400, as Azure does: the header aeg-event-type is %r and must be Notification", type)
     return Response(status=400)
 
 

@@ -21,15 +21,20 @@ from functools import cached_property
 from html import escape
 from typing import TYPE_CHECKING, Any, Literal
 
-from shared.answers import tidy, translated
-from shared.clients.rest import Rest
+from pydantic import BaseModel, Field
+
+from shared.answers import host_of
+from shared.clients.rest import Rest, Said
 from shared.errors import PermanentError, TemporaryError, UnansweredError
+from shared.redaction import tidy
 from shared.storage.account import ONCE
+from shared.storage.exceptions import translated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from azure.core.credentials import TokenCredential
+    from azure.storage.queue import QueueClient
 
     from shared.storage.account import Account
 
@@ -64,6 +69,15 @@ class Message:
     def facts(self) -> tuple[tuple[str, str], ...]:
         """What is shown below the text."""
         return (("Kind", self.kind), ("Source", self.source), ("Severity", self.severity))
+
+
+class _MailError(BaseModel):
+    message: Said | None = None
+
+
+class _MailOperation(BaseModel):
+    status: Said = Field(min_length=1)
+    error: _MailError | None = None
 
 
 class Channels:
@@ -107,16 +121,18 @@ class Channels:
 
         https://learn.microsoft.com/rest/api/storageservices/put-message
         """
+        with translated("the queue", "start"):
+            self._queue_client(url).send_message(json.dumps(body, ensure_ascii=False), time_to_live=-1)
+
+    def _queue_client(self, url: str) -> "QueueClient":
         from azure.storage.queue import QueueClient
 
         own = self._account.queues
-        with translated("the queue", "start"):
-            if (name := url.removeprefix(own.url.rstrip("/") + "/")) != url:
-                client = own.get_queue_client(name)
-            else:
-                credential = None if "sig=" in url else self._credential()
-                client = QueueClient.from_queue_url(url, credential, **ONCE)
-            client.send_message(json.dumps(body, ensure_ascii=False), time_to_live=-1)
+        if (name := url.removeprefix(own.url.rstrip("/") + "/")) != url:
+            return own.get_queue_client(name)
+        if not url.lower().startswith("https://"):
+            raise PermanentError(f"the queue at {host_of(url)} must be reached by https", remedy="use the https URL")
+        return QueueClient.from_queue_url(url, None if "sig=" in url else self._credential(), **ONCE)
 
     # -- mail -------------------------------------------------------------------------------------------------------
 
@@ -143,11 +159,11 @@ class Channels:
         url = f"{endpoint.rstrip('/')}/emails/operations/{_operation(key)}?api-version={EMAIL_API_VERSION}"
         if (answer := self._mail.find(url)) is None:
             return ""
-        found = answer.json()
-        if found.get("status") in {"Failed", "Canceled"}:
-            reason = tidy(str((found.get("error") or {}).get("message") or "no reason given"))
+        found = answer.read(_MailOperation)
+        if found.status in {"Failed", "Canceled"}:
+            reason = (found.error and found.error.message) or "no reason given"
             raise PermanentError(f"the mail could not be sent: {reason}")
-        return str(found.get("status", ""))
+        return found.status
 
     def smtp(
         self,
@@ -160,8 +176,11 @@ class Channels:
         security: Literal["starttls", "tls", "none"] = "starttls",
         user: str = "",
         password: str = "",
-    ) -> None:
-        """Send a mail by SMTP; a password never travels in the clear."""
+    ) -> int:
+        """Send a mail by SMTP and return how many recipients the server refused, fewer than all.
+
+        A password never travels in the clear.
+        """
         mail = EmailMessage()
         mail["Subject"], mail["From"], mail["To"] = subject(message), sender, ", ".join(to)
         mail["Message-ID"] = f"<{message.key}@ml-reactor>"
@@ -174,7 +193,7 @@ class Channels:
                 server.starttls(context=ssl.create_default_context())
             if user:
                 server.login(user, password)
-            server.send_message(mail)
+            return len(server.send_message(mail))
 
     @cached_property
     def _mail(self) -> Rest:

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from shared.clients.management import management
+from shared.clients.rest import Said, segment
+from shared.errors import ReactorError
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -38,9 +39,9 @@ class Run(BaseModel):
     model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
 
     run_id: str
-    status: str = "Queued"
+    status: Said = "Queued"
     """Queued, InProgress, Succeeded, Failed, Canceling or Cancelled."""
-    message: str | None = None
+    message: Said | None = None
     parameters: dict[str, Any] | None = None
     """As the run got them; the service answers every value as a string."""
     run_start: datetime | None = None
@@ -65,18 +66,18 @@ class _Pipeline(BaseModel):
 
 
 class _Failure(BaseModel):
-    message: str | None = None
+    message: Said | None = None
 
 
 class _Activity(BaseModel):
-    name: str = Field(default="", alias="activityName")
+    name: Said = Field(default="", alias="activityName")
     status: str = ""
     start: str | None = Field(default=None, alias="activityRunStart")
     error: _Failure | None = None
 
 
 class _Activities(BaseModel):
-    value: list[_Activity] = Field(default_factory=list)
+    value: list[_Activity] | None = None
 
 
 class DataFactory:
@@ -91,7 +92,7 @@ class DataFactory:
 
         https://learn.microsoft.com/rest/api/datafactory/pipelines/get
         """
-        answer = self._rest.get(self._url(factory, f"pipelines/{quote(name, safe='')}"))
+        answer = self._rest.get(self._url(factory, f"pipelines/{segment(name)}"))
         return Pipeline(frozenset(answer.read(_Pipeline).properties.parameters or {}), answer.time)
 
     def create_run(self, factory: str, pipeline: str, parameters: Mapping[str, Any]) -> str:
@@ -100,12 +101,16 @@ class DataFactory:
         Raises UnansweredError where a run may have started without our learning its id.
         https://learn.microsoft.com/rest/api/datafactory/pipelines/create-run
         """
-        url = self._url(factory, f"pipelines/{quote(pipeline, safe='')}/createRun")
+        url = self._url(factory, f"pipelines/{segment(pipeline)}/createRun")
         return self._rest.send("POST", url, body=dict(parameters), effect="start").read(_Started).run_id
 
-    def run(self, factory: str, run_id: str) -> Run:
-        """Read one run. https://learn.microsoft.com/rest/api/datafactory/pipeline-runs/get"""
-        return self._rest.get(self._url(factory, f"pipelineruns/{run_id}")).read(Run)
+    def run(self, factory: str, run_id: str) -> Run | None:
+        """Read one run; None where there is none, which may be so for a while after its start.
+
+        https://learn.microsoft.com/rest/api/datafactory/pipeline-runs/get
+        """
+        answer = self._rest.find(self._url(factory, f"pipelineruns/{segment(run_id)}"))
+        return answer.read(Run) if answer else None
 
     def runs(self, factory: str, pipeline: str, since: datetime, until: datetime) -> Iterator[Run]:
         """Read all runs of a pipeline that were updated in a window, every page of them; in no order that counts.
@@ -125,22 +130,18 @@ class DataFactory:
             body = body | {"continuationToken": page.token}
 
     def first_failure(self, factory: str, run_id: str, since: datetime, until: datetime) -> str:
-        """Say which activity of a run failed first, and why; "" where none did.
+        """Say which activity of a run failed first, and why; "" where none did, or the service does not say.
 
         https://learn.microsoft.com/rest/api/datafactory/activity-runs/query-by-pipeline-run
         """
         body = {"lastUpdatedAfter": since.isoformat(), "lastUpdatedBefore": until.isoformat()}
-        page = self._rest.send("POST", self._url(factory, f"pipelineruns/{run_id}/queryActivityruns"), body=body).json()
-        activities = map(_Activity.model_validate, page.get("value") or ())
+        url = self._url(factory, f"pipelineruns/{segment(run_id)}/queryActivityruns")
+        try:
+            activities = self._rest.send("POST", url, body=body).read(_Activities).value or []
+        except ReactorError:
+            return ""
         failed = sorted((item for item in activities if item.status == "Failed"), key=lambda item: item.start or "")
         return next((f"{item.name}: {(item.error and item.error.message) or 'no reason'}" for item in failed), "")
 
-    def cancel(self, factory: str, run_id: str) -> None:
-        """Cancel a run and the runs that it started; a run that ended stays as it is.
-
-        https://learn.microsoft.com/rest/api/datafactory/pipeline-runs/cancel
-        """
-        self._rest.send("POST", self._url(factory, f"pipelineruns/{run_id}/cancel", "&isRecursive=true"), effect="same")
-
-    def _url(self, factory: str, path: str, query: str = "") -> str:
-        return f"{self._endpoint}{factory}/{path}?api-version={API_VERSION}{query}"
+    def _url(self, factory: str, path: str) -> str:
+        return f"{self._endpoint}{factory}/{path}?api-version={API_VERSION}"

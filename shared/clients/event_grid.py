@@ -9,14 +9,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from shared.answers import translated
 from shared.errors import PermanentError
+from shared.storage.account import ONCE
+from shared.storage.exceptions import translated
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
-
-ONCE: Mapping[str, Any] = {"retry_total": 0, "connection_timeout": 5, "read_timeout": 30}
-"""Seconds of one call, and no repeats: the client drops its own options for Basic topics, but heeds a call's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,4 +72,5 @@ class EventGrid:
             translated("Event Grid", "start"),
             EventGridPublisherClient(endpoint.rstrip("/"), credential) as client,
         ):
+            # The client drops its own options for Basic topics, but heeds a call's.
             client.send(Sendable.from_dict(event.json()), **ONCE)

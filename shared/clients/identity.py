@@ -5,8 +5,8 @@ https://learn.microsoft.com/azure/app-service/overview-managed-identity
 
 from typing import TYPE_CHECKING, Any
 
-from shared.answers import tidy
 from shared.errors import TemporaryError
+from shared.redaction import tidy
 
 if TYPE_CHECKING:
     from azure.core.credentials import AccessToken, AccessTokenInfo, TokenRequestOptions

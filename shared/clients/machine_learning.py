@@ -5,6 +5,7 @@ that one is at subscription scope, where the app's identity usually may not look
 https://learn.microsoft.com/rest/api/azureml/
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,15 +17,18 @@ from pydantic.alias_generators import to_camel
 
 from shared import answers
 from shared.clients.management import management
-from shared.errors import ReactorError, TemporaryError
+from shared.clients.rest import Said, segment
+from shared.errors import PermanentError, ReactorError, TemporaryError
+from shared.redaction import tidy
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
 API_VERSION = "2024-10-01"
 
-READ_ONLY = frozenset({"id", "name", "type", "systemData"})
-READ_ONLY_PROPERTIES = frozenset({"scoringUri", "swaggerUri", "provisioningState"})
+ARM_ID = re.compile(r"/subscriptions(?:/(?!\.\.?(?:/|\Z))[^/\\?#]+)+")
+READ_ONLY = {"id", "name", "type", "systemData"}
+READ_ONLY_PROPERTIES = {"scoringUri", "swaggerUri", "provisioningState"}
 
 
 class _Read(BaseModel):
@@ -44,7 +48,7 @@ class _Asset(_Read):
 
 
 class _Defaults(_Read):
-    deployment_name: str | None = None
+    deployment_name: Said | None = None
 
 
 class _ModelProperties(_Read):
@@ -54,14 +58,34 @@ class _ModelProperties(_Read):
 
 
 class _EndpointProperties(_Read):
-    provisioning_state: str = "Unknown"
+    provisioning_state: Said = "Unknown"
     scoring_uri: str | None = None
     defaults: _Defaults | None = None
 
 
 class _DeploymentProperties(_Read):
-    provisioning_state: str = "Unknown"
+    provisioning_state: Said = "Unknown"
     model: _Asset | None = None
+
+
+class _WholeProperties(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    defaults: dict[str, Any] | None = None
+
+
+class _Identity(_Read):
+    type: str = "SystemAssigned"
+    user_assigned_identities: dict[str, Any] | None = None
+
+
+class _Whole(BaseModel):
+    """An endpoint with everything that it has, known here or not, to be put back."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    properties: _WholeProperties
+    identity: _Identity | None = None
 
 
 class _Resource[P](_Read):
@@ -135,11 +159,13 @@ class MachineLearning:
 
         https://learn.microsoft.com/rest/api/azureml/model-versions/get
         """
-        path = f"/models/{quote(name, safe='')}/versions/{quote(version, safe='')}"
+        path = f"/models/{segment(name)}/versions/{segment(version)}"
         return self.model_by_id(f"{workspace}{path}")
 
     def model_by_id(self, model_id: str) -> Model | None:
-        """Read a model version by its ARM id; None where it is gone."""
+        """Read a model version by its ARM id; None where it is gone, PermanentError where that is no ARM id."""
+        if not ARM_ID.fullmatch(model_id):
+            raise PermanentError(f"{tidy(model_id)} is no model's ARM id", remedy="see the deployment in the studio")
         if (answer := self._rest.find(self._url(model_id, ""))) is None:
             return None
         found = answer.read(_Resource[_ModelProperties])
@@ -156,7 +182,7 @@ class MachineLearning:
 
         https://learn.microsoft.com/rest/api/azureml/batch-endpoints/get
         """
-        if (answer := self._rest.find(self._url(workspace, f"/batchEndpoints/{name}"))) is None:
+        if (answer := self._rest.find(self._endpoint_url(workspace, name))) is None:
             return None
         found = answer.read(_Resource[_EndpointProperties])
         defaults = found.properties.defaults
@@ -177,14 +203,14 @@ class MachineLearning:
             "identity": {"type": "SystemAssigned"},
             "properties": {"authMode": "AADToken"},
         }
-        return self._put(self._url(workspace, f"/batchEndpoints/{name}"), body)
+        return self._put(self._endpoint_url(workspace, name), body)
 
     def batch_deployment(self, workspace: str, endpoint: str, name: str) -> BatchDeployment | None:
         """Read a batch deployment; None where there is none.
 
         https://learn.microsoft.com/rest/api/azureml/batch-deployments/get
         """
-        answer = self._rest.find(self._url(workspace, f"/batchEndpoints/{endpoint}/deployments/{name}"))
+        answer = self._rest.find(self._deployment_url(workspace, endpoint, name))
         if answer is None:
             return None
         found = answer.read(_Resource[_DeploymentProperties])
@@ -200,6 +226,7 @@ class MachineLearning:
     ) -> str:
         """Create a batch deployment and return the URL of the operation, for `operation_error`.
 
+        Its endpoint may have been made a moment ago, so a 404 is a TemporaryError.
         https://learn.microsoft.com/rest/api/azureml/batch-deployments/create-or-update
         """
         properties: dict[str, Any] = {
@@ -212,7 +239,7 @@ class MachineLearning:
         if settings.code_id:
             properties["codeConfiguration"] = {"codeId": settings.code_id, "scoringScript": settings.scoring_script}
         body = {"location": location, "tags": dict(settings.tags), "properties": properties}
-        return self._put(self._url(workspace, f"/batchEndpoints/{endpoint}/deployments/{name}"), body)
+        return self._put(self._deployment_url(workspace, endpoint, name), body, awaited=True)
 
     def set_default(self, workspace: str, endpoint: str, deployment: str, *, instead_of: str) -> str:
         """Make `deployment` the endpoint's default and return the URL of the operation.
@@ -220,15 +247,15 @@ class MachineLearning:
         PATCH cannot do it, and there is no ETag: the whole endpoint is read, changed and put back.
         Raises TemporaryError where the default is no longer `instead_of`: somebody else was quicker.
         """
-        url = self._url(workspace, f"/batchEndpoints/{endpoint}")
-        found = self._rest.get(url).json()
-        properties = {name: value for name, value in found["properties"].items() if name not in READ_ONLY_PROPERTIES}
-        defaults = properties.get("defaults") or {}
+        url = self._endpoint_url(workspace, endpoint)
+        found = self._rest.get(url).read(_Whole)
+        defaults = found.properties.defaults or {}
         if (defaults.get("deploymentName") or "") != instead_of:
             raise TemporaryError(f"the default deployment of {endpoint} changed meanwhile", after=1)
-        properties["defaults"] = defaults | {"deploymentName": deployment}
-        body = {name: value for name, value in found.items() if name not in READ_ONLY and value is not None}
-        return self._put(url, body | {"identity": _identity(found), "properties": properties})
+        changed = {"defaults": defaults | {"deploymentName": deployment}}
+        properties = found.properties.model_dump(exclude=READ_ONLY_PROPERTIES) | changed
+        body = {name: value for name, value in found.model_dump(exclude=READ_ONLY).items() if value is not None}
+        return self._put(url, body | {"identity": _identity(found.identity), "properties": properties})
 
     def operation_error(self, url: str) -> str:
         """Say why an operation failed, as far as we may look; "" where we may not, or it does not say."""
@@ -240,9 +267,15 @@ class MachineLearning:
             return ""
         return answers.complaint(answer.body.decode("utf-8", "replace")).text if b'"error"' in answer.body else ""
 
-    def _put(self, url: str, body: Mapping[str, Any]) -> str:
-        answer = self._rest.send("PUT", url, body=body, effect="same")
+    def _put(self, url: str, body: Mapping[str, Any], *, awaited: bool = False) -> str:
+        answer = self._rest.send("PUT", url, body=body, effect="same", awaited=awaited)
         return answer.headers.get("azure-asyncoperation", "")
+
+    def _endpoint_url(self, workspace: str, name: str) -> str:
+        return self._url(workspace, f"/batchEndpoints/{segment(name)}")
+
+    def _deployment_url(self, workspace: str, endpoint: str, name: str) -> str:
+        return self._url(workspace, f"/batchEndpoints/{segment(endpoint)}/deployments/{segment(name)}")
 
     def _url(self, resource: str, path: str) -> str:
         return f"{self._endpoint}{resource}{path}?api-version={API_VERSION}"
@@ -264,8 +297,8 @@ def studio_link(workspace: str, path: str) -> str:
     return f"https://ml.azure.com/{path}?wsid={quote(workspace)}"
 
 
-def _identity(found: Mapping[str, Any]) -> dict[str, Any]:
+def _identity(found: _Identity | None) -> dict[str, Any]:
     """Keep what may be written of an identity: its kind, and the identities that the user assigned."""
-    identity = found.get("identity") or {"type": "SystemAssigned"}
-    assigned: dict[str, Any] = {name: {} for name in identity.get("userAssignedIdentities") or {}}
-    return {"type": identity["type"]} | ({"userAssignedIdentities": assigned} if assigned else {})
+    identity = found or _Identity()
+    assigned: dict[str, Any] = {name: {} for name in identity.user_assigned_identities or {}}
+    return {"type": identity.type} | ({"userAssignedIdentities": assigned} if assigned else {})

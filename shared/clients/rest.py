@@ -12,11 +12,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import quote
+
+from pydantic import AfterValidator
 
 from shared import answers
 from shared.answers import Effect
 from shared.errors import PermanentError, TemporaryError, UnansweredError
+from shared.redaction import tidy
+from shared.storage.exceptions import translated
 
 if TYPE_CHECKING:
     from azure.core import PipelineClient
@@ -24,6 +29,8 @@ if TYPE_CHECKING:
     from azure.core.pipeline.policies import RetryPolicy
     from azure.core.rest import HttpRequest, HttpResponse
 
+Said = Annotated[str, AfterValidator(tidy)]
+"""A service's own word or words, fit for a record."""
 LONGEST_SLEEP = 3.0
 """Seconds of `Retry-After` that a read sleeps itself; a longer one goes up as `TemporaryError.after`."""
 TIMES: Mapping[Effect, Mapping[str, Any]] = {
@@ -75,8 +82,15 @@ class Answer:
         """The server's clock, from its Date header; ours where it has none."""
         try:
             return parsedate_to_datetime(self.headers["date"]).astimezone(UTC)
-        except (KeyError, ValueError):
+        except (KeyError, ValueError, OverflowError):
             return datetime.now(UTC)
+
+
+def segment(name: str) -> str:
+    """Write a name as one segment of a URL's path; PermanentError where it would be none, or lead elsewhere."""
+    if name in ("", ".", "..") or "/" in name or "\\" in name:
+        raise PermanentError(f'"{tidy(name)}" is no name that can stand in a URL', remedy="correct the name")
+    return quote(name, safe="")
 
 
 class Rest:
@@ -106,9 +120,19 @@ class Rest:
         body: Any = None,
         headers: Mapping[str, str] | None = None,
         effect: Effect = "read",
+        awaited: bool = False,
     ) -> Answer:
-        """Send one request: `body` is bytes as they are, or anything that JSON can write."""
-        return self._answer(self._ask(method, url, body, headers, effect), effect)
+        """Send one request: `body` is bytes as they are, or anything that JSON can write.
+
+        `awaited` is for what was made a moment ago and may not be seen everywhere yet: a 404 is a TemporaryError.
+        """
+        response = self._ask(method, url, body, headers, effect)
+        try:
+            return self._answer(response, effect)
+        except PermanentError as problem:
+            if awaited and response.status_code == 404:
+                raise TemporaryError(f"{problem.reason}; it may not be visible yet") from None
+            raise
 
     def _ask(
         self, method: str, url: str, body: Any, headers: Mapping[str, str] | None, effect: Effect
@@ -119,7 +143,7 @@ class Rest:
             raise PermanentError(f"{self.service}: the endpoint must be https", remedy="use the https URL")
         content: dict[str, Any] = {"content": body} if isinstance(body, bytes) else {"json": body}
         request = HttpRequest(method, url, headers=dict(headers or {}), **(content if body is not None else {}))
-        with answers.translated(self.service, effect):
+        with translated(self.service, effect):
             return self._pipeline.send_request(request, **TIMES[effect])
 
     def _answer(self, response: "HttpResponse", effect: Effect) -> Answer:

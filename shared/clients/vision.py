@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from shared.clients.rest import Answer, Rest
+from shared.clients.rest import Answer, Rest, Said, segment
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -32,36 +32,14 @@ class Resource:
         return f"Resource({self.endpoint})"
 
 
-class _Read(BaseModel):
-    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
-
-
-class Project(_Read):
-    """A project; members that nobody here needs are left out."""
-
-    id: str
-    name: str
-    description: str | None = None
-
-
-class Iteration(_Read):
-    """A training of a project."""
-
-    id: str
-    name: str
-    status: str
-    """"Training", "Completed", "Failed"; anything else is pending."""
-    exportable: bool = False
-    exportable_to: tuple[str, ...] | None = None
-    publish_name: str | None = None
-
-
-class Export(_Read):
+class Export(BaseModel):
     """An exported model: a platform and maybe a flavor of it."""
 
-    platform: str
-    flavor: str | None = None
-    status: str
+    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
+
+    platform: Said = Field(min_length=1)
+    flavor: Said | None = None
+    status: Said
     """"Exporting", "Failed" or "Done"."""
     download_uri: str | None = None
     """A SAS, so a secret; None until `status` is "Done". A fresh one comes with every look."""
@@ -71,25 +49,18 @@ class Export(_Read):
 
 
 class Vision:
-    """The reads that backups need."""
+    """What backups need to read."""
 
     def __init__(self, credential: "Callable[[], TokenCredential]") -> None:
         self._credential = credential
-
-    def project(self, resource: Resource, project: str) -> Project:
-        """Read a project; PermanentError where the resource has no such project."""
-        return self._get(resource, f"projects/{project}").read(Project)
-
-    def iteration(self, resource: Resource, project: str, iteration: str) -> Iteration:
-        """Read an iteration; PermanentError where the project has no such iteration."""
-        return self._get(resource, f"projects/{project}/iterations/{iteration}").read(Iteration)
 
     def exports(self, resource: Resource, project: str, iteration: str) -> list[Export]:
         """List the exports of an iteration, whatever came of them; there is only ever one page.
 
         https://learn.microsoft.com/rest/api/customvision/iterations/get-exports
         """
-        return self._get(resource, f"projects/{project}/iterations/{iteration}/export").read(list[Export])
+        path = f"projects/{segment(project)}/iterations/{segment(iteration)}/export"
+        return self._get(resource, path).read(list[Export])
 
     def _get(self, resource: Resource, path: str) -> Answer:
         url = f"{resource.endpoint.rstrip('/')}/customvision/{API_VERSION}/training/{path}"

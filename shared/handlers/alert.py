@@ -55,8 +55,8 @@ def send(params: Alert, job: Job) -> Progress:
         kind=kind_of(event),
         source=event.source,
     )
-    SENDERS[type(channel)](channel, message, job)
-    return _mail_progress("Running") if isinstance(channel, Email) else _sent(channel.kind)
+    but = SENDERS[type(channel)](channel, message, job)
+    return _mail_progress("Running") if isinstance(channel, Email) else _sent(channel.kind, but or "")
 
 
 def watch(params: Alert, job: Job) -> Progress:
@@ -77,8 +77,8 @@ def _mail_progress(status: str) -> Progress:
     return _sent("email") if status == "Succeeded" else Pending(LOOK_AFTER, note=f"mail is {status or 'not known yet'}")
 
 
-def _sent(kind: str) -> Done:
-    return Done({"channel": kind}, note=f"sent by {kind}")
+def _sent(kind: str, but: str = "") -> Done:
+    return Done({"channel": kind}, note=f"sent by {kind}" + (f", but {but}" if but else ""))
 
 
 # -- by kind of channel -----------------------------------------------------------------------------------------------
@@ -88,8 +88,8 @@ def _email(channel: Email, message: Message, job: Job) -> None:
     job.clients.channels.email(channel.endpoint, channel.sender, channel.to, message)
 
 
-def _smtp(channel: Smtp, message: Message, job: Job) -> None:
-    job.clients.channels.smtp(
+def _smtp(channel: Smtp, message: Message, job: Job) -> str:
+    refused = job.clients.channels.smtp(
         channel.host,
         _port(channel.port),
         channel.sender,
@@ -99,6 +99,7 @@ def _smtp(channel: Smtp, message: Message, job: Job) -> None:
         user=channel.user or "",
         password=channel.password or "",
     )
+    return f"the server refused {refused} of {len(channel.to)} recipients" if refused else ""
 
 
 def _teams(channel: Teams, message: Message, job: Job) -> None:
@@ -145,7 +146,7 @@ def _port(given: int | str) -> int:
         raise PermanentError(f'the port "{given}" is no number', remedy="correct the channel's port") from None
 
 
-SENDERS: Mapping[type, Callable[[Any, Message, Job], None]] = {
+SENDERS: Mapping[type, Callable[[Any, Message, Job], str | None]] = {
     Email: _email,
     Smtp: _smtp,
     Teams: _teams,
@@ -154,5 +155,6 @@ SENDERS: Mapping[type, Callable[[Any, Message, Job], None]] = {
     EventGridTopic: _event_grid,
     Queue: _queue,
 }
+"""Each sends the message, and may say what went less than well."""
 
 STAGES = {Alert: (Stage[Alert]("send", find=find, start=send, watch=watch, named_by="nobody"),)}

@@ -21,7 +21,8 @@ from shared.clients.vision import Export, Resource
 from shared.errors import PermanentError, TemporaryError
 from shared.events import without_url_queries
 from shared.handlers import declared
-from shared.rules.declared import Names, VisionProject
+from shared.redaction import tidy
+from shared.rules.declared import GUID, Names, VisionProject
 from shared.stages import Done, Job, Pending, Progress, Stage
 from shared.storage.backups import CHUNK, Blob, Manifest, Origin
 
@@ -95,6 +96,10 @@ def list_exports(params: VisionExport, job: Job) -> Progress:
 
 def _target(params: VisionExport, job: Job) -> Target:
     project, about = declared.vision(job, params.project)
+    if not GUID.fullmatch(params.iteration):
+        raise PermanentError(
+            f'iteration: "{tidy(params.iteration)}" is no iteration\'s id', remedy="give the id, not the name"
+        )
     return Target(project, declared.guid(params.iteration), about)
 
 
@@ -184,7 +189,7 @@ def copy(params: VisionExport, job: Job) -> Progress:
         attempts[item.folder] = attempts.get(item.folder, 0) + 1
         if attempts[item.folder] > MOST_ATTEMPTS:
             raise PermanentError(f"storage cannot copy {item.folder}: {state}", remedy="export the iteration again")
-        states[item.folder] = job.clients.backups.start_copy(item.folder, _fresh(item, params, job)).state
+        states[item.folder] = job.clients.backups.start_copy(item.folder, _fresh(item, params, job), item.etag).state
     if all(state == "success" for state in states.values()):
         return Done()
     return Pending(SOON, memory={"attempts": attempts}, note=_copying(list(states.values())))

@@ -2,21 +2,24 @@
 
 import uuid
 from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ValidationError
 
 from shared.errors import PermanentError
 from shared.rules import paths, templates
-from shared.rules.declared import Channel, Route, VisionProject
+from shared.rules.declared import Channel, Declared, Route, VisionProject
 from shared.stages import Job
 
 
 def workspace(job: Job, given: str) -> str:
     """Return the ARM id of a declared workspace, from its name or its id in any casing."""
-    return _arm_id(job, job.declared.workspaces, given, "workspace")
+    return _arm_id(job, "workspaces", given)
 
 
 def factory(job: Job, given: str) -> str:
     """Return the ARM id of a declared factory, from its name or its id in any casing."""
-    return _arm_id(job, job.declared.factories, given, "factory")
+    return _arm_id(job, "factories", given)
 
 
 def vision(job: Job, given: str) -> tuple[str, VisionProject]:
@@ -24,18 +27,19 @@ def vision(job: Job, given: str) -> tuple[str, VisionProject]:
     for name, declared in job.declared.vision.items():
         project = guid(job.resolve(declared.project))
         if given == name or guid(given) == project:
-            return project, type(declared).model_validate(job.resolve(declared.model_dump()))
+            return project, _filled_in(declared, job, f"vision.{name}")
     raise _not_declared("Custom Vision project", given, job.declared.vision)
 
 
 def channel(job: Job, name: str) -> Channel:
     """Return a declared channel with its settings filled in; a route is followed to the channel it picks."""
-    found = _channel(job, name)
+    found, target = _channel(job, name), name
     if isinstance(found, Route):
-        found = _channel(job, _picked(job, name, found))
+        target = _picked(job, name, found)
+        found = _channel(job, target)
     if isinstance(found, Route):
         raise PermanentError(f'the route "{name}" leads to a route', remedy="let it lead to channels of other kinds")
-    return type(found).model_validate(job.resolve(found.model_dump()))
+    return _filled_in(found, job, f"channels.{target}")
 
 
 def guid(text: str) -> str:
@@ -44,6 +48,21 @@ def guid(text: str) -> str:
         return str(uuid.UUID(text))
     except ValueError:
         return text
+
+
+def _filled_in[D: BaseModel](declared: D, job: Job, where: str) -> D:
+    return _checked(type(declared), job.resolve(declared.model_dump()), where)
+
+
+def _checked[D: BaseModel](shape: type[D], values: Any, where: str) -> D:
+    """Check what the settings made of a declaration; PermanentError names each field that is wrong, never its value."""
+    try:
+        return shape.model_validate(values)
+    except ValidationError as problem:
+        wrong = "; ".join(".".join([where, *map(str, item["loc"])]) + f": {item['msg']}" for item in problem.errors())
+        raise PermanentError(
+            f"a setting does not fit where the rules file uses it: {wrong}", remedy="correct the setting"
+        ) from None
 
 
 def _channel(job: Job, name: str) -> Channel:
@@ -67,12 +86,14 @@ def _picked(job: Job, name: str, route: Route) -> str:
     return route.otherwise
 
 
-def _arm_id(job: Job, declared: Mapping[str, str], given: str, what: str) -> str:
+def _arm_id(job: Job, section: Literal["workspaces", "factories"], given: str) -> str:
+    declared: Mapping[str, str] = getattr(job.declared, section)
     for name, arm_id in declared.items():
         resolved = str(job.resolve(arm_id))
         if given == name or given.lower() == resolved.lower():
+            _checked(Declared, {section: {name: resolved}}, "the rules file")
             return resolved
-    raise _not_declared(what, given, declared)
+    raise _not_declared({"workspaces": "workspace", "factories": "factory"}[section], given, declared)
 
 
 def _not_declared(what: str, given: str, declared: Mapping[str, object]) -> PermanentError:

@@ -16,6 +16,7 @@ from shared.clients.machine_learning import BatchDeployment, BatchSettings, Mode
 from shared.clients.machine_learning import BatchEndpoint as Endpoint
 from shared.errors import PermanentError, TemporaryError
 from shared.handlers import declared
+from shared.redaction import tidy
 from shared.rules.declared import Names
 from shared.stages import Done, Job, Pending, Progress, Stage
 
@@ -162,7 +163,7 @@ def _deployment_progress(found: BatchDeployment, params: BatchEndpoint, job: Job
     name = job.result["deployment"]
     if found.model_id.lower() != job.result["model_id"].lower():
         raise PermanentError(
-            f"deployment {name} of {params.endpoint} holds another model: {found.model_id}",
+            f"deployment {name} of {params.endpoint} holds another model: {tidy(found.model_id)}",
             remedy="delete that deployment, or use another endpoint",
         )
     return _ready(f"deployment {name}", found.state, job, _wake_on(params, job)) or Done()

@@ -36,20 +36,21 @@ def send(params: Forward, job: Job) -> Progress:
             f'channel "{params.to}" is of kind {channel.kind}, which takes no events',
             remedy="forward to an event_grid, webhook or queue channel",
         )
-    event = cloud_event(job.event())
+    event = cloud_event(job.event(), job.event_key)
     SENDERS[type(channel)](channel, event, job)
     return Done({"id": event.id, "channel": channel.kind}, note=f"sent by {channel.kind}")
 
 
-def cloud_event(event: Event) -> CloudEvent:
+def cloud_event(event: Event, key: str) -> CloudEvent:
     """Write an event as a CloudEvent: its data as the wire had it, its envelope translated where it was another.
 
-    A Custom Vision notification carries no id; the event's own key stands for it.
+    A Custom Vision notification carries no id; the key of its record stands for it, which tells a duplicate, that has
+    no record, from an equal notification that came later.
     """
     payload = {name.lower(): value for name, value in event.payload.items()}
     is_cloud_event = "specversion" in payload
     return CloudEvent(
-        id=event.id or event.key,
+        id=event.id or key,
         source=event.source,
         type=event.type,
         subject=event.subject,

@@ -12,13 +12,16 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.clients.data_factory import Run
-from shared.errors import PermanentError
+from shared.errors import PermanentError, TemporaryError
 from shared.handlers import declared
+from shared.redaction import tidy
 from shared.rules.declared import Names
 from shared.stages import Done, Job, Pending, Progress, Stage
 
 SLACK = timedelta(minutes=5)
 """By how much the clocks of the service's own servers may differ."""
+UNSEEN = timedelta(minutes=10)
+"""How long a run may be missing after it was started, or seen last."""
 
 
 class DataFactory(BaseModel):
@@ -64,25 +67,34 @@ def start(params: DataFactory, job: Job) -> Progress:
     arm_id = declared.factory(job, params.factory)
     key = {params.key_parameter: job.key} if job.result["keyed"] else {}
     run_id = job.clients.data_factory.create_run(arm_id, params.pipeline, params.parameters | key)
-    return Pending(memory={"run_id": run_id}, note=f"run {run_id} started")
+    return Pending(memory=_seen(run_id, job), note=f"run {tidy(run_id)} started")
 
 
 def watch(params: DataFactory, job: Job) -> Progress:
     """Look how the run is doing."""
-    arm_id = declared.factory(job, params.factory)
-    return _progress(arm_id, job.clients.data_factory.run(arm_id, job.memory["run_id"]), job)
+    arm_id, run_id = declared.factory(job, params.factory), job.memory["run_id"]
+    run = job.clients.data_factory.run(arm_id, run_id)
+    if run is not None:
+        return _progress(arm_id, run, job)
+    if job.now < datetime.fromisoformat(job.memory["seen"]) + UNSEEN:
+        raise TemporaryError(f"run {run_id} cannot be seen yet")
+    raise PermanentError(f"run {run_id} is gone", remedy=f"see {_link(arm_id, run_id)}, then replay the event")
 
 
 def _progress(arm_id: str, run: Run, job: Job) -> Progress:
     if run.status == "Succeeded":
         return Done({"run_id": run.run_id, "status": run.status, "links": {"studio": _link(arm_id, run.run_id)}})
     if run.status not in {"Failed", "Cancelled"}:
-        return Pending(memory={"run_id": run.run_id}, note=f"run {run.run_id} is {run.status}")
+        return Pending(memory=_seen(run.run_id, job), note=f"run {run.run_id} is {run.status}")
     why = [run.message or "", job.clients.data_factory.first_failure(arm_id, run.run_id, *_window(job))]
     said = "; ".join(part for part in why if part)
     raise PermanentError(
         f"run {run.run_id} is {run.status}" + (f": {said}" if said else ""), remedy=f"see {_link(arm_id, run.run_id)}"
     )
+
+
+def _seen(run_id: str, job: Job) -> dict[str, str]:
+    return {"run_id": run_id, "seen": job.now.isoformat()}
 
 
 def _window(job: Job) -> tuple[datetime, datetime]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from shared.rules.declared import Declared, Names, Resource, VisionProject
-    from shared.rules.explanation import Explanation, Reason, Verdict
+    from shared.rules.explanation import Explanation, Reason, RuleExplanation
     from shared.rules.loading import load
     from shared.rules.match import Rules
     from shared.rules.problems import Problem, RulesError
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 HOMES = {
     "declared": ("Declared", "Names", "Resource", "VisionProject"),
-    "explanation": ("Explanation", "Reason", "Verdict"),
+    "explanation": ("Explanation", "Reason", "RuleExplanation"),
     "loading": ("load",),
     "match": ("Rules",),
     "problems": ("Problem", "RulesError"),
@@ -39,9 +39,9 @@ __all__ = [
     "Reason",
     "Resource",
     "Rule",
+    "RuleExplanation",
     "Rules",
     "RulesError",
-    "Verdict",
     "VisionProject",
     "load",
 ]

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -58,10 +59,27 @@ def ArmId(provider: str) -> AfterValidator:  # noqa: N802 - it reads as a type
     return AfterValidator(check)
 
 
+def _https(value: str) -> str:
+    if value.lower().startswith("http:") and not templates.is_open(value):
+        raise ValueError("must be https")
+    return value
+
+
+def _https_or_loopback(value: str) -> str:
+    return value if urlsplit(value).hostname in LOOPBACK else _https(value)
+
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost"})
+Https = Annotated[str, AfterValidator(_https)]
+"""A URL that nobody on the way can read; one that holds a setting is judged when it is used."""
+StorageUrl = Annotated[str, AfterValidator(_https_or_loopback)]
+"""The same, except that a storage emulator on this machine speaks plain http."""
+
+
 class Resource(Declaration):
     """An Azure AI resource; without a key the app's identity is used."""
 
-    endpoint: str
+    endpoint: Https
     key: str | None = None
 
 
@@ -72,7 +90,7 @@ class VisionProject(Declaration):
     training: Resource
     prediction: str | None = None
     """The prediction resource's ARM id, which publishing an iteration needs."""
-    container: str | None = None
+    container: StorageUrl | None = None
     """The URL of the container that Custom Vision was told to write exports to."""
 
 
@@ -91,7 +109,7 @@ class Email(Declaration):
 
     kind: Literal["email"]
     to: list[str] = Field(min_length=1)
-    endpoint: str = "${REACTOR_MAIL_ENDPOINT}"
+    endpoint: Https = "${REACTOR_MAIL_ENDPOINT}"
     sender: str = "${REACTOR_MAIL_SENDER}"
 
 
@@ -112,21 +130,21 @@ class Teams(Declaration):
     """A Teams channel, by the URL of a Workflows webhook."""
 
     kind: Literal["teams"]
-    url: str
+    url: Https
 
 
 class Slack(Declaration):
     """A Slack channel, by the URL of an incoming webhook."""
 
     kind: Literal["slack"]
-    url: str
+    url: Https
 
 
 class Webhook(Declaration):
     """Any HTTPS endpoint; with a secret, requests are signed as Standard Webhooks says."""
 
     kind: Literal["webhook"]
-    url: str
+    url: Https
     secret: str | None = None
     headers: Mapping[str, str] = Field(default_factory=dict)
 
@@ -135,7 +153,7 @@ class EventGridTopic(Declaration):
     """An Event Grid custom topic; without a key the app's identity is used."""
 
     kind: Literal["event_grid"]
-    endpoint: str
+    endpoint: Https
     key: str | None = None
 
 
@@ -143,7 +161,7 @@ class Queue(Declaration):
     """A storage queue, by its URL: `https://<account>.queue.core.windows.net/<queue>`."""
 
     kind: Literal["queue"]
-    url: str
+    url: StorageUrl
 
 
 class Route(Declaration):

@@ -29,7 +29,7 @@ class Reason:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class RuleExplanation:
     """What one rule makes of an event: `because` is None where it matches."""
 
     rule: Rule
@@ -47,13 +47,13 @@ class Explanation:
     """What every rule makes of an event, in the order of the file."""
 
     event: Event
-    verdicts: tuple[Verdict, ...]
+    verdicts: tuple[RuleExplanation, ...]
 
     def json(self) -> dict[str, Any]:
         """Give it as plain data."""
         return {
             "event": describe(self.event),
-            "rules": [verdict.json(self.event) for verdict in self.verdicts],
+            "rules": [explained.json(self.event) for explained in self.verdicts],
         }
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from shared.events import OWN_SOURCE, Event
 from shared.rules import templates
 from shared.rules.declared import Declared, source_key
-from shared.rules.explanation import Explanation, Reason, Verdict
+from shared.rules.explanation import Explanation, Reason, RuleExplanation
 from shared.rules.filters import OPERATORS, Test
 from shared.rules.kinds import NAMESPACES
 from shared.rules.paths import MAPPING, MISSING, Keys, Read, reader
@@ -217,7 +217,7 @@ class Rules:
     def explain(self, event: Event) -> Explanation:
         """Say of every rule whether it answers an event, and if not, the first thing that is against it."""
         names = self.names(event)
-        return Explanation(event, tuple(Verdict(rule, self._against(rule, event, names)) for rule in self.rules))
+        return Explanation(event, tuple(RuleExplanation(rule, self._against(rule, event, names)) for rule in self.rules))
 
     def _against(self, rule: Rule, event: Event, names: frozenset[str]) -> Reason | None:
         if not rule.kinds & event.kinds:

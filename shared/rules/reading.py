@@ -23,7 +23,7 @@ INVALID = {
 }
 """How to say some of pydantic's errors: https://docs.pydantic.dev/latest/errors/validation_errors/."""
 
-SECRET = frozenset({"key", "password", "secret", "url", "headers"})
+SECRET = frozenset({"key", "password", "secret", "url", "container", "headers"})
 """Fields that should hold a setting, and may hold a secret by mistake: what is in them is never shown."""
 
 

@@ -1,7 +1,8 @@
 """The part of Jinja2 that templates may use: expressions, `if`, and `for` over what an event brings.
 
 Nothing here can loop without end, grow without bound or reach into Python: a template holds only the nodes,
-filters and methods listed below, a number is never a length, and a loop has a budget.
+filters and methods listed below, a number is never a length, and all of its work comes out of one budget.
+Only JSON leaves.
 Imported only where there is a template: Jinja2 takes longer to load than the rest of a cold start.
 """
 
@@ -9,12 +10,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from dataclasses import dataclass
-from itertools import islice
+from math import isfinite
 from typing import Any
 
 from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError, Undefined, nodes, pass_context
+from jinja2.filters import FILTERS as JINJA_FILTERS
+from jinja2.filters import do_int, do_round, do_sum
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -28,9 +31,22 @@ DEEPEST = 30
 LARGEST = 1_000_000
 """Characters that it may produce."""
 BUDGET = 100_000
-"""Turns that its loops may take, all together."""
-SETTING = re.compile(r"\$\{([A-Za-z_][\w.]*)\}")
-MARKED = re.compile("\0([^\0]*)\0")
+"""Turns that its loops may take, all together; other work counts by what it goes through."""
+ELEMENTS_PER_TURN = 100
+"""Characters and elements that a filter, a test or a method goes through for the price of one turn."""
+DEEPEST_VALUE = 100
+"""Levels that what a template gives may nest; an event has fewer."""
+MOST_BITS = 1024
+"""Bits of the numbers that are calculated with; fractions end there too."""
+MOST_DIGITS = 300
+"""Characters that a number in a text may have."""
+FINEST = 15
+"""Places before and behind the point that a number may be rounded to: a fraction has no more."""
+SETTING = re.compile(r"(?<!\$)\$++(?=\{[A-Za-z_][\w.]*\})")
+"""The dollars of what reads as a setting: an odd number of them asks for it, each two are one dollar of a text."""
+OWN_SETTING = re.compile(r"(?<!\$)\$++\{[A-Za-z_][\w.]*\}")
+MARK = "\0"
+"""Stands around the settings that the template itself has, until the event's own texts are escaped."""
 PASSED_THROUGH = re.compile(r"\$\{\{[^{}]*\}\}")
 """Azure ML's own expressions: `${{inputs.data}}`."""
 
@@ -93,15 +109,15 @@ TESTS = frozenset(
 MISSING_IS_FINE = frozenset({"default", "d", "defined", "undefined"})
 ERRORS = (
     *(TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError),
-    *(RecursionError, MemoryError, SyntaxError),
+    *(RecursionError, MemoryError, SyntaxError, AssertionError),
 )
 """What evaluating an expression that somebody wrote can raise."""
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
-    """Jinja2 with items before attributes, and only harmless attributes."""
+    """Jinja2 with items before attributes, only harmless attributes, and nothing that grows beyond bounds."""
 
-    intercepted_binops = frozenset({"*", "%", "+"})
+    intercepted_binops = frozenset({"+", "-", "*", "/", "//", "%"})
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """Read `obj.attribute`: an item wins over a method of the same name."""
@@ -120,16 +136,127 @@ class Sandbox(ImmutableSandboxedEnvironment):
         except (TypeError, LookupError, AttributeError):
             return self.undefined(obj=obj, name=argument)
 
+    def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: B902, N805
+        """Call a method; those of texts pay for what they go through and give."""
+        result = super().call(__context, __obj, *args, **kwargs)
+        owner = getattr(__obj, "__self__", None)
+        if isinstance(owner, str):
+            _pay(__context, [owner, result])
+        return result
+
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        """Calculate with numbers; `*` and `%` would repeat and pad texts."""
-        if operator != "+" and not (isinstance(left, int | float) and isinstance(right, int | float)):
+        """Calculate with numbers of a usual size, and put texts or lists together; `*` and `%` never repeat or pad."""
+        if isinstance(left, int | float) and isinstance(right, int | float):
+            _refuse_long_number(left)
+            _refuse_long_number(right)
+        elif operator != "+":
             raise TypeError(f"{operator} is for numbers")
-        return super().call_binop(context, operator, left, right)
+        elif isinstance(left, str | list | tuple) and isinstance(right, str | list | tuple):
+            _pay(context, [left, right])
+        result = super().call_binop(context, operator, left, right)
+        _refuse_large(len(result) if isinstance(result, str | list | tuple) else 0)
+        return result
+
+
+# -- bounds -----------------------------------------------------------------------------------------------------------
+
+
+def _refuse_large(size: int) -> None:
+    if size > LARGEST:
+        raise ValueError(f"it would produce more than {LARGEST} characters")
+
+
+def _refuse_long_number(number: float) -> None:
+    if isinstance(number, int) and number.bit_length() > MOST_BITS:
+        raise ValueError(f"it would calculate with a number of more than {MOST_BITS} bits")
+
+
+def _take(context: Context, turns: int) -> None:
+    """Take turns off the budget, which a template's run begins with."""
+    budget = context[" budget"]
+    budget[0] -= turns
+    if budget[0] < 0:
+        raise ValueError(f"its loops and filters take more than {BUDGET} turns")
+
+
+def _pay(context: Context, value: Any) -> None:
+    """Take what going through a value costs off the budget."""
+    if isinstance(value, str | list | tuple | Mapping | range | ItemsView | KeysView | ValuesView):
+        _take(context, _size(value) // ELEMENTS_PER_TURN)
+
+
+def _size(value: Any) -> int:
+    """Count the characters and elements of a value, however deep; what is shared counts wherever it stands."""
+    size = 0
+    waiting = [value]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, str):
+            size += len(node)
+        elif isinstance(node, Mapping):
+            size += len(node)
+            waiting.extend(node.keys())
+            waiting.extend(node.values())
+        elif isinstance(node, list | tuple | ItemsView | ValuesView):
+            size += len(node)
+            waiting.extend(node)
+        elif isinstance(node, range | KeysView):
+            size += len(node)
+        _refuse_large(size)
+    return size
+
+
+@pass_context
+def _counted(context: Context, values: Iterable[Any]) -> Iterator[Any]:
+    """Take a turn off the budget for every turn of a loop; `for` loops are rewritten to pass through here."""
+    for value in values:
+        _take(context, 1)
+        yield value
+
+
+@pass_context
+def _paid(context: Context, value: Any) -> Any:
+    """Pay for a value that is compared, searched or sliced: such operands are rewritten to pass through here."""
+    _pay(context, value)
+    return value
+
+
+def _charged(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a filter or a test that pays for what it goes through and gives, and gives no lazy lists."""
+    passed = getattr(function, "jinja_pass_arg", None)
+    leading = PASSED[passed.name if passed else ""]
+
+    @pass_context
+    def charged(context: Context, *args: Any, **kwargs: Any) -> Any:
+        for value in (*args, *kwargs.values()):
+            _pay(context, value)
+        result = function(*leading(context), *args, **kwargs)
+        if isinstance(result, Iterator):
+            result = list(_counted(context, result))
+        _pay(context, result)
+        return result
+
+    return charged
+
+
+PASSED: Mapping[str, Callable[[Context], tuple[Any, ...]]] = {
+    "": lambda _: (),
+    "context": lambda context: (context,),
+    "eval_context": lambda context: (context.eval_ctx,),
+    "environment": lambda context: (context.environment,),
+}
+"""What Jinja2 passes to a filter before its arguments, by the name of its mark."""
+
+
+# -- filters that are not Jinja2's own --------------------------------------------------------------------------------
 
 
 def _join(values: Iterable[Any], separator: str = "") -> str:
-    texts = [str(value) for value in values]
-    _refuse_large(sum(map(len, texts)) + len(separator) * len(texts))
+    texts, size = [], 0
+    for value in values:
+        texts.append(str(value))
+        size += len(texts[-1]) + len(separator)
+        _refuse_large(size)
     return str(separator).join(texts)
 
 
@@ -140,39 +267,74 @@ def _replace(value: Any, old: str, new: str) -> str:
 
 
 def _tojson(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(_data(value), ensure_ascii=False)
 
 
-def _refuse_large(size: int) -> None:
-    if size > LARGEST:
-        raise ValueError(f"it would produce more than {LARGEST} characters")
+def _round(value: float, precision: int = 0, method: Any = "common") -> float:
+    """Round to so many places; ten to the power of more is never calculated."""
+    _refuse_long_number(value)
+    return do_round(value, max(-FINEST, min(FINEST, precision)), method)
+
+
+def _int(value: Any, default: Any = 0, base: int = 10) -> Any:
+    """Read a whole number; how long it takes grows faster than its digits."""
+    if isinstance(value, str) and len(value) > MOST_DIGITS:
+        raise ValueError(f"a number of more than {MOST_DIGITS} digits")
+    return do_int(value, default, base)
 
 
 @pass_context
-def _counted(context: Context, values: Iterable[Any]) -> Iterator[Any]:
-    """Take a turn off the budget for every turn of a loop; `for` loops are rewritten to pass through here."""
-    budget = context[" budget"]
-    for value in values:
-        budget[0] -= 1
-        if budget[0] < 0:
-            raise ValueError(f"its loops take more than {BUDGET} turns")
-        yield value
+def _sum(context: Context, values: Iterable[Any], attribute: str | int | None = None, start: float = 0) -> Any:
+    """Add numbers up; lists would be copied again for each that is added."""
+    return do_sum(context.environment, values, attribute, start + 0)
+
+
+OWN_FILTERS = {"join": _join, "replace": _replace, "tojson": _tojson, "round": _round, "int": _int, "sum": _sum}
+
+
+# -- what leaves ------------------------------------------------------------------------------------------------------
 
 
 def _output(value: Any) -> str:
     """Write a value into a text; what is not data has no place there, nor has the mark of a setting."""
-    return str(_data(value)).replace("\0", "")
+    if type(value) is str:
+        return value.replace(MARK, "")
+    return str(_data(value)).replace(MARK, "")
 
 
 def _data(value: Any) -> Any:
-    """Let only JSON out of a template."""
-    if value is None or isinstance(value, str | int | float | Mapping | list):
+    """Let only JSON out of a template, of a bounded size; TypeError or ValueError says what else there is."""
+    _refuse_large(_size(value))
+    return _json(value, DEEPEST_VALUE)
+
+
+def _json(value: Any, levels: int) -> Any:
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        if not isfinite(value):
+            raise ValueError(f"it gives {value}, which is no number that JSON has")
         return value
     if isinstance(value, Undefined):
         str(value)  # raises, naming what is missing
-    if callable(value) or not isinstance(value, Iterable):
+    if levels == 0:
+        raise ValueError(f"what it gives nests deeper than {DEEPEST_VALUE} levels")
+    if isinstance(value, Mapping):
+        return {_key(key): _json(item, levels - 1) for key, item in value.items()}
+    if isinstance(value, LISTS):
+        return [_json(item, levels - 1) for item in value]
+    if callable(value):
         raise TypeError("it gives a function and not a value: is a field missing, or its call's ()?")
-    return list(islice(value, BUDGET))
+    raise TypeError(f"it gives a {type(value).__name__}, which is no value that JSON has")
+
+
+LISTS = (list, tuple, range, ItemsView, KeysView, ValuesView)
+
+
+def _key(key: Any) -> str:
+    if not isinstance(key, str):
+        raise TypeError(f"it gives an object with the key {key!r:.40}, and keys are texts")
+    return key
 
 
 def _environment() -> Sandbox:
@@ -186,8 +348,10 @@ def _environment() -> Sandbox:
         cache_size=0,
     )
     environment.globals = {"range": lambda *bounds: range(*bounds)[:1000]}
-    filters = {name: environment.filters[name] for name in FILTERS if name in environment.filters}
-    environment.filters = filters | {"join": _join, "replace": _replace, "tojson": _tojson, " counted": _counted}
+    filters = {name: JINJA_FILTERS[name] for name in FILTERS} | OWN_FILTERS
+    environment.filters = {name: _charged(function) for name, function in filters.items()}
+    environment.filters |= {" counted": _counted, " paid": _paid}
+    environment.tests = {name: _charged(environment.tests[name]) for name in TESTS}
     return environment
 
 
@@ -228,7 +392,7 @@ def _check(node: nodes.Node, local: frozenset[str], *, strict: bool, level: int)
     """Refuse what templates may not do, spell the platform's fields as events do, and give the paths that are read."""
     _refuse(node, level)
     if isinstance(node, nodes.TemplateData):
-        node.data = SETTING.sub("\0\\1\0", node.data)
+        node.data = OWN_SETTING.sub(rf"{MARK}\g<0>{MARK}", node.data.replace(MARK, ""))
     chain = _chain(node)
     if chain is not None:
         if chain[0] not in local:
@@ -236,11 +400,22 @@ def _check(node: nodes.Node, local: frozenset[str], *, strict: bool, level: int)
         return
     if isinstance(node, nodes.For):
         yield from _check(node.iter, local, strict=strict, level=level + 1)
-        node.iter = nodes.Filter(node.iter, " counted", [], [], None, None, lineno=node.lineno)
+        node.iter = _through(" counted", node.iter)
         local |= {name.name for name in nodes.Tuple([node.target], "store").find_all(nodes.Name)}
     strict = strict and not (isinstance(node, nodes.Filter | nodes.Test) and node.name in MISSING_IS_FINE)
     for part in _parts(node):
         yield from _check(part, local, strict=strict, level=level + 1)
+    if isinstance(node, nodes.Concat):
+        node.nodes = [_through("join", nodes.List(node.nodes, "load", lineno=node.lineno))]
+    elif isinstance(node, nodes.Operand):
+        node.expr = _through(" paid", node.expr)
+    elif isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Slice):
+        node.node = _through(" paid", node.node)
+
+
+def _through(filter_: str, node: nodes.Expr) -> nodes.Filter:
+    """Put a filter behind an expression."""
+    return nodes.Filter(node, filter_, [], [], None, None, lineno=node.lineno)
 
 
 def _parts(node: nodes.Node) -> Iterator[nodes.Node]:
@@ -338,15 +513,27 @@ def run(template: Template, context: Mapping[str, Any], *, is_value: bool) -> An
         size += len(piece)
         _refuse_large(size)
         pieces.append(piece)
-    return MARKED.sub(r"${\1}", _escaped("".join(pieces)))
+    return "".join(_unmarked("".join(pieces)))
+
+
+def _unmarked(text: str) -> Iterator[str]:
+    """Escape what stands between the marks, and leave the template's own settings as they are."""
+    parts = text.split(MARK)
+    for position, part in enumerate(parts):
+        if position % 2:
+            yield part
+        else:
+            yield _escaped(part)
+            if position + 1 < len(parts):  # dollars right before a setting would be read as its own
+                yield part[len(part.rstrip("$")) :]
 
 
 def _escaped(value: Any) -> Any:
     """Keep what looks like a setting in an event's own texts from being read as one: `${KEY}` becomes `$${KEY}`."""
     if isinstance(value, str):
-        return SETTING.sub(r"$\g<0>", value) if "${" in value else value
-    if isinstance(value, Mapping):
+        return SETTING.sub(r"\g<0>\g<0>", value) if "${" in value else value
+    if isinstance(value, dict):
         return {name: _escaped(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
+    if isinstance(value, list):
         return [_escaped(item) for item in value]
     return value

@@ -1,7 +1,8 @@
 """Values with holes: `{{ drift.signal }}` is filled from the event, `${NAME}` from the app's settings.
 
 Templates are Jinja2, strict and sandboxed (`sandbox` says how far they go).
-What an event brings can never be read as a setting: `render` writes an event's own `${KEY}` as `$${KEY}`,
+Of the dollars before `{NAME}` each two are one dollar of the text, and one that is left over asks for the setting.
+So what an event brings can never be read as a setting: `render` writes an event's own `${KEY}` as `$${KEY}`,
 and `resolve` gives that back as the text it was.
 """
 
@@ -19,7 +20,7 @@ from shared.rules.paths import MISSING, show_path, timestamp, walk, workspace
 if TYPE_CHECKING:
     from shared.rules.sandbox import Compiled
 
-SETTING = re.compile(r"\$(?P<escaped>\$\{[A-Za-z_][\w.]*\})|\$\{(?P<name>[A-Za-z_][\w.]*)\}")
+SETTING = re.compile(r"(?<!\$)(?P<dollars>\$++)\{(?P<name>[A-Za-z_][\w.]*)\}")
 BAD_SETTING = re.compile(r"(?<!\$)\$\{(?!\{)(?![A-Za-z_][\w.]*\})[^}]{0,40}\}?")
 TEMPLATE = re.compile(r"(?<!\$)\{\{|\{%")
 
@@ -36,7 +37,11 @@ def is_open(value: Any) -> bool:
 
 def setting_names(text: str) -> list[str]:
     """List the settings that a text refers to."""
-    return [match["name"] for match in SETTING.finditer(text) if match["name"]] if "${" in text else []
+    return [match["name"] for match in SETTING.finditer(text) if _asks(match)] if "${" in text else []
+
+
+def _asks(match: re.Match[str]) -> bool:
+    return len(match["dollars"]) % 2 == 1
 
 
 @lru_cache(maxsize=8192)
@@ -115,11 +120,12 @@ def resolve(value: Any, settings: Mapping[str, str]) -> Any:
 
 def _setting(match: re.Match[str], settings: Mapping[str, str]) -> str:
     name = match["name"]
-    if name is None:
-        return match["escaped"]
+    text = "$" * (len(match["dollars"]) // 2)
+    if not _asks(match):
+        return f"{text}{{{name}}}"
     if name not in settings:
         raise PermanentError(f"the setting {name} is not set", remedy=f"add {name} to the app's settings")
-    return settings[name]
+    return text + settings[name]
 
 
 def context(

@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     Credential = Callable[[str], TokenCredential]
     """Makes a token credential of a user-assigned identity's client id; "" means the system-assigned identity."""
 
-TIMES: dict[str, Any] = {"connection_timeout": 5, "read_timeout": 30}
-"""Seconds of one call; a claim on an action must outlive every retry of it."""
-QUEUES: dict[str, Any] = TIMES | {"retry_total": 2, "initial_backoff": 1, "random_jitter_range": 1}
+CALL: dict[str, Any] = {"connection_timeout": 5, "read_timeout": 30, "permit_redirects": False}
+"""Seconds of one call (a claim on an action must outlive every retry of it); and nobody sends us elsewhere."""
+QUEUES: dict[str, Any] = CALL | {"retry_total": 2, "initial_backoff": 1, "random_jitter_range": 1}
 PIECE = 1024 * 1024
 """Bytes read at a time: the SDK holds about ten pieces at its peak, so a download of any length needs some 10 MiB."""
 BLOBS: dict[str, Any] = QUEUES | {"max_single_get_size": PIECE, "max_chunk_get_size": PIECE}
-ONCE: dict[str, Any] = TIMES | {"retry_total": 0}
+ONCE: dict[str, Any] = CALL | {"retry_total": 0}
 """For what should not be sent twice."""
-TABLES: dict[str, Any] = TIMES | {"retry_total": 2, "retry_backoff_factor": 0.5}
+TABLES: dict[str, Any] = CALL | {"retry_total": 2, "retry_backoff_factor": 0.5}
 
 
 class Account:

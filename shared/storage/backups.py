@@ -18,10 +18,12 @@ from urllib.parse import quote, unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from shared.answers import host_of, translated
+from shared.answers import host_of
 from shared.errors import PermanentError, TemporaryError
+from shared.redaction import tidy
 from shared.settings import Settings
 from shared.storage.account import BLOBS
+from shared.storage.exceptions import translated
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -36,7 +38,6 @@ SAS_LIFE = timedelta(hours=6)
 MODEL = "model.zip"
 MANIFEST = "manifest.json"
 _NETLOC = re.compile(r"[A-Za-z0-9.-]+(?::\d+)?")
-_LOOPBACK = frozenset({"127.0.0.1", "localhost"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,16 +112,30 @@ class Backups:
 
     def by_sas(self, url: str) -> Origin:
         """Accept a URL that carries its own SAS; PermanentError where its host is not Custom Vision's."""
-        parts = urlsplit(url)
-        safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
-        names = {(parts.hostname or "").lower(), parts.netloc.lower()}
-        fits = any(fnmatchcase(name, pattern.lower()) for name in names for pattern in self._hosts)
-        if not (safe and fits and _NETLOC.fullmatch(parts.netloc)):
+        if not (self._is_safe(url) and self._is_vision(url)):
             raise PermanentError(
                 f"a model is not copied from {host_of(url)}",
                 remedy="declare the project's container, or add the host to REACTOR_VISION_BLOB_HOSTS",
             )
         return Origin(url, declared=False)
+
+    def _is_vision(self, url: str) -> bool:
+        """Tell whether a URL's host is one of those that Custom Vision keeps its blobs on."""
+        parts = urlsplit(url)
+        names = {(parts.hostname or "").lower(), parts.netloc.lower()}
+        fits = any(fnmatchcase(name, pattern.lower()) for name in names for pattern in self._hosts)
+        return fits and bool(_NETLOC.fullmatch(parts.netloc))
+
+    def _is_safe(self, url: str) -> bool:
+        """Tell whether a URL is https. Where our own account is not, which only the emulator's is, its host may be so.
+
+        A URL that cannot be read is not safe.
+        """
+        try:
+            parts, own = urlsplit(url), urlsplit(self._account.blobs.url)
+        except ValueError:
+            return False
+        return parts.scheme == "https" or (parts.scheme, parts.netloc) == (own.scheme, own.netloc)
 
     def find_in_container(self, container: str, prefix: str) -> Iterator[tuple[str, Origin]]:
         """List the blobs of a declared container whose names begin with `prefix`."""
@@ -143,10 +158,24 @@ class Backups:
 
     # -- copies -------------------------------------------------------------------------------------------------------
 
-    def start_copy(self, folder: str, origin: Origin) -> Copy:
-        """Ask storage to copy a model into a folder, replacing what an unfinished attempt left there."""
+    def start_copy(self, folder: str, origin: Origin, etag: str) -> Copy:
+        """Ask storage to copy a model into a folder, replacing what an unfinished attempt left there.
+
+        TemporaryError where the source is not the blob of that ETag any more.
+        """
+        from azure.core import MatchConditions
+        from azure.core.exceptions import ResourceModifiedError
+
         with translated("Storage", "same"):
-            self._model(folder).start_copy_from_url(self._readable(origin), retry_total=0)
+            try:
+                self._model(folder).start_copy_from_url(
+                    self._readable(origin),
+                    source_etag=f'"{etag}"',
+                    source_match_condition=MatchConditions.IfNotModified,
+                    retry_total=0,
+                )
+            except ResourceModifiedError:
+                raise TemporaryError("the model was exported again since it was listed") from None
         copy = self.copy(folder)
         if copy is None:
             raise TemporaryError("the copy cannot be seen yet", after=1)
@@ -163,11 +192,11 @@ class Backups:
                 return None
         copy = found.copy
         return Copy(
-            state=copy.status or "success",
+            state=tidy(copy.status or "success"),
             size=found.size,
             md5=_md5(found),
             progress=copy.progress or "",
-            problem=copy.status_description or "",
+            problem=tidy(copy.status_description or ""),
             finished=copy.completion_time if isinstance(copy.completion_time, datetime) else None,
         )
 
@@ -207,15 +236,6 @@ class Backups:
             except ResourceExistsError:
                 return
 
-    def folders(self, prefix: str = "") -> Iterator[str]:
-        """List the folders of whole backups whose paths begin with `prefix`."""
-        with translated("Storage"):
-            container = self._account.blobs.get_container_client(self._container)
-            for name in container.list_blob_names(name_starts_with=prefix):
-                folder, _, last = name.rpartition("/")
-                if last == MANIFEST:
-                    yield folder
-
     # -- clients ------------------------------------------------------------------------------------------------------
 
     def _model(self, folder: str) -> "BlobClient":
@@ -234,6 +254,7 @@ class Backups:
 
         if (own := self._own_path(url)) is not None:
             return self._account.blobs.get_container_client(own)
+        self._refuse_unsafe(url)
         return ContainerClient.from_container_url(url, None if _has_sas(url) else self._credential(), **BLOBS)
 
     def _source_client(self, origin: Origin) -> "BlobClient":
@@ -242,8 +263,13 @@ class Backups:
         if origin.declared and (own := self._own_path(origin.url)) is not None:
             container, _, name = own.partition("/")
             return self._account.blobs.get_blob_client(container, name)
+        self._refuse_unsafe(origin.url)
         needs_token = origin.declared and not _has_sas(origin.url)
         return BlobClient.from_blob_url(origin.url, self._credential() if needs_token else None, **BLOBS)
+
+    def _refuse_unsafe(self, url: str) -> None:
+        if not self._is_safe(url):
+            raise PermanentError(f"storage at {host_of(url)} must be reached by https", remedy="use the https URL")
 
     def _readable(self, origin: Origin) -> str:
         """Return the URL by which storage itself can read a source: as it is, or with a SAS of our identity's making.

@@ -11,8 +11,9 @@ import pytest
 import requests
 
 from dev.demo.ledger import Entry
-from dev.demo.stage import WEBHOOK, Stage, stage
+from dev.demo.stage import Stage, stage
 from dev.demo.stories import RUN_STATUS_CHANGED, STRANGER, WORKSPACE, event_id, machine_learning
+from dev.stack import WEBHOOK
 from shared.storage import ML_EVENTS_QUEUE, VISION_QUEUE
 
 

@@ -19,7 +19,7 @@ def test_a_bad_rules_file_never_takes_the_app_down(tmp_path: Path) -> None:
     """Without a good one events wait, and are planned once there is one; later the last good one stays live."""
     rules = tmp_path / "rules.yaml"
     rules.write_text(BROKEN, "utf-8")
-    with stage(tmp_path, rules=rules) as on:
+    with stage(tmp_path, rules=rules, allow_bad_rules=True) as on:
         on.prepare([])
         on.tell([FIRST])
         waits(on)

@@ -42,6 +42,8 @@ class Bench:
     event: Event
     values: Mapping[str, str] = field(default_factory=dict)
     key: str = field(default_factory=lambda: uuid4().hex)
+    event_key: str = ""
+    """The key of the event's record, where it is not the event's own."""
     before_stage: Callable[[str], None] = lambda _name: None
 
     def run(self, action: str, **params: Any) -> Told:
@@ -97,6 +99,7 @@ class Bench:
             result=result or {},
             declared=self.declared,
             clients=self.clients,
+            event_key=self.event_key or self.event.key,
             event=lambda: self.event,
             resolve=lambda value: templates.resolve(value, self.values),
         )

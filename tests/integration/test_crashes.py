@@ -59,9 +59,14 @@ rules:
   - name: back-up
     on: ExportCompleted
     do: [backup.vision_export]
+  - name: fail
+    on: ModelRegistered
+    where: {{data.modelTags.stage: {{StringIn: [broken]}}}}
+    do: [deploy.batch_endpoint: {{endpoint: broken-batch, compute: cpu}}]
+    on_failure: [alert: {{channel: hook, title: "could not deploy: {{{{ failure.step }}}}"}}]
   - name: tell
     on: [ActionSucceeded, ActionFailed]
-    where: {{action.rule: {{StringIn: [retrain, deploy, back-up]}}}}
+    where: {{action.rule: {{StringIn: [retrain, deploy, back-up, fail]}}}}
     do: [alert: {{channel: hook, title: "{{{{ action.rule }}}} {{{{ action.status }}}}"}}]
 """
 
@@ -95,7 +100,11 @@ class Place:
             {
                 "settings": {"provisioning_seconds": 0, "queued_seconds": 0},
                 "workspaces": [{"id": WORKSPACE, "location": "westeurope"}],
-                "models": [{"id": f"{WORKSPACE}/models/fraud-gbm/versions/12", "tags": {"stage": "production"}}],
+                "models": [
+                    {"id": f"{WORKSPACE}/models/fraud-gbm/versions/12", "tags": {"stage": "production"}},
+                    {"id": f"{WORKSPACE}/models/broken/versions/1", "tags": {"stage": "broken"}},
+                ],
+                "provisioning": [{"name": "broken-v1", "outcome": "Failed", "code": "BadArgument", "message": "no"}],
                 "computes": [{"id": f"{WORKSPACE}/computes/cpu"}],
                 "pipelines": [
                     {
@@ -171,11 +180,18 @@ def drift_event(_place: Place) -> str:
 
 def model_event(_place: Place) -> str:
     """Write the registration of a model that is to be deployed."""
-    return event_grid(
-        "ModelRegistered",
-        "models/fraud-gbm:12",
-        {"modelName": "fraud-gbm", "modelVersion": "12", "modelTags": {"stage": "production"}, "modelProperties": {}},
-    )
+    return registered("fraud-gbm", "12", "production")
+
+
+def broken_event(_place: Place) -> str:
+    """Write the registration of a model whose deployment fails."""
+    return registered("broken", "1", "broken")
+
+
+def registered(name: str, version: str, stage: str) -> str:
+    """Write the registration of a model."""
+    data = {"modelName": name, "modelVersion": version, "modelTags": {"stage": stage}, "modelProperties": {}}
+    return event_grid("ModelRegistered", f"models/{name}:{version}", data)
 
 
 def event_grid(kind: str, subject: str, data: dict[str, Any]) -> str:
@@ -226,6 +242,14 @@ def check_deployment(place: Place, _event: str) -> None:
     check_inbox(place, {"deploy succeeded"})
 
 
+def check_failure(place: Place, _event: str) -> None:
+    """See that the failure was answered and announced, and the endpoint left without a default."""
+    resources = place.get("management", "_state")["resources"]
+    (endpoint,) = [one for id_, one in resources.items() if id_.lower().endswith("/batchendpoints/broken-batch")]
+    assert not (endpoint["properties"].get("defaults") or {}).get("deploymentName")
+    check_inbox(place, {"could not deploy: deploy.batch_endpoint", "fail failed"})
+
+
 def check_backup(place: Place, event: str) -> None:
     """See that the model is stored once, whole, beside a manifest that tells its size."""
     iteration = json.loads(event)["Content"]["iterationId"]
@@ -266,6 +290,7 @@ STORIES = {
     "retrain": Story(drift_event, function_app.on_ml_event, check_drift),
     "deploy": Story(model_event, function_app.on_ml_event, check_deployment),
     "back up": Story(export_event, vision_door, check_backup),
+    "fail": Story(broken_event, function_app.on_ml_event, check_failure),
 }
 
 
@@ -418,11 +443,9 @@ def requests_warm_up(world: World) -> None:
 
 
 def check_once(place: Place) -> None:
-    """One run, one deployment, one backup, and no message under two ids."""
+    """See that there is one run, one deployment of each model, one backup, and no message under two ids."""
     assert len(place.get("management", "_state")["runs"]) == 1
     resources = place.get("management", "_state")["resources"]
-    assert len([one for one in resources if "/deployments/" in one.lower()]) == 1
-    check_inbox(
-        place,
-        {"retrained after credit_data_drift", "retrain succeeded", "deploy succeeded", "back-up succeeded"},
-    )
+    assert len([one for one in resources if "/deployments/" in one.lower()]) == 2
+    told = {"retrained after credit_data_drift", "retrain succeeded", "deploy succeeded", "back-up succeeded"}
+    check_inbox(place, told | {"could not deploy: deploy.batch_endpoint", "fail failed"})

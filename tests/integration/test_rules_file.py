@@ -94,6 +94,21 @@ def test_the_last_good_rules_stay_live(account: Account) -> None:
 
 
 @pytest.mark.guarantee(5)
+def test_the_last_good_copy_is_made_sooner_or_later(account: Account) -> None:
+    """Where keeping the copy failed, the file is live all the same, and the copy is made at the next look."""
+    clock = Clock()
+    write(account, GOOD.replace("NAME", "good"))
+    account.blobs.delete_container(PAYLOADS_CONTAINER)
+    file = rules_file(account, "blob:rules/rules.yaml", clock)
+    assert live(file) == ["good"]
+    account.blobs.create_container(PAYLOADS_CONTAINER)
+    clock.minute()
+    assert live(file) == ["good"]
+    write(account, BAD)
+    assert live(rules_file(account, "blob:rules/rules.yaml", clock)) == ["good"]
+
+
+@pytest.mark.guarantee(5)
 def test_without_any_good_rules_there_are_none(account: Account, tmp_path: Path) -> None:
     """Where the first file is broken, or is not there, there are no rules, and nothing is raised."""
     clock = Clock()

@@ -14,6 +14,7 @@ import pytest
 import requests
 
 from dev.process import Child
+from dev.rules_file import look
 
 REPOSITORY = Path(__file__).parents[2]
 APP = REPOSITORY / "tests/integration/apps/host"
@@ -48,13 +49,33 @@ def lives(pid: int) -> bool:
     return bool(state) and not state.startswith("Z")
 
 
+def command(ready: Path, *options: str) -> list[str]:
+    """Give the command that runs a stack around the tests' small app, which has no rules."""
+    return [sys.executable, "-m", "dev.stack", "--ready", str(ready), "--app", str(APP), "--lease", "10", *options]
+
+
+def refused(ready: Path, *options: str, **environment: str) -> str:
+    """Run a stack that does not start, and give what it says."""
+    ended = subprocess.run(
+        command(ready, *options),
+        env={**os.environ, **environment},
+        cwd=REPOSITORY,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ended.returncode == 1, ended.stderr
+    assert "Traceback" not in ended.stderr
+    return ended.stderr
+
+
 @pytest.fixture
-def stack(tmp_path: Path) -> Iterator[tuple[Child, Path]]:
+def stack(emulator_program: str, tmp_path: Path) -> Iterator[tuple[Child, Path]]:
     """Run a stack around the tests' small app."""
     ready = tmp_path / "ready.json"
     environment = SETTINGS | {"SEEN": str(tmp_path / "seen.jsonl"), "TMPDIR": str(tmp_path)}
-    command = [sys.executable, "-m", "dev.stack", "--ready", str(ready), "--app", str(APP), "--lease", "10"]
-    child = Child("stack", command, log=tmp_path / "stack.log", env=environment)
+    child = Child("stack", command(ready, "--allow-bad-rules"), log=tmp_path / "stack.log", env=environment)
     try:
         child.wait_for(lambda: ready.exists() or None)
         yield child, ready
@@ -77,8 +98,50 @@ def test_the_ready_file_says_where_everything_is(stack: tuple[Child, Path]) -> N
     assert len(parts) == 3
     child.process.send_signal(signal.SIGTERM)
     assert child.process.wait(20) == 0
-    assert not ready.exists()
+    assert [path.name for path in ready.parent.glob("ready.*")] == ["ready.lock"]
     assert not any(map(lives, parts))
+
+
+def test_only_one_stack_has_a_ready_file(stack: tuple[Child, Path]) -> None:
+    """A second one is refused, and the first goes on as if nothing had been."""
+    child, ready = stack
+    before = facts(ready)
+    assert f"another stack has {ready}, process {child.pid}" in refused(ready)
+    assert facts(ready) == before
+    assert requests.get(f"{before['functions']}/admin/host/status", timeout=10).ok
+
+
+BAD = "version: 1\nrules:\n  - name: deploy\n    on: ModelRegisterd\n    do: [deploy.batch_endpoint]\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [(None, "mine.yaml: No such file or directory"), (BAD, 'mine.yaml:4:9: error: unknown kind "ModelRegisterd"')],
+    ids=["missing", "wrong"],
+)
+def test_a_stack_without_rules_does_not_start(text: str | None, said: str, tmp_path: Path) -> None:
+    """It says why, and what it had begun is cleared away."""
+    rules = tmp_path / "mine.yaml"
+    if text:
+        rules.write_text(text, "utf-8")
+    assert said in refused(tmp_path / "ready.json", REACTOR_RULES=str(rules))
+    assert not (tmp_path / "ready.files").exists()
+
+
+def test_a_stack_says_what_rules_it_has(tmp_path: Path) -> None:
+    """Their number, and what is to be warned of."""
+    rules = tmp_path / "mine.yaml"
+    rules.write_text('version: 1\nworkspaces: {fraud: "${NOT_SET}"}\nrules: []\n', "utf-8")
+    first, *others = look("mine.yaml", tmp_path, {})
+    assert first == "rules: mine.yaml, 0 rules"
+    assert [line for line in others if "NOT_SET" in line]
+
+
+def test_a_stack_without_node_says_so(tmp_path: Path) -> None:
+    """One line, and no trace."""
+    (tmp_path / "bin").mkdir()
+    said = refused(tmp_path / "ready.json", PATH=str(tmp_path / "bin"))
+    assert "Node 20 or newer is needed" in said
 
 
 def test_a_killed_host_can_be_replaced(stack: tuple[Child, Path], tmp_path: Path) -> None:

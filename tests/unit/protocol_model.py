@@ -1,9 +1,11 @@
 """A model of how an action is performed, small enough to visit every state of it.
 
 One action with two stages (start, watch), two workers, any interleaving, and a budget of faults: a worker dies before
-any of its steps, a message comes twice, a reply is lost after the write was done, somebody wakes the action. The steps
-below are those of `shared/reactor.py`, in its order. A dead end is a state where nothing can happen any more and the
-action has not ended or its end is not announced. Without the sweep: that one is the net below this.
+any of its steps, a message comes twice, a reply is lost after the write was done, somebody wakes the action. Where the
+start has a bug, performing it raises each time, and the host copies the message to the poison queue after two tries
+(five in truth). The steps below are those of `shared/performer.py` and `shared/ledger.py`, in their order.
+A dead end is a state where nothing can happen any more and the action has not ended or its end is not announced.
+The sweep is left out: it is the net below this.
 """
 
 from collections import deque
@@ -11,6 +13,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 START, WATCH, ENDED = 0, 1, 2
+MOST_TRIES = 2
+"""Of a message, before the host copies it to the poison queue."""
 MOST_MESSAGES = 8
 """Crashing orders could send for ever; more messages than this show nothing new."""
 
@@ -27,6 +31,8 @@ class Record(NamedTuple):
     phase: int = START
     announced: bool = False
     woken: bool = False
+    error: bool = False
+    """Whether a programming error was written down."""
 
 
 class Message(NamedTuple):
@@ -35,6 +41,8 @@ class Message(NamedTuple):
     id: int
     seq: int
     leased: bool = False
+    tries: int = 0
+    is_poison: bool = False
 
 
 class Worker(NamedTuple):
@@ -42,6 +50,7 @@ class Worker(NamedTuple):
 
     message: int
     seq: int
+    is_poison: bool = False
     at: str = "read"
     seen: Record | None = None
     """The record as read or written last: its ETag."""
@@ -57,14 +66,17 @@ class State(NamedTuple):
     """How many remote jobs were started."""
     faults: int = 0
     next_id: int = 3
+    has_bug: bool = False
 
 
-def explore(*, faults: int, duplicate: bool, drop_stale: bool = False) -> tuple[int, list[State], list[State]]:
+def explore(
+    *, faults: int, duplicate: bool = False, has_bug: bool = False, drop_stale: bool = False
+) -> tuple[int, list[State], list[State]]:
     """Visit every state; return how many there are, the dead ends, and the states where something started twice.
 
     `drop_stale` is the rule that looks simpler (drop every message with an old number), to show that it loses actions.
     """
-    first = State(faults=faults)
+    first = State(faults=faults, has_bug=has_bug)
     if duplicate:
         first = first._replace(messages=first.messages | {Message(2, 0)})
     seen, waiting = {first}, deque([first])
@@ -92,7 +104,8 @@ def following(state: State, *, drop_stale: bool) -> Iterator[State]:
         if not message.leased and len(state.workers) < 2:
             leased = state.messages - {message} | {message._replace(leased=True)}
             yield state._replace(
-                messages=leased, workers=tuple(sorted((*state.workers, Worker(message.id, message.seq)), key=repr))
+                messages=leased,
+                workers=tuple(sorted((*state.workers, Worker(message.id, message.seq, message.is_poison)), key=repr)),
             )
     if state.record.live and not any(worker.message == state.record.claim for worker in state.workers):
         yield state._replace(record=state.record._replace(live=False))
@@ -107,7 +120,7 @@ def following(state: State, *, drop_stale: bool) -> Iterator[State]:
         yield from _step(state._replace(workers=tuple(others)), worker, drop_stale=drop_stale)
 
 
-def _step(state: State, me: Worker, *, drop_stale: bool) -> Iterator[State]:  # noqa: C901 # one case a step
+def _step(state: State, me: Worker, *, drop_stale: bool) -> Iterator[State]:  # noqa: C901, PLR0912 # one case a step
     """Do one worker's next step; `state` is without it."""
     record, seen = state.record, me.seen
     match me.at:
@@ -119,15 +132,22 @@ def _step(state: State, me: Worker, *, drop_stale: bool) -> Iterator[State]:  # 
         case "claim":
             assert seen
             claimed = seen._replace(claim=me.message, live=True, woken=False)
-            yield from _write(state, me, seen, claimed, "perform")
+            yield from _write(state, me, seen, claimed, "settle" if me.is_poison else "perform")
+        case "perform" if state.has_bug and seen and seen.phase == START:
+            yield _with(state, me, "give up", seen)
+        case "give up":
+            ours = record.claim == me.message
+            freed = record._replace(claim=0, live=False, error=True) if ours else record
+            yield _raised(state._replace(record=freed), me)
         case "perform":
             assert seen
             started = state.started + (seen.phase == START and not state.started)
             yield _with(state._replace(started=started), me, "settle", seen)
         case "settle":
             assert seen
+            phase = ENDED if me.is_poison else seen.phase + 1
             moved = seen._replace(
-                seq=seen.seq + 1, claim=0, live=False, moved_by=me.message, phase=seen.phase + 1, woken=False
+                seq=seen.seq + 1, claim=0, live=False, moved_by=me.message, phase=phase, woken=False, error=False
             )
             after = "announce" if moved.phase == ENDED else "send"
             if record == seen._replace(woken=True):
@@ -151,6 +171,9 @@ def _decide(state: State, me: Worker, seen: Record, *, drop_stale: bool) -> Iter
     """Decide about a message, by the record as it was read."""
     if seen.phase == ENDED:
         yield _without(state, me) if seen.announced else _with(state, me, "announce", seen)
+    elif me.is_poison:
+        is_taken = seen.live and seen.claim != me.message
+        yield _sent(_without(state, me), seen.seq) if is_taken or not seen.error else _with(state, me, "claim", seen)
     elif me.seq < seen.seq:
         ours = seen.moved_by == me.message and not drop_stale
         yield _with(state, me, "send", seen) if ours else _without(state, me)
@@ -179,6 +202,16 @@ def _with(state: State, me: Worker, at: str, seen: Record | None) -> State:
 def _without(state: State, me: Worker) -> State:
     """Be done with the message, and delete it."""
     return state._replace(messages=frozenset(message for message in state.messages if message.id != me.message))
+
+
+def _raised(state: State, me: Worker) -> State:
+    """Have the host see that the function raised: the message comes again, or is copied to the poison queue."""
+    message = next(one for one in state.messages if one.id == me.message)
+    if message.is_poison or message.tries + 1 < MOST_TRIES:
+        again = message._replace(leased=False, tries=message.tries + 1)
+        return state._replace(messages=state.messages - {message} | {again})
+    copy = Message(state.next_id, message.seq, is_poison=True)
+    return state._replace(messages=state.messages - {message} | {copy}, next_id=state.next_id + 1)
 
 
 def _sent(state: State, seq: int) -> State:

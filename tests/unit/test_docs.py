@@ -213,7 +213,7 @@ def test_what_the_readme_shows_is_what_is_printed(
     wrong = (example / "rules.yaml").read_text("utf-8").replace("RunFailed", "RunFaild", 1)
     (tmp_path / "rules.yaml").write_text(wrong.replace("channel: fraud-team", "channel: fraud-taem"), "utf-8")
     assert main(["rules", "check", f"{tmp_path}/rules.yaml"]) == 1
-    assert capsys.readouterr().out.replace(str(tmp_path), "examples/first-rule") in page("README.md")
+    assert capsys.readouterr().out.replace(str(tmp_path), "my-rules") in page("README.md")
 
 
 def test_nothing_tells_of_the_machine_it_was_written_on() -> None:

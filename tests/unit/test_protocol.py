@@ -15,7 +15,16 @@ def test_no_dead_end(faults: int, duplicate: bool) -> None:  # noqa: FBT001 # a 
     assert doubled == []
 
 
+@pytest.mark.guarantee(2)
+@pytest.mark.parametrize(("faults", "duplicate"), [(0, False), (0, True), (1, False)])
+def test_a_bug_ends_too(faults: int, duplicate: bool) -> None:  # noqa: FBT001 # a parameter of the table above
+    """A stage that raises each time is poisoned, and the poison door ends the action and has that announced."""
+    states, dead_ends, _ = explore(faults=faults, duplicate=duplicate, has_bug=True)
+    assert states > 10
+    assert dead_ends == []
+
+
 def test_the_model_can_tell() -> None:
     """The rule that looks simpler, dropping every old message, is found to lose actions: the model can tell."""
-    _, dead_ends, _ = explore(faults=1, duplicate=False, drop_stale=True)
+    _, dead_ends, _ = explore(faults=1, drop_stale=True)
     assert dead_ends

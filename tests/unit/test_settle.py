@@ -109,6 +109,15 @@ def test_a_stage_has_its_time(verdict: Verdict, reason: str) -> None:
     assert after(action(), Done(), now=late).status is Status.SUCCEEDED
 
 
+@pytest.mark.guarantee(2)
+@pytest.mark.parametrize("verdict", [TemporaryError("busy", after=1e9), Pending(after=1e9)])
+def test_no_service_asks_for_more_than_the_deadline(verdict: Verdict) -> None:
+    """However long a service asks to be left alone, the stage is looked at, and given up, when its time is over."""
+    moved = after(action(), verdict)
+    assert moved.due == NOW + timedelta(hours=24, seconds=1)
+    assert after(moved, verdict, now=moved.due).status is Status.FAILED
+
+
 @pytest.mark.guarantee(3)
 def test_an_unanswered_start_is_given_time() -> None:
     """After a start that was never answered the first look for its job waits for patience."""
