@@ -47,8 +47,8 @@ $(DONE)-python: dev/find-python
 	@python=$$(sh dev/find-python) && echo "Using $$python" && "$$python" -m venv $(VENV)
 	@touch $@
 
-$(DONE)-stack: $(DONE)-python requirements.txt dev/requirements.txt pyproject.toml package-lock.json
-	@command -v npm >/dev/null || { echo "Node 20 and npm are needed for the storage emulator (https://nodejs.org)." >&2; exit 1; }
+$(DONE)-stack: $(DONE)-python requirements.txt dev/requirements.txt pyproject.toml package-lock.json dev/check-node
+	@sh dev/check-node
 	@echo "Setting up Python packages ..."
 	@$(PIP) --requirement requirements.txt --requirement dev/requirements.txt
 	@$(PIP) --no-deps --editable .

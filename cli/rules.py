@@ -6,7 +6,6 @@ import json
 import os
 import sys
 from argparse import Namespace
-from base64 import b64decode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from shared import parse
 from shared.errors import MalformedError
 from shared.events import OWN_TYPE, Event
 from shared.handlers import ACTIONS
+from shared.parse.wire import read_message
 from shared.rules import Explanation, Problem, RuleExplanation, Rules, RulesError, load
 
 BOLD, DIM, GREEN, PLAIN = "\033[1m", "\033[2m", "\033[32m", "\033[0m"
@@ -80,14 +80,11 @@ def explain(options: Namespace) -> int:
 def read_events(text: str, origin: str) -> Event | list[Event]:
     """Read one event, or a list where the file holds an array; UsageError says what it holds instead."""
     try:
-        text = text.strip().removeprefix("\ufeff").strip()
-        if not text.startswith(("{", "[")):
-            text = b64decode("".join(text.split()), validate=True).decode()
-        messages = json.loads(text)
-        if isinstance(messages, list):
-            return [_read_event(message) for message in messages]
-        return _read_event(messages)
-    except (MalformedError, ValueError, RecursionError) as error:
+        message = read_message(text)
+        if isinstance(message, list):
+            return [_read_event(one) for one in message]
+        return _read_event(message)
+    except MalformedError as error:
         raise UsageError(f"{origin} holds no event: {error}") from error
 
 

@@ -59,7 +59,7 @@ def _checked[D: BaseModel](shape: type[D], values: Any, where: str) -> D:
     try:
         return shape.model_validate(values)
     except ValidationError as problem:
-        wrong = "; ".join(".".join([where, *map(str, item["loc"])]) + f": {item['msg']}" for item in problem.errors())
+        XX
         raise PermanentError(
             f"a setting does not fit where the rules file uses it: {wrong}", remedy="correct the setting"
         ) from None
@@ -91,7 +91,7 @@ def _arm_id(job: Job, section: Literal["workspaces", "factories"], given: str) -
     for name, arm_id in declared.items():
         resolved = str(job.resolve(arm_id))
         if given == name or given.lower() == resolved.lower():
-            _checked(Declared, {section: {name: resolved}}, "the rules file")
+            _checked(Declared, {section: {name: resolved}}, "")
             return resolved
     raise _not_declared({"workspaces": "workspace", "factories": "factory"}[section], given, declared)
 

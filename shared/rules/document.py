@@ -24,7 +24,8 @@ DEEPEST = 40
 LARGEST = 200_000
 """Nodes that a file may hold once its aliases are followed."""
 
-PLAIN, TEXT, COLLECTION = "plain", "text", "collection"
+PLAIN, TEXT, COLLECTION, MENDED = "plain", "text", "collection", "mended"
+TAGS = frozenset({PLAIN, TEXT, COLLECTION, MENDED})
 WORDS: dict[str, Any] = dict.fromkeys(("", "~", "null", "Null", "NULL"))
 WORDS |= {word: word[0] in "tT" for word in ("true", "True", "TRUE", "false", "False", "FALSE")}
 NUMBER_STARTS = frozenset("0123456789+-.")
@@ -34,6 +35,16 @@ NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)\Z|\.(?:nan|NaN|NAN)\Z")
 UNQUOTED = re.compile(r"\$?\{\{|\{%|\$\{")
 MEANT_AS_TEMPLATE = "{{ }}"
 """Stands for a template that was not quoted, so that it is not reported twice."""
+BLAMEABLE = re.compile(
+    r"""(?<![^\s,:\[{])(?:"(?:[^"\\]|\\.)*"|'(?:[^']|'')*') | (?<!\S)\#.*
+    | (?P<unquoted>\$?\{\{.*?(?:\}\}|$) | \{%.*?(?:%\}|$) | \$\{.*?(?:\}|$))""",
+    re.VERBOSE,
+)
+"""On a line: what is quoted, a comment, or a template or setting that is not."""
+MOST_MENDED = 50
+"""Times that a file is composed again to find what else is wrong with it."""
+STAND_IN = "\ue000"
+"""Takes the place of what YAML cannot read, letter by letter, so that all else keeps its column."""
 QUOTE_IT = "put the whole value in quotes, or YAML reads the braces as its own"
 
 
@@ -69,22 +80,85 @@ def compose(text: str, problems: list[Problem]) -> Node | None:
         problems.append(Problem(1, 1, f"the file has {len(text)} characters, more than {LONGEST}"))
         return None
     try:
-        composer = Composer(text)
-        try:
-            root: Node | None = composer.get_single_node()
-        finally:
-            composer.dispose()
+        root = _compose_mended(text, problems)
     except (yaml.YAMLError, UnicodeError) as error:
         problems.append(_unreadable(error, text))
         return None
     if root is not None and "!" in text:
-        problems.extend(at(node, f"the tag {shorten(node.tag)} has no meaning here") for node in _tagged(root))
+        problems.extend(at(node, f"the tag {shorten(node.tag)} has no meaning here") for node in _every(root) if node.tag not in TAGS)
     if root is not None and "*" in text:
         culprit = _expands_too_far(root)
         if culprit is not None:
             problems.append(at(culprit, "aliases (*name) here contain themselves or expand to too much"))
             return None
     return root
+
+
+def _compose_mended(text: str, problems: list[Problem]) -> Node | None:
+    """Compose a text; where unquoted braces are in the way, say so and go on as if they had been quoted."""
+    mended, lines = text, []
+    blamed: list[tuple[tuple[int, int], Problem]] = []
+    while True:
+        try:
+            root = _compose_once(mended)
+        except yaml.MarkedYAMLError as error:
+            stopped = _place(error)
+            if blamed and blamed[-1][0] == stopped:
+                del blamed[-1]  # it is as bad without those braces
+                offender = None
+            else:
+                lines = lines or text.split("\n")
+                offender = _offender(lines, *stopped) if len(blamed) < MOST_MENDED else None
+            if offender is None:
+                problems.extend(problem for _, problem in blamed)
+                raise
+            blamed.append((stopped, _mend(lines, *offender)))
+            mended = "\n".join(lines)
+        else:
+            problems.extend(problem for _, problem in blamed)
+            if root is not None and blamed:
+                _mark_mended(root)
+            return root
+
+
+def _compose_once(text: str) -> Node | None:
+    composer = Composer(text)
+    try:
+        root: Node | None = composer.get_single_node()
+    finally:
+        composer.dispose()
+    return root
+
+
+def _place(error: yaml.MarkedYAMLError) -> tuple[int, int]:
+    """Give the line and column at which libyaml stopped, counted from 0."""
+    mark = error.problem_mark or error.context_mark
+    return (mark.line, mark.column) if mark else (-1, -1)
+
+
+def _offender(lines: list[str], line: int, column: int) -> tuple[int, re.Match[str]] | None:
+    """Find the unquoted braces that stopped libyaml: the last before that column, or those that end the line above."""
+    for number, end in ((line, column), (line - 1, LONGEST)):
+        if 0 <= number < len(lines):
+            found = [match for match in BLAMEABLE.finditer(lines[number]) if match["unquoted"] and match.start() <= end]
+            if found:
+                return number, found[-1]
+    return None
+
+
+def _mend(lines: list[str], number: int, offender: re.Match[str]) -> Problem:
+    """Put a plain word in the place of unquoted braces, and say what was there."""
+    line = lines[number]
+    lines[number] = f"{line[: offender.start()]}{STAND_IN * len(offender[0])}{line[offender.end() :]}"
+    offending = line[offender.start() :].strip()
+    return Problem(number + 1, offender.start() + 1, f"unquoted {shorten(offending)}: {QUOTE_IT}")
+
+
+def _mark_mended(root: Node) -> None:
+    """Mark the scalars that stand for what has been reported."""
+    for node in _every(root):
+        if isinstance(node, ScalarNode) and node.tag is PLAIN and STAND_IN in node.value:
+            node.tag = MENDED
 
 
 def _unreadable(error: yaml.YAMLError | UnicodeError, text: str) -> Problem:
@@ -98,18 +172,12 @@ def _unreadable(error: yaml.YAMLError | UnicodeError, text: str) -> Problem:
         reason = str(getattr(error, "reason", error)).splitlines()[0]
         line_start = before.rfind("\n") + 1
         return Problem(before.count("\n") + 1, len(before) - line_start + 1, f"this is not YAML: {reason}")
-    lines = text.splitlines()
-    for number in (mark.line, mark.line - 1):
-        braces = UNQUOTED.search(lines[number]) if 0 <= number < len(lines) else None
-        if braces:
-            offending = lines[number][braces.start() :].strip()
-            return Problem(number + 1, braces.start() + 1, f"unquoted {shorten(offending)}: {QUOTE_IT}")
     parts = (getattr(error, "problem", None), getattr(error, "context", None))
     return Problem(mark.line + 1, mark.column + 1, "this is not YAML: " + ", ".join(part for part in parts if part))
 
 
-def _tagged(root: Node) -> Iterator[Node]:
-    """Find the nodes that carry a tag of their own, each once."""
+def _every(root: Node) -> Iterator[Node]:
+    """Give every node once."""
     seen: set[int] = set()
     waiting = [root]
     while waiting:
@@ -117,8 +185,7 @@ def _tagged(root: Node) -> Iterator[Node]:
         if id(node) not in seen:
             seen.add(id(node))
             waiting.extend(children(node))
-            if node.tag not in {PLAIN, TEXT, COLLECTION}:
-                yield node
+            yield node
 
 
 def _expands_too_far(root: Node) -> Node | None:
@@ -196,6 +263,8 @@ def value_of(node: Node, problems: list[Problem], texts: list[tuple[Node, str]] 
     """Make plain data of a node; strings with a brace are listed in `texts`, for whoever looks for templates."""
     if isinstance(node, ScalarNode):
         text: str = node.value
+        if node.tag is MENDED:
+            return MEANT_AS_TEMPLATE
         if node.tag is PLAIN:
             if "{" in text and UNQUOTED.search(text):
                 problems.append(at(node, f"unquoted {shorten(text)}: {QUOTE_IT}"))

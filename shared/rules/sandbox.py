@@ -406,7 +406,7 @@ def _check(node: nodes.Node, local: frozenset[str], *, strict: bool, level: int)
     for part in _parts(node):
         yield from _check(part, local, strict=strict, level=level + 1)
     if isinstance(node, nodes.Concat):
-        node.nodes = [_through("join", nodes.List(node.nodes, "load", lineno=node.lineno))]
+        node.nodes = [_through("join", nodes.List(node.nodes, lineno=node.lineno))]
     elif isinstance(node, nodes.Operand):
         node.expr = _through(" paid", node.expr)
     elif isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Slice):
