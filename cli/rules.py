@@ -15,7 +15,7 @@ from shared import parse
 from shared.errors import MalformedError
 from shared.events import OWN_TYPE, Event
 from shared.handlers import ACTIONS
-from shared.parse.wire import read_message
+from shared.parse.wire import read_message, refuse
 from shared.rules import Explanation, Problem, RuleExplanation, Rules, RulesError, load
 
 BOLD, DIM, GREEN, PLAIN = "\033[1m", "\033[2m", "\033[32m", "\033[0m"
@@ -90,7 +90,9 @@ def read_events(text: str, origin: str) -> Event | list[Event]:
 
 def _read_event(message: Any) -> Event:
     """Tell by its fields which door a message would come through, and parse it as that door does."""
-    names = {name.lower() for name in message} if isinstance(message, dict) else set()
+    if not isinstance(message, dict):
+        refuse(message, "an event", "")
+    names = {name.lower() for name in message}
     if names & {"eventtype", "specversion"}:
         door = parse.event_grid
     elif "content" in names:

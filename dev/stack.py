@@ -1,7 +1,8 @@
 """Runs everything on this machine: `python -m dev.stack --ready FILE`.
 
 Azurite, the simulators and the host are processes of their own, and end with this one, however it ends.
-FILE is written when all of them answer, and only one stack has it at a time; a killed host is started again with `python -m dev.host --attach FILE`.
+FILE is written when all of them answer, and only one stack has it at a time.
+A killed host is started again with `python -m dev.host --attach FILE`.
 """
 
 import argparse

@@ -1,5 +1,6 @@
 """What ML Reactor does, shown on this machine: `python -m dev.demo`, or `make demo`.
 
+    play.py      the course of it
     rules.yaml   what the demo's reactor is told to do
     stories.py   what happens in the demo, and what must come of each
     stage.py     the stack that it happens on: play a story, tell it again, kill the host, start another

@@ -126,6 +126,11 @@ class Stage:
         self.hosts.append(host)
         host.wait_for(lambda: self.facts["host_pid"] == host.pid or None)
 
+    def logged(self, text: str) -> int:
+        """Count the lines of all hosts' logs that hold a text."""
+        logs = [self.ready.with_name("stack.log"), *(host.log for host in self.hosts if host.log)]
+        return sum(text in line for log in logs for line in log.read_text("utf-8", "replace").splitlines())
+
     def wait(self, stories: Sequence[Story], *, seconds: float = 90) -> None:
         """Wait until stories are over and nothing is left to do; AssertionError where that takes too long."""
         deadline = time.monotonic() + seconds

@@ -36,7 +36,7 @@ class _Read(BaseModel):
 
 
 class _Workspace(_Read):
-    location: str
+    location: Said
 
 
 class _SystemData(_Read):

@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, TypeAdapter, ValidationError
 
 from shared import answers
 from shared.answers import Effect
@@ -58,24 +58,19 @@ class Answer:
     body: bytes
     effect: Effect = "read"
 
-    def json(self) -> Any:
-        """Read the body as JSON; a success that cannot be read is as good as no answer."""
-        try:
-            return json.loads(self.body)
-        except (ValueError, RecursionError):
-            words = f"{self.service} answered {self.status} with a body that is not JSON"
-            raise (UnansweredError if self.effect == "start" else TemporaryError)(words) from None
-
     def read[T](self, shape: type[T]) -> T:
-        """Read the body as a pydantic type; TemporaryError where it does not fit, for what we ask for exists."""
-        from pydantic import TypeAdapter, ValidationError
+        """Read the body as a pydantic type; TemporaryError where it does not fit, for what we ask for exists.
 
+        A start whose success cannot be read is as good as unanswered.
+        """
         try:
-            return TypeAdapter(shape).validate_json(self.body)
+            return TypeAdapter(shape).validate_json(_writable(self.body))
         except ValidationError as problem:
-            where = ".".join(map(str, problem.errors()[0]["loc"])) or "the body"
-            words = f"{self.service} answered {self.status} with something unexpected: {where}"
-            raise (UnansweredError if self.effect == "start" else TemporaryError)(words) from None
+            what = f"something unexpected: {'.'.join(map(str, problem.errors()[0]['loc'])) or 'the body'}"
+        except (ValueError, RecursionError):
+            what = "a body that is not JSON"
+        words = f"{self.service} answered {self.status} with {what}"
+        raise (UnansweredError if self.effect == "start" else TemporaryError)(words)
 
     @property
     def time(self) -> datetime:
@@ -84,6 +79,11 @@ class Answer:
             return parsedate_to_datetime(self.headers["date"]).astimezone(UTC)
         except (KeyError, ValueError, OverflowError):
             return datetime.now(UTC)
+
+
+def _writable(body: bytes) -> bytes:
+    """Write JSON again with "?" for half a surrogate pair: JSON may hold one, a record may not."""
+    return json.dumps(json.loads(body), ensure_ascii=False).encode("utf-8", "replace")
 
 
 def segment(name: str) -> str:

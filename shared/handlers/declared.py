@@ -27,7 +27,7 @@ def vision(job: Job, given: str) -> tuple[str, VisionProject]:
     for name, declared in job.declared.vision.items():
         project = guid(job.resolve(declared.project))
         if given == name or guid(given) == project:
-            return project, _filled_in(declared, job, f"vision.{name}")
+            return project, _filled_in(declared, job, "vision", name)
     raise _not_declared("Custom Vision project", given, job.declared.vision)
 
 
@@ -39,7 +39,7 @@ def channel(job: Job, name: str) -> Channel:
         found = _channel(job, target)
     if isinstance(found, Route):
         raise PermanentError(f'the route "{name}" leads to a route', remedy="let it lead to channels of other kinds")
-    return _filled_in(found, job, f"channels.{target}")
+    return _filled_in(found, job, "channels", target)
 
 
 def guid(text: str) -> str:
@@ -50,19 +50,18 @@ def guid(text: str) -> str:
         return text
 
 
-def _filled_in[D: BaseModel](declared: D, job: Job, where: str) -> D:
-    return _checked(type(declared), job.resolve(declared.model_dump()), where)
+def _filled_in[D: BaseModel](declared: D, job: Job, *where: str) -> D:
+    return _checked(type(declared), job.resolve(declared.model_dump()), *where)
 
 
-def _checked[D: BaseModel](shape: type[D], values: Any, where: str) -> D:
+def _checked[D: BaseModel](shape: type[D], values: Any, *where: str) -> D:
     """Check what the settings made of a declaration; PermanentError names each field that is wrong, never its value."""
     try:
         return shape.model_validate(values)
     except ValidationError as problem:
-        XX
-        raise PermanentError(
-            f"a setting does not fit where the rules file uses it: {wrong}", remedy="correct the setting"
-        ) from None
+        wrong = "; ".join(f"{'.'.join([*where, *map(str, item['loc'])])}: {item['msg']}" for item in problem.errors())
+        words = f"a setting does not fit where the rules file uses it: {wrong}"
+        raise PermanentError(words, remedy="correct the setting") from None
 
 
 def _channel(job: Job, name: str) -> Channel:
@@ -91,7 +90,7 @@ def _arm_id(job: Job, section: Literal["workspaces", "factories"], given: str) -
     for name, arm_id in declared.items():
         resolved = str(job.resolve(arm_id))
         if given == name or given.lower() == resolved.lower():
-            _checked(Declared, {section: {name: resolved}}, "")
+            _checked(Declared, {section: {name: resolved}})
             return resolved
     raise _not_declared({"workspaces": "workspace", "factories": "factory"}[section], given, declared)
 

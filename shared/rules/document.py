@@ -85,7 +85,11 @@ def compose(text: str, problems: list[Problem]) -> Node | None:
         problems.append(_unreadable(error, text))
         return None
     if root is not None and "!" in text:
-        problems.extend(at(node, f"the tag {shorten(node.tag)} has no meaning here") for node in _every(root) if node.tag not in TAGS)
+        problems.extend(
+            at(node, f"the tag {shorten(node.tag)} has no meaning here")
+            for node in _every(root)
+            if node.tag not in TAGS
+        )
     if root is not None and "*" in text:
         culprit = _expands_too_far(root)
         if culprit is not None:
@@ -96,27 +100,24 @@ def compose(text: str, problems: list[Problem]) -> Node | None:
 
 def _compose_mended(text: str, problems: list[Problem]) -> Node | None:
     """Compose a text; where unquoted braces are in the way, say so and go on as if they had been quoted."""
-    mended, lines = text, []
-    blamed: list[tuple[tuple[int, int], Problem]] = []
+    mended, lines = text, text.split("\n")
+    stopped, tries = None, 0
     while True:
         try:
             root = _compose_once(mended)
         except yaml.MarkedYAMLError as error:
-            stopped = _place(error)
-            if blamed and blamed[-1][0] == stopped:
-                del blamed[-1]  # it is as bad without those braces
-                offender = None
-            else:
-                lines = lines or text.split("\n")
-                offender = _offender(lines, *stopped) if len(blamed) < MOST_MENDED else None
-            if offender is None:
-                problems.extend(problem for _, problem in blamed)
+            before, stopped = stopped, _place(error)
+            if stopped == before:
+                problems.pop()  # it is as bad without those braces
                 raise
-            blamed.append((stopped, _mend(lines, *offender)))
+            offender = _offender(lines, *stopped)
+            if offender is None or tries == MOST_MENDED:
+                raise
+            tries += 1
+            problems.append(_mend(lines, *offender))
             mended = "\n".join(lines)
         else:
-            problems.extend(problem for _, problem in blamed)
-            if root is not None and blamed:
+            if root is not None and tries:
                 _mark_mended(root)
             return root
 
@@ -150,8 +151,7 @@ def _mend(lines: list[str], number: int, offender: re.Match[str]) -> Problem:
     """Put a plain word in the place of unquoted braces, and say what was there."""
     line = lines[number]
     lines[number] = f"{line[: offender.start()]}{STAND_IN * len(offender[0])}{line[offender.end() :]}"
-    offending = line[offender.start() :].strip()
-    return Problem(number + 1, offender.start() + 1, f"unquoted {shorten(offending)}: {QUOTE_IT}")
+    return Problem(number + 1, offender.start() + 1, f"unquoted {shorten(offender[0])}: {QUOTE_IT}")
 
 
 def _mark_mended(root: Node) -> None:

@@ -217,7 +217,9 @@ class Rules:
     def explain(self, event: Event) -> Explanation:
         """Say of every rule whether it answers an event, and if not, the first thing that is against it."""
         names = self.names(event)
-        return Explanation(event, tuple(RuleExplanation(rule, self._against(rule, event, names)) for rule in self.rules))
+        return Explanation(
+            event, tuple(RuleExplanation(rule, self._against(rule, event, names)) for rule in self.rules)
+        )
 
     def _against(self, rule: Rule, event: Event, names: frozenset[str]) -> Reason | None:
         if not rule.kinds & event.kinds:

@@ -20,6 +20,7 @@ from jinja2.filters import FILTERS as JINJA_FILTERS
 from jinja2.filters import do_int, do_round, do_sum
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.tests import TESTS as JINJA_TESTS
 
 from shared.rules.paths import Keys, canonical
 from shared.rules.problems import did_you_mean
@@ -32,8 +33,10 @@ LARGEST = 1_000_000
 """Characters that it may produce."""
 BUDGET = 100_000
 """Turns that its loops may take, all together; other work counts by what it goes through."""
-ELEMENTS_PER_TURN = 100
-"""Characters and elements that a filter, a test or a method goes through for the price of one turn."""
+CHARACTERS_PER_TURN = 100
+"""What a filter, a test or a method goes through for the price of one turn."""
+ELEMENT = 10
+"""Characters that an element of a list or an object counts as, beside its own."""
 DEEPEST_VALUE = 100
 """Levels that what a template gives may nest; an event has fewer."""
 MOST_BITS = 1024
@@ -136,12 +139,12 @@ class Sandbox(ImmutableSandboxedEnvironment):
         except (TypeError, LookupError, AttributeError):
             return self.undefined(obj=obj, name=argument)
 
-    def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: B902, N805
+    def call(self, context: Context, method: Any, /, *args: Any, **kwargs: Any) -> Any:
         """Call a method; those of texts pay for what they go through and give."""
-        result = super().call(__context, __obj, *args, **kwargs)
-        owner = getattr(__obj, "__self__", None)
+        result = super().call(context, method, *args, **kwargs)
+        owner = getattr(method, "__self__", None)
         if isinstance(owner, str):
-            _pay(__context, [owner, result])
+            _pay(context, [owner, result])
         return result
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
@@ -153,9 +156,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             raise TypeError(f"{operator} is for numbers")
         elif isinstance(left, str | list | tuple) and isinstance(right, str | list | tuple):
             _pay(context, [left, right])
-        result = super().call_binop(context, operator, left, right)
-        _refuse_large(len(result) if isinstance(result, str | list | tuple) else 0)
-        return result
+        return super().call_binop(context, operator, left, right)
 
 
 # -- bounds -----------------------------------------------------------------------------------------------------------
@@ -182,11 +183,11 @@ def _take(context: Context, turns: int) -> None:
 def _pay(context: Context, value: Any) -> None:
     """Take what going through a value costs off the budget."""
     if isinstance(value, str | list | tuple | Mapping | range | ItemsView | KeysView | ValuesView):
-        _take(context, _size(value) // ELEMENTS_PER_TURN)
+        _take(context, _size(value) // CHARACTERS_PER_TURN)
 
 
 def _size(value: Any) -> int:
-    """Count the characters and elements of a value, however deep; what is shared counts wherever it stands."""
+    """Count the characters of a value, however deep; what is shared counts wherever it stands."""
     size = 0
     waiting = [value]
     while waiting:
@@ -194,14 +195,14 @@ def _size(value: Any) -> int:
         if isinstance(node, str):
             size += len(node)
         elif isinstance(node, Mapping):
-            size += len(node)
+            size += ELEMENT * len(node)
             waiting.extend(node.keys())
             waiting.extend(node.values())
         elif isinstance(node, list | tuple | ItemsView | ValuesView):
-            size += len(node)
+            size += ELEMENT * len(node)
             waiting.extend(node)
         elif isinstance(node, range | KeysView):
-            size += len(node)
+            size += ELEMENT * len(node)
         _refuse_large(size)
     return size
 
@@ -348,10 +349,11 @@ def _environment() -> Sandbox:
         cache_size=0,
     )
     environment.globals = {"range": lambda *bounds: range(*bounds)[:1000]}
-    filters = {name: JINJA_FILTERS[name] for name in FILTERS} | OWN_FILTERS
-    environment.filters = {name: _charged(function) for name, function in filters.items()}
+    filters: dict[str, Any] = {**JINJA_FILTERS, **OWN_FILTERS}
+    environment.filters = {name: _charged(filters[name]) for name in FILTERS}
     environment.filters |= {" counted": _counted, " paid": _paid}
-    environment.tests = {name: _charged(environment.tests[name]) for name in TESTS}
+    tests: dict[str, Any] = {**JINJA_TESTS}
+    environment.tests = {name: _charged(tests[name]) for name in TESTS}
     return environment
 
 
@@ -413,7 +415,7 @@ def _check(node: nodes.Node, local: frozenset[str], *, strict: bool, level: int)
         node.node = _through(" paid", node.node)
 
 
-def _through(filter_: str, node: nodes.Expr) -> nodes.Filter:
+def _through(filter_: str, node: nodes.Node) -> nodes.Filter:
     """Put a filter behind an expression."""
     return nodes.Filter(node, filter_, [], [], None, None, lineno=node.lineno)
 

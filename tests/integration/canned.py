@@ -73,9 +73,10 @@ def serve(folder: Path) -> Iterator[tuple[Canned, str]]:
             for name, value in ({"Content-Length": str(len(content))} | dict(reply.headers)).items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(content)
+            if self.command != "HEAD":
+                self.wfile.write(content)
 
-        do_GET = do_POST = do_PUT = answer  # noqa: N815 - the names http.server calls
+        do_GET = do_HEAD = do_POST = do_PUT = answer  # noqa: N815 - the names http.server calls
 
         def log_message(self, *_args: Any) -> None:
             """Say nothing."""

@@ -18,8 +18,9 @@ from dev.simulators.remote import Simulators
 from shared import answers
 from shared.answers import Effect
 from shared.clients.identity import managed_identity
-from shared.clients.rest import Rest
+from shared.clients.rest import Rest, segment
 from shared.errors import PermanentError, ReactorError, TemporaryError, UnansweredError
+from shared.redaction import LONGEST_TEXT
 from tests.integration.canned import Canned, Reply, serve
 
 
@@ -175,7 +176,7 @@ def test_a_read_is_repeated_a_little(canned: Canned) -> None:
     """Two failures of a read are sat out, within seconds."""
     canned.replies = [Reply(503), Reply(429, "", {"Retry-After": "0"}), Reply(200, {"a": 1})]
     began = time.monotonic()
-    assert Rest("Service").get(f"{canned.url}/x").json() == {"a": 1}
+    assert Rest("Service").get(f"{canned.url}/x").read(dict[str, int]) == {"a": 1}
     assert len(canned.asked) == 3
     assert time.monotonic() - began < 5
 
@@ -239,7 +240,7 @@ def test_a_success_without_its_body_is_no_answer(canned: Canned) -> None:
     """A start whose answer cannot be read may have started something."""
     canned.replies = [Reply(200, "<html>")]
     with pytest.raises(UnansweredError):
-        Rest("Service").send("POST", f"{canned.url}/x", effect="start").json()
+        Rest("Service").send("POST", f"{canned.url}/x", effect="start").read(dict[str, int])
     with pytest.raises(TemporaryError):
         Rest("Service").get(f"{canned.url}/x").read(dict[str, int])
 
@@ -264,7 +265,67 @@ def test_every_error_body_can_be_read(body: Any) -> None:
     """Any JSON is read as an error body without failing, however oddly it is made."""
     shape = {"error": {"code": body, "message": body, "details": body, "additionalInfo": body, "innererror": body}}
     for value in (body, shape):
-        assert len(answers.complaint(json.dumps(value)).text) <= 2 * answers.LONGEST_TEXT + 2
+        assert len(answers.complaint(json.dumps(value)).text) <= 2 * LONGEST_TEXT + 2
+
+
+@given(st.lists(st.sampled_from(["<script", "<style>", "</script", ">", "<", " ", "no", "]]>"]), max_size=60))
+def test_what_is_left_of_a_page_is_short(parts: list[str]) -> None:
+    """Whatever a page is made of, one short line of it is kept."""
+    text = answers.complaint("".join(parts)).text
+    assert len(text) <= LONGEST_TEXT
+    assert "\n" not in text
+
+
+@pytest.mark.parametrize(
+    "part", ["<script", "<style ", "</script ", "<", "<a ", "-eyJ", "sig=", "Basic ", "<script></"]
+)
+def test_a_long_error_body_is_read_once(part: str) -> None:
+    """A body of megabytes, made of what opens and never closes, is told as briefly as any other."""
+    assert len(answers.complaint(part * 500_000).text) <= LONGEST_TEXT
+    assert len(answers.complaint(json.dumps({"message": part * 500_000})).text) <= LONGEST_TEXT
+
+
+@pytest.mark.guarantee(6)
+def test_half_a_surrogate_pair_gets_no_further(canned: Canned) -> None:
+    """What JSON may hold and no record can is replaced, in an error's text and in a value."""
+    canned.replies = [Reply(400, '{"message": "no \\ud800 way"}'), Reply(200, '{"a": "\\udc00"}')]
+    with pytest.raises(PermanentError, match=r"no \? way"):
+        Rest("Service").get(f"{canned.url}/x")
+    assert Rest("Service").get(f"{canned.url}/x").read(dict[str, str]) == {"a": "?"}
+
+
+@pytest.mark.parametrize("headers", [{"x-ms-request-id": "sig=SECRET" + "x" * 999}])
+def test_a_header_is_told_like_any_text(headers: dict[str, str]) -> None:
+    """The id of a request is the service's own text too."""
+    said = answers.error("Service", 400, headers, "").reason
+    assert "SECRET" not in said
+    assert len(said) < 400
+
+
+def test_what_was_made_a_moment_ago_may_be_missing(canned: Canned) -> None:
+    """A 404 is temporary where it is about what may not be seen everywhere yet, and else permanent."""
+    canned.replies = [Reply(404, arm("ParentResourceNotFound", "no endpoint"))]
+    with pytest.raises(TemporaryError, match=r"no endpoint.*not be visible yet"):
+        Rest("Service").send("PUT", f"{canned.url}/x", effect="same", awaited=True)
+    with pytest.raises(PermanentError):
+        Rest("Service").send("PUT", f"{canned.url}/x", effect="same")
+
+
+@pytest.mark.guarantee(7)
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../../other", "a\\b"])
+def test_a_name_never_leads_out_of_its_place(name: str) -> None:
+    """What is no single segment of a path is refused before any URL is made of it."""
+    with pytest.raises(PermanentError, match="no name that can stand in a URL"):
+        segment(name)
+
+
+@given(st.text(min_size=1))
+def test_a_name_is_one_segment(name: str) -> None:
+    """Any other name is one segment, whatever is in it."""
+    try:
+        assert not set(segment(name)) & set("/?#\\")
+    except PermanentError:
+        assert name in {".", ".."} or set(name) & set("/\\")
 
 
 def test_clients_cost_nothing_to_import() -> None:

@@ -1,11 +1,13 @@
 """alert and forward over the wire: every kind of channel, against the simulated services."""
 
 import json
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiosmtpd.controller import Controller
 from azure.storage.queue import QueueServiceClient
 
 from dev.simulators.channels import SECRET
@@ -14,7 +16,7 @@ from dev.simulators.remote import Simulators
 from shared.clients.channels import Message, adaptive_card, html, signature, slack_blocks, subject
 from shared.errors import PermanentError, TemporaryError, UnansweredError
 from shared.handlers import alert
-from shared.rules.declared import Declared
+from shared.rules.declared import Declared, Smtp
 from tests.integration.stages import Bench, clients_of, event_of
 
 EVENTS = Path(__file__).parents[1] / "events"
@@ -141,6 +143,54 @@ def test_what_a_mail_server_says_is_translated(
     assert type(caught.value) is word
 
 
+def test_refused_recipients_are_told(make: Callable[..., Bench]) -> None:
+    """A mail that some recipients do not get is sent, and the record says that some do not get it."""
+
+    class Choosy:
+        async def handle_RCPT(  # noqa: N802  # aiosmtpd's name
+            self, _server: Any, _session: Any, envelope: Any, address: str, _options: Any
+        ) -> str:
+            if address.startswith("b@"):
+                return "550 No such user"
+            envelope.rcpt_tos.append(address)
+            return "250 OK"
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = Controller(Choosy(), hostname="127.0.0.1", port=port)
+    server.start()
+    try:
+        bench = make()
+        smtp = bench.declared.channels["smtp"]
+        assert isinstance(smtp, Smtp)
+        choosy = smtp.model_copy(update={"to": ["a@example.com", "b@example.com"], "port": port})
+        bench.declared = Declared(channels={"smtp": choosy})
+        told = bench.run("alert", channel="smtp", **SAYS)
+    finally:
+        server.stop()
+    assert told.notes == ["sent by smtp, but the server refused 1 of 2 recipients"]
+
+
+@pytest.mark.parametrize("body", ["[]", '{"status": 7}', '{"error": "x"}', "{}", "no JSON"])
+def test_a_mail_status_that_cannot_be_read_is_asked_for_again(
+    body: str, make: Callable[..., Bench], simulators: Simulators
+) -> None:
+    """A mail whose status is nonsense is not taken for one that was never sent."""
+    simulators.channels.fault("error", method="GET", path="emails/operations", status=200, body=body)
+    bench = make()
+    with pytest.raises(TemporaryError):
+        bench.clients.channels.email_status(simulators.channels.url, bench.key)
+
+
+@pytest.mark.guarantee(7)
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1/a/q?sig=x", "http://a.queue.core.windows.net/q", "q"])
+def test_a_queue_is_reached_by_https(url: str, make: Callable[..., Bench]) -> None:
+    """Nothing is sent in the clear but to the app's own account, which only in the emulator is in the clear."""
+    with pytest.raises(PermanentError, match="by https"):
+        make().clients.channels.queue(url, {})
+
+
 def test_a_mail_server_that_is_away_is_temporary(make: Callable[..., Bench]) -> None:
     """No connection, no mail; and a password never goes out in the clear."""
     channels = make().clients.channels
@@ -251,6 +301,17 @@ def test_an_event_is_forwarded_to_a_webhook_and_a_queue(
     for event in received:
         assert event["data"] == json.loads((EVENTS / "vision_training_completed.json").read_text("utf-8"))["Content"]
         assert event["id"] == bench.event.key
+
+
+def test_a_notification_that_comes_again_later_has_another_id(
+    make: Callable[..., Bench], simulators: Simulators
+) -> None:
+    """A notification without an id is told by its record: one that counts as new is new to the receiver as well."""
+    bench = make("vision_training_completed.json")
+    bench.event_key = "of the second record"
+    assert bench.run("forward", to="topic").result["id"] == "of the second record"
+    (entry,) = simulators.event_grid.get("/_inbox")
+    assert entry["event"]["id"] == "of the second record"
 
 
 def test_chat_takes_no_events(make: Callable[..., Bench]) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dev.simulators.remote import Simulators
 from shared.clients.machine_learning import BatchSettings
-from shared.errors import PermanentError
+from shared.errors import PermanentError, TemporaryError
 from shared.handlers.deploy import deployment_name
 from shared.rules.declared import Declared
 from tests.integration.stages import Bench, clients_of, event_of
@@ -122,6 +122,34 @@ def test_a_role_that_has_not_arrived_is_waited_for(bench: Bench, simulators: Sim
     told = bench.run("deploy.batch_endpoint", **STEP)
     assert len(told.troubles) == 2
     assert "role may not have propagated" in told.troubles[0]
+
+
+def test_an_endpoint_that_is_not_seen_yet_is_waited_for(bench: Bench, simulators: Simulators) -> None:
+    """A deployment that is refused because its new endpoint is not found is made a little later."""
+    simulators.management.fault(
+        "error", method="PUT", path=f"deployments/{TWELVE}", status=404, body={"error": {"code": "ParentNotFound"}}
+    )
+    told = bench.run("deploy.batch_endpoint", **STEP)
+    assert "ParentNotFound" in told.troubles[0]
+    assert default(simulators) == TWELVE
+
+
+@pytest.mark.parametrize("body", ["[]", "{}", '{"properties": []}', '{"properties": {"defaults": "x"}}'])
+def test_an_endpoint_that_cannot_be_read_is_not_put_back(body: str, bench: Bench, simulators: Simulators) -> None:
+    """Where the endpoint comes back as something else, it is asked for again, and nothing is written."""
+    simulators.management.fault("error", method="GET", path="batchEndpoints/fraud-batch", status=200, body=body)
+    with pytest.raises(TemporaryError, match="unexpected"):
+        bench.clients.machine_learning.set_default(WS, "fraud-batch", TWELVE, instead_of="")
+    assert simulators.management.seen("PUT") == []
+
+
+@pytest.mark.guarantee(7)
+@pytest.mark.parametrize("model_id", [".example.com/x", "/subscriptions/s/../..", "/subscriptions/s/x?y", "https://x"])
+def test_a_model_id_that_is_none_sees_no_token(model_id: str, bench: Bench, simulators: Simulators) -> None:
+    """The id of a live deployment's model comes from outside, and is asked for only where it is an ARM id."""
+    with pytest.raises(PermanentError, match="no model's ARM id"):
+        bench.clients.machine_learning.model_by_id(model_id)
+    assert simulators.management.seen() == []
 
 
 def test_a_failed_deployment_says_why(bench: Bench, simulators: Simulators) -> None:

@@ -1,13 +1,16 @@
 """run.data_factory over real https against the simulated service."""
 
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from dev.simulators.remote import Simulators
-from shared.errors import PermanentError, UnansweredError
+from shared.errors import PermanentError, TemporaryError, UnansweredError
 from shared.handlers import run
 from shared.rules.declared import Declared
+from shared.stages import Pending
 from tests.integration.stages import Bench, clients_of, event_of
 
 FACTORY = (
@@ -112,9 +115,58 @@ def test_a_factory_that_is_not_declared_sees_no_token(bench: Bench, simulators: 
     assert simulators.management.seen() == []
 
 
-def test_a_run_is_canceled(bench: Bench, simulators: Simulators) -> None:
-    """The client cancels a run."""
-    seed(simulators, "reactor_action", seconds=60)
-    run_id = bench.clients.data_factory.create_run(FACTORY, "retrain", {"reactor_action": "k"})
-    bench.clients.data_factory.cancel(FACTORY, run_id)
-    assert bench.clients.data_factory.run(FACTORY, run_id).status in {"Canceling", "Cancelled"}
+@pytest.mark.guarantee(6)
+def test_a_failed_run_tells_no_secret(bench: Bench, simulators: Simulators) -> None:
+    """What the run and its activities say is cut and cleaned before it is told."""
+    said = "cannot read https://a.blob.core.windows.net/c/b?sv=1&sig=CANARY with AccountKey=CANARY==; " + "x" * 9999
+    failed = {"activityName": "sig=CANARY", "status": "Failed", "error": {"errorCode": "2108", "message": said}}
+    seed(simulators, "reactor_action", outcome="Failed", message=said, activities=[failed])
+    with pytest.raises(PermanentError, match="cannot read") as caught:
+        bench.run("run.data_factory", factory="etl", pipeline="retrain")
+    assert "CANARY" not in caught.value.reason
+    assert len(caught.value.reason) < 1000
+
+
+@pytest.mark.parametrize("body", ["[]", '{"value": [7]}', '{"value": [{"error": "x"}]}', "no JSON"])
+def test_a_failed_run_is_told_without_its_activities(body: str, bench: Bench, simulators: Simulators) -> None:
+    """Which activity failed is told where it can be read, and never keeps the failure from being told."""
+    seed(simulators, "reactor_action", outcome="Failed", message="Operation failed")
+    simulators.management.fault("error", path="queryActivityruns", status=200, body=body)
+    with pytest.raises(PermanentError, match=r"Operation failed$"):
+        bench.run("run.data_factory", factory="etl", pipeline="retrain")
+
+
+def test_a_new_run_may_not_be_seen_yet(bench: Bench, simulators: Simulators) -> None:
+    """A run that is missing right after its start is waited for, and is gone where it stays missing."""
+    seed(simulators, "reactor_action")
+    params = run.DataFactory(factory="etl", pipeline="retrain")
+    checked = run.check(params, bench.job())
+    started = run.start(params, bench.job(result=getattr(checked, "result", {})))
+    assert isinstance(started, Pending)
+    simulators.management.fault("error", n=3, method="GET", path="pipelineruns/", status=404, body="")
+    job = bench.job(memory=dict(started.memory))
+    with pytest.raises(TemporaryError, match="cannot be seen yet"):
+        run.watch(params, job)
+    with pytest.raises(TemporaryError, match="cannot be seen yet"):
+        run.watch(params, replace(job, now=job.now + timedelta(minutes=9)))
+    with pytest.raises(PermanentError, match="is gone"):
+        run.watch(params, replace(job, now=job.now + timedelta(minutes=11)))
+    assert run.watch(params, job)
+
+
+@pytest.mark.guarantee(7)
+def test_a_setting_that_is_no_factory_sees_no_token(bench: Bench, simulators: Simulators) -> None:
+    """What a setting makes of a declaration is checked before it is used, and its value is not repeated."""
+    bench.values = {"ETL_FACTORY": ".example.com/CANARY"}
+    with pytest.raises(PermanentError, match=r"setting does not fit.*factories\.etl") as caught:
+        bench.run("run.data_factory", factory="etl", pipeline="retrain")
+    assert "CANARY" not in caught.value.reason
+    assert simulators.management.seen() == []
+
+
+@pytest.mark.guarantee(7)
+def test_a_pipeline_that_is_no_name_is_not_asked_for(bench: Bench, simulators: Simulators) -> None:
+    """A pipeline's name is one segment of a URL, or nothing is asked."""
+    with pytest.raises(PermanentError, match="no name"):
+        bench.run("run.data_factory", factory="etl", pipeline="..")
+    assert simulators.management.seen() == []

@@ -258,6 +258,12 @@ def test_the_webhook_answers_as_the_extension_does(  # noqa: PLR0917 - one row
     assert (answered.status_code, answered.text) == (status, answer)
 
 
+def test_what_the_webhook_refuses_is_logged(host: Host) -> None:
+    """The answer is empty, as in Azure, so a line says what was missing."""
+    assert host.post(HOOK, [event()]).status_code == 400
+    assert "the header aeg-event-type is '' and must be Notification" in host.child.tail()
+
+
 def test_a_body_that_is_no_json_is_a_server_error(host: Host) -> None:
     """As in the real extension, which parses before it invokes."""
     answered = requests.post(f"{host.url}{HOOK}", data=b"[{", headers={"aeg-event-type": "Notification"}, timeout=20)

@@ -94,6 +94,9 @@ def test_the_ready_file_says_where_everything_is(stack: tuple[Child, Path]) -> N
     assert Path(said["requests_log"]).exists()
     assert said["settings"]["AzureWebJobsStorage"] == said["storage"]
     assert said["settings"]["REACTOR_LEASE_SECONDS"] == "10"
+    page = (REPOSITORY / "dev/simulators/README.md").read_text("utf-8")
+    for name in said["settings"]:
+        assert not name.startswith("SIMULATOR_") or f"| `{name}` |" in page, name
     parts = children(child.pid)
     assert len(parts) == 3
     child.process.send_signal(signal.SIGTERM)

@@ -109,6 +109,36 @@ def test_explain_reads_a_notification_plain_or_base64(tmp_path: Path, capsys: py
         assert "sig=" not in json.dumps(explained)
 
 
+@pytest.mark.parametrize("file", sorted((ROOT / "tests/events").iterdir()), ids=lambda file: file.name)
+def test_explain_reads_whatever_a_door_reads(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every envelope, casing and encoding that is met on the wire, by the readers of the doors themselves."""
+    assert main(["rules", "explain", "--json", "--rules", str(ROOT / "rules.yaml"), "--event", str(file)]) == 0
+    assert json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("", "empty"),
+        ("hello", "neither JSON nor base64 of JSON"),
+        ("{", "not JSON"),
+        ('{"id": NaN}', "NaN is not a number that JSON has"),
+        ("[" * 100 + "]" * 100, "nested deeper than 64 levels"),
+        ("[1]", "a number where"),
+        ('{"Content": 1, "type": "Export"}', "Content: a number where an object is expected"),
+    ],
+)
+def test_explain_says_why_a_file_holds_no_event(
+    body: str, reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a door would park is refused with the door's own reason."""
+    event = write(tmp_path / "event.json", body)
+    assert main(["rules", "explain", "--rules", str(ROOT / "rules.yaml"), "--event", event]) == 2
+    said = capsys.readouterr().err
+    assert f"{event} holds no event: " in said
+    assert reason in said
+
+
 def test_explain_gives_a_list_for_an_array(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Each event of an array is explained, in order."""
     (event,) = json.loads((FIRST / "event.json").read_text("utf-8"))

@@ -119,6 +119,47 @@ def test_unquoted_braces_are_recognised(value: str) -> None:
     assert problem.line == LINE + 5
 
 
+def test_every_unquoted_setting_is_said_at_once_beside_all_else() -> None:
+    """In flow style too: each of them at its place, quoted ones and comments left alone, and other mistakes as well."""
+    text = HEAD + (
+        '  - {name: "{{ a }}", on: RunFailed, do: [{say: {channel: "${A}", title: ${X}, how: ${Y}/z}}]} # ${Z}\n'
+        "  - name: b\n"
+        "    on: RunFaild\n"
+        "    do:\n"
+        "      - say: {channel: oncal, title: {{ run.id }}-x}\n"
+        "      - say: {channel: [mail], times: {% x %}}\n"
+    )
+    found = [(problem.line - LINE, problem.column, problem.message.partition(":")[0]) for problem in problems(text)]
+    assert found == [
+        (0, 12, '"{{ a }}" is no name'),
+        (0, 74, 'unquoted "${X}"'),
+        (0, 85, 'unquoted "${Y}"'),
+        (2, 9, 'unknown kind "RunFaild" (did you mean "RunFailed"?)'),
+        (4, 24, 'no "oncal" is declared under channels (did you mean "oncall"?)'),
+        (4, 38, 'unquoted "{{ run.id }}"'),
+        (5, 24, "channel"),
+        (5, 39, 'unquoted "{% x %}"'),
+    ]
+
+
+def test_braces_that_are_not_to_blame_are_not_blamed() -> None:
+    """What else is wrong with the YAML is said as what it is."""
+    for before in ('a: "${X}"', "a: '{{ x }}' # {{ y }}", "a: |\n  see ${X}"):
+        (problem,) = problems(f"{before}\nb: [}}\n")
+        assert problem.message.startswith("this is not YAML")
+    first, second = problems("a: {b: ${X}, c: [}\n")
+    assert (first.message[:8], first.column) == ("unquoted", 8)
+    assert (second.message[:16], second.column) == ("this is not YAML", 18)
+
+
+def test_unquoted_braces_without_end_are_said_in_bounded_time() -> None:
+    """A file is composed again only so many times."""
+    began = time.monotonic()
+    found = problems("- {{ a }}-b\n" * 20_000)
+    assert 10 < len(found) < 100
+    assert time.monotonic() - began < 20
+
+
 def test_alias_bombs_are_refused_at_once() -> None:
     """Ten levels of ten aliases are not expanded."""
     levels = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
@@ -167,6 +208,46 @@ def test_aliases_share_what_rules_have_in_common() -> None:
 def test_declarations_are_checked(section: str, message: str) -> None:
     """Each section's entries have their own fields, and what is wrong with them is said by path."""
     assert any(message in found for found in wrong(head=f"version: 1\n{section}\nrules: []\n"))
+
+
+PLACES = {
+    "vision.a.training.endpoint": "vision: {{a: {{project: '${{P}}', training: {{endpoint: '{url}'}}}}}}",
+    "vision.a.container": "vision: {{a: {{project: '${{P}}', training: {{endpoint: e}}, container: '{url}'}}}}",
+    "language.a.secondary.endpoint": (
+        "language: {{a: {{project: p, primary: {{endpoint: e}}, secondary: {{endpoint: '{url}'}}}}}}"
+    ),
+    "channels.a.url": "channels: {{a: {{kind: webhook, url: '{url}'}}}}",
+    "channels.b.url": "channels: {{b: {{kind: queue, url: '{url}'}}}}",
+    "channels.c.url": "channels: {{c: {{kind: slack, url: '{url}'}}}}",
+    "channels.d.url": "channels: {{d: {{kind: teams, url: '{url}'}}}}",
+    "channels.e.endpoint": "channels: {{e: {{kind: event_grid, endpoint: '{url}'}}}}",
+    "channels.f.endpoint": "channels: {{f: {{kind: email, to: [x], endpoint: '{url}'}}}}",
+}
+"""Where a URL may stand, and a section that has it there."""
+STORAGE = {"vision.a.container", "channels.b.url"}
+
+
+@pytest.mark.guarantee(7)
+@pytest.mark.parametrize("place", PLACES)
+def test_nothing_is_sent_in_the_clear(place: str) -> None:
+    """A URL is https; only a storage emulator on this machine may do without; a setting is judged when used."""
+
+    def messages(url: str) -> list[str]:
+        text = f"version: 1\nrules: []\n{PLACES[place].format(url=url)}\n"
+        try:
+            load(text, ACTIONS, "rules.yaml")
+        except RulesError as error:
+            return [problem.message for problem in error.problems]
+        return []
+
+    for url in ("http://example.com/canary", "HTTP://example.com", "http://127.0.0.1@example.com", "http://"):
+        (message,) = messages(url)
+        assert message.startswith(f"{place}: must be https")
+        assert place.endswith("endpoint") or "canary" not in message
+    for url in ("https://example.com", "${URL}", "http://${HOST}/x"):
+        assert messages(url) == []
+    for url in ("http://127.0.0.1:10000/a/b", "http://localhost/x"):
+        assert bool(messages(url)) is (place not in STORAGE)
 
 
 # -- rules ------------------------------------------------------------------------------------------------------------

@@ -52,6 +52,16 @@ CONTEXT = templates.context(HAPPENED, steps={"retrain": {"items": [7], "links": 
         ("{{ workspace.name }} {{ workspace.resource_group }}", "Fraud-Prod ml"),
         ("{{ time }}", "2026-03-02T08:15:00Z"),
         ("{{ kinds | join(',') }} of {{ id }}", "RunFailed of e1"),
+        ("{{ {'a': [data.list, run.experiment]} }}", {"a": [[1, 2], None]}),
+        ("{{ data.list | map('string') }}", ["1", "2"]),
+        ("{{ range(3) }}", [0, 1, 2]),
+        ("{{ run.items() }}", [["id", "r1"], ["experiment", None]]),
+        ("{{ 1234.567 | round(1) }} {{ 1234.567 | round(-2, 'floor') }} {{ 2 | round(99) }}", "1234.6 1200.0 2"),
+        ("{{ 1.5 | round(1000000000, 'ceil') }} {{ 15 | round(-1000000000, 'floor') }}", "1.5 0.0"),
+        ("{{ [1, 2.5] | sum }}", 3.5),
+        ("{{ 'r1' in [run.id] and run.id is in(['r1']) }}", True),
+        ("{{ [3, 1, 2] | sort | select('odd') | list }}", [1, 3]),
+        ("{{ run.id ~ '-' ~ data.list[1:] }}", "r1-[2]"),
         ("{{ source }}", WORKSPACE),
     ],
 )
@@ -70,7 +80,19 @@ def test_a_template_gives_its_value(text: str, value: Any) -> None:
         ("{{ steps.retrain.model }}", 'step "retrain" gave no model'),
         ("{{ steps.other.model }}", "the event has no steps.other.model"),
         ("{{ run.keys }}", "the event has no run.keys"),
+        ("{{ [data.modelTags.owner] }}", "a.b[0]: the event has no data.modelTags.owner"),
+        ("{{ {'a': [data.runTags.gone]} }}", "a.b[0]: the event has no data.runTags.gone"),
+        ("x {{ [data.runTags.gone] }}", "a.b[0]: the event has no data.runTags.gone"),
+        ("{{ [data.list[7]] }}", "cannot be filled in"),
         ("{{ (run.id ~ 'x').upper }}", "function"),
+        ("{{ [(run.id ~ 'x').upper] }}", "function"),
+        ("{{ [run.id.upper] }}", "the event has no run.id.upper"),
+        ("{{ [range] }}", "the event has no range"),
+        ("{{ {1: 2} }}", "the key 1, and keys are texts"),
+        ("{{ ['inf' | float] }}", "inf, which is no number"),
+        ("{{ 'nan' | float }}", "nan, which is no number"),
+        ("x {{ 1e308 * 10 }}", "inf, which is no number"),
+        ("{{ run.id | truncate(1) }}{{ run.id ~ 'long' | truncate(1, true, '...') }}", "cannot be filled in"),
         ("{{ run.id / 2 }}", "cannot be filled in"),
         ("{{ data.list | upper | int(base=99) + [1] }}", "cannot be filled in"),
     ],
@@ -115,6 +137,15 @@ def test_what_a_template_may_not_do_is_found_before_it_runs(text: str) -> None:
         templates.render(text, CONTEXT)
 
 
+LARGE = {
+    "long": "x" * 10_000,
+    "x": 1.5,
+    "huge": 10**9,
+    "digits": 10**4000,
+    "lists": [[str(number)] * 10 for number in range(3000)],
+}
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -125,13 +156,44 @@ def test_what_a_template_may_not_do_is_found_before_it_runs(text: str) -> None:
         "{{ data.long | replace('x', data.long) }}",
         "{{ range(1000) | join(data.long) }}",
         "{{ [data.long] * 1000000 }}",
+        "{{ data.x | round(data.huge, 'floor') * data.digits }}",
+        "{{ data.digits * data.digits }}",
+        "{{ " + " * ".join(["1" + "0" * 200] * 9) + " }}",
+        "{{ data.long | int(base=32) }}",
+        "{{ [data.long, data.long] | sum(start='') }}",
+        "{{ data.lists | sum(start=[]) }}",
+        "{{ data.lists }}" * 5,
+        "{{ [" + "data.lists, " * 500 + "] }}",
+        "{{ [" + "data.lists, " * 500 + "] | tojson | length }}",
+        "{{ [" + "data.lists, " * 500 + "] | join | length }}",
+        "{{ [" + "data.lists, " * 500 + "] | upper | length }}",
+        "{{ (" + " ~ ".join(["data.long"] * 500) + ") | length }}",
+        "{{ " + "(" * 20 + "data.lists" + " + data.lists)" * 20 + " | length }}",
+        *(
+            f"{{% for a in range(1000) %}}{{% for b in range(100) %}}{work}{{% endfor %}}{{% endfor %}}"
+            for work in (
+                "{% if data.long | sort | length == 3 %}x{% endif %}",
+                "{% if data.lists | tojson | length == 3 %}x{% endif %}",
+                "{% if data.long.upper() == data.long %}x{% endif %}",
+                "{% if data.long.split('x') | length == 3 %}y{% endif %}",
+                "{% if 'y' in data.lists %}x{% endif %}",
+                "{% if 'y' is in(data.lists) %}x{% endif %}",
+                "{% if data.lists[1:] is none %}x{% endif %}",
+                "{% if (data.long + data.long) is none %}x{% endif %}",
+                "{% if (data.long ~ data.long) is none %}x{% endif %}",
+                "{{ data.lists | select('in', data.lists) | reject('defined') | join }}",
+                "{{ data.lists | map('join') | reject('defined') | join }}",
+            )
+        ),
+        "{{ loop }}",
+        "{% for a in range(2) %}{{ loop }}{% endfor %}",
     ],
 )
 def test_a_bomb_goes_off_as_an_error(text: str) -> None:
     """A template that would loop or grow beyond bounds ends at once as a permanent error."""
     began = time.monotonic()
     with pytest.raises(PermanentError):
-        templates.render(text, CONTEXT | {"data": {"long": "x" * 10_000}})
+        templates.render(text, CONTEXT | {"data": LARGE})
     assert time.monotonic() - began < 5
 
 
@@ -167,6 +229,49 @@ def test_a_setting_beside_a_template_is_filled_in() -> None:
     """What the rules file itself asks for is given, and what the event says stays as it said it."""
     rendered = templates.render("{{ data.runTags.secret }} ${KEY} $${KEY}", CONTEXT)
     assert templates.resolve(rendered, {"KEY": "value"}) == "${KEY} value ${KEY}"
+
+
+def test_a_value_is_bounded_in_depth_and_in_what_it_shares() -> None:
+    """What nests too deep, or stands in itself many times over, is refused; an event's own depth is not."""
+    deep: Any = "x"
+    for _ in range(64):
+        deep = {"a": deep}
+    assert templates.render("{{ [data] }}", {"data": deep}) == [deep]
+    shared: Any = "x"
+    for _ in range(40):
+        shared = [shared, shared]
+    with pytest.raises(PermanentError, match="would produce more"):
+        templates.render("{{ data }}", {"data": shared})
+    for _ in range(64):
+        deep = [deep]
+    with pytest.raises(PermanentError, match="nests deeper than 100 levels"):
+        templates.render("{{ data }}", {"data": deep})
+
+
+@pytest.mark.parametrize(
+    ("text", "x", "expected"),
+    [
+        ("{{ data.x }}${NAME}", "$", "$value"),
+        ("{{ data.x }}${NAME}", "$$", "$$value"),
+        ("{{ data.x }}${NAME}", "a$${NAME}$", "a$${NAME}$value"),
+        ("{{ data.x }}$${NAME}", "$", "$${NAME}"),
+        ("{{ data.x }}$$${NAME}", "$", "$$value"),
+        ("${NAME}{{ data.x }}${NAME}", "$", "value$value"),
+        ("${NAME}{{ data.x }}", "${NAME}", "value${NAME}"),
+        ("\0{{ data.x }}\0", "${NAME}", "${NAME}"),
+    ],
+)
+def test_dollars_of_an_event_do_not_change_what_the_file_asks_for(text: str, x: str, expected: str) -> None:
+    """The file's own `${NAME}` is filled in whatever stands before it, and the event's dollars stay as they came."""
+    rendered = templates.render(text, {"data": {"x": x}})
+    assert templates.resolve(rendered, {"NAME": "value"}) == expected
+
+
+@given(st.text(alphabet="${}KEY \0a", max_size=30))
+def test_a_setting_after_any_text_is_filled_in(text: str) -> None:
+    """An event's text stays that text, and the setting that the file puts after it is the setting."""
+    rendered = templates.render("{{ data.x }}${KEY}", {"data": {"x": text}})
+    assert templates.resolve(rendered, {"KEY": "value"}) == text.replace("\0", "") + "value"
 
 
 @given(st.text(alphabet="${}KEY \0a", max_size=30))
