@@ -25,9 +25,9 @@ def factory(job: Job, given: str) -> str:
 def vision(job: Job, given: str) -> tuple[str, VisionProject]:
     """Return a declared Custom Vision project and its id in one spelling, from its name or its id in any spelling."""
     for name, declared in job.declared.vision.items():
-        project = guid(job.resolve(declared.project))
-        if given == name or guid(given) == project:
-            return project, _filled_in(declared, job, "vision", name)
+        if given == name or guid(given) == guid(_known(job, declared.project)):
+            filled = _filled_in(declared, job, "vision", name)
+            return guid(filled.project), filled
     raise _not_declared("Custom Vision project", given, job.declared.vision)
 
 
@@ -48,6 +48,14 @@ def guid(text: str) -> str:
         return str(uuid.UUID(text))
     except ValueError:
         return text
+
+
+def _known(job: Job, value: str) -> str:
+    """Fill settings in; "" where one is not set, so that one declaration does not hide those after it."""
+    try:
+        return str(job.resolve(value))
+    except PermanentError:
+        return ""
 
 
 def _filled_in[D: BaseModel](declared: D, job: Job, *where: str) -> D:
@@ -88,8 +96,8 @@ def _picked(job: Job, name: str, route: Route) -> str:
 def _arm_id(job: Job, section: Literal["workspaces", "factories"], given: str) -> str:
     declared: Mapping[str, str] = getattr(job.declared, section)
     for name, arm_id in declared.items():
-        resolved = str(job.resolve(arm_id))
-        if given == name or given.lower() == resolved.lower():
+        if given == name or given.lower() == _known(job, arm_id).lower():
+            resolved = str(job.resolve(arm_id))
             _checked(Declared, {section: {name: resolved}})
             return resolved
     raise _not_declared({"workspaces": "workspace", "factories": "factory"}[section], given, declared)

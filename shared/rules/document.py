@@ -42,7 +42,9 @@ BLAMEABLE = re.compile(
 )
 """On a line: what is quoted, a comment, or a template or setting that is not."""
 MOST_MENDED = 50
-"""Times that a file is composed again to find what else is wrong with it."""
+"""Times that a file is composed again to find what else is wrong with it; a long one fewer times."""
+MOST_COMPOSED = 4 * LONGEST
+"""Characters that are composed for it, all together."""
 STAND_IN = "\ue000"
 """Takes the place of what YAML cannot read, letter by letter, so that all else keeps its column."""
 QUOTE_IT = "put the whole value in quotes, or YAML reads the braces as its own"
@@ -111,10 +113,12 @@ def _compose_mended(text: str, problems: list[Problem]) -> Node | None:
                 problems.pop()  # it is as bad without those braces
                 raise
             offender = _offender(lines, *stopped)
-            if offender is None or tries == MOST_MENDED:
+            if offender is None:
                 raise
-            tries += 1
             problems.append(_mend(lines, *offender))
+            tries += 1
+            if tries > MOST_MENDED or tries * len(text) > MOST_COMPOSED:
+                return None
             mended = "\n".join(lines)
         else:
             if root is not None and tries:

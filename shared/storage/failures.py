@@ -7,7 +7,7 @@ from shared.errors import TemporaryError, UnansweredError
 
 
 @contextmanager
-def translated(what: str) -> Iterator[None]:
+def temporary(what: str) -> Iterator[None]:
     """Raise what goes wrong inside as TemporaryError: storage that fails is always worth another try.
 
     Where no reply came, or the service itself failed, the write may have been done: UnansweredError.

@@ -4,7 +4,7 @@ import math
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from shared.storage.failures import translated
+from shared.storage.failures import temporary
 
 if TYPE_CHECKING:
     from shared.storage.account import Account
@@ -26,5 +26,5 @@ class Queues:
         Page: https://learn.microsoft.com/rest/api/storageservices/put-message
         """
         seconds = math.ceil(min(max(delay, timedelta()), LONGEST_DELAY).total_seconds())
-        with translated(f"sending to queue {queue}"):
+        with temporary(f"sending to queue {queue}"):
             self._account.queue(queue).send_message(body, visibility_timeout=seconds, time_to_live=NEVER_EXPIRES)

@@ -17,7 +17,7 @@ from shared.actions import Action
 from shared.errors import PermanentError
 from shared.events import digest
 from shared.storage import ACTIONS_TABLE, EVENTS_TABLE, OPEN_TABLE, PAYLOADS_CONTAINER
-from shared.storage.failures import translated
+from shared.storage.failures import temporary
 from shared.storage.packing import compress, expand, pack, unpack
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class Records:
 
     def mark_handed_over(self, key: str) -> None:
         """Say that all of an event's actions are on their way: from now on it is a duplicate."""
-        with translated(f"marking event {key}"):
+        with temporary(f"marking event {key}"):
             self._table(EVENTS_TABLE).update_entity({"PartitionKey": key, "RowKey": ROW, "handed_over": True})
 
     def _event_entity(self, record: EventRecord) -> dict[str, Any]:
@@ -172,25 +172,25 @@ class Records:
 
     def open(self, row: OpenRow) -> None:
         """Remember that an event or an action is not finished, and what it waits for."""
-        with translated(f"opening {row.what} {row.key}"):
+        with temporary(f"opening {row.what} {row.key}"):
             self._table(OPEN_TABLE).upsert_entity(
                 {"PartitionKey": row.what, "RowKey": row.key, "since": row.since, "wake_on": _token(row.wake_on)}
             )
 
     def close(self, what: Literal["event", "action"], key: str) -> None:
         """Forget what is finished; nothing happens where it is forgotten already."""
-        with translated(f"closing {what} {key}"):
+        with temporary(f"closing {what} {key}"):
             self._table(OPEN_TABLE).delete_entity(what, key)
 
     def list_open(self) -> Iterator[OpenRow]:
         """List everything that is not finished."""
-        with translated("listing what is open"):
+        with temporary("listing what is open"):
             for entity in self._table(OPEN_TABLE).list_entities():
                 yield _open_row(entity)
 
     def list_waiting(self, token: str) -> list[str]:
         """List the keys of the actions that wait for `token`."""
-        with translated("listing who waits"):
+        with temporary("listing who waits"):
             rows = self._table(OPEN_TABLE).query_entities(
                 "PartitionKey eq 'action' and wake_on eq @token", parameters={"token": _token(token)}, select=["RowKey"]
             )
@@ -202,7 +202,7 @@ class Records:
         """Delete at most `most` of the records last written before `before`, but those still open; return how many."""
         still_open = {row.key for row in self.list_open()}
         count = 0
-        with translated("sweeping old records"):
+        with temporary("sweeping old records"):
             for name in (EVENTS_TABLE, ACTIONS_TABLE):
                 table = self._table(name)
                 old = table.query_entities(
@@ -235,7 +235,7 @@ class Records:
     def _read(self, table: str, key: str, row: str = ROW) -> Any:
         from azure.core.exceptions import ResourceNotFoundError
 
-        with translated(f"reading {table} {key}"):
+        with temporary(f"reading {table} {key}"):
             try:
                 return self._table(table).get_entity(key, row)
             except ResourceNotFoundError as error:
@@ -246,7 +246,7 @@ class Records:
     def _insert(self, table: str, entity: dict[str, Any]) -> bool:
         from azure.core.exceptions import ResourceExistsError
 
-        with translated(f"inserting into {table}"):
+        with temporary(f"inserting into {table}"):
             try:
                 self._table(table).create_entity(entity)
             except ResourceExistsError:
@@ -257,7 +257,7 @@ class Records:
         from azure.core import MatchConditions
         from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
 
-        with translated(f"writing {table}"):
+        with temporary(f"writing {table}"):
             try:
                 written = self._table(table).update_entity(
                     entity, mode=_replace(), etag=etag, match_condition=MatchConditions.IfNotModified
@@ -273,7 +273,7 @@ class Records:
             return dict(properties)
         packed = compress(text)
         blob = f"{key}/{digest(text)}.json.gz"
-        with translated(f"writing the payload of {key}"):
+        with temporary(f"writing the payload of {key}"):
             self._blob(blob).upload_blob(packed, overwrite=True)
         return {"blob": blob}
 
@@ -281,7 +281,7 @@ class Records:
         text = unpack(name, entity)
         if text is not None:
             return text
-        with translated("reading a payload"):
+        with temporary("reading a payload"):
             return expand(self._blob(entity["blob"]).download_blob().readall())
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from shared.errors import TemporaryError
 from shared.rules import Rules, RulesError, load
 from shared.storage import PAYLOADS_CONTAINER
-from shared.storage.failures import translated
+from shared.storage.failures import temporary
 
 if TYPE_CHECKING:
     from shared.storage.account import Account
@@ -109,7 +109,7 @@ class RulesFile:
         known: dict[str, Any] = (
             {"etag": self._version, "match_condition": MatchConditions.IfModified} if self._version else {}
         )
-        with translated("reading the rules"):
+        with temporary("reading the rules"):
             try:
                 blob = self._blob().download_blob(**known)
                 return str(blob.properties.etag), blob.readall().decode("utf-8", "replace")
@@ -126,13 +126,13 @@ class RulesFile:
         return self._account.blobs.get_blob_client(container, name)
 
     def _keep(self, text: str) -> None:
-        with translated("keeping the rules"):
+        with temporary("keeping the rules"):
             self._account.blobs.get_blob_client(PAYLOADS_CONTAINER, LAST_GOOD).upload_blob(text, overwrite=True)
 
     def _load_last_good(self) -> Rules | None:
         from azure.core.exceptions import ResourceNotFoundError
 
-        with translated("reading the last good rules"):
+        with temporary("reading the last good rules"):
             try:
                 blob = self._account.blobs.get_blob_client(PAYLOADS_CONTAINER, LAST_GOOD).download_blob()
             except ResourceNotFoundError:

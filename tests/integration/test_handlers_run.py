@@ -107,6 +107,15 @@ def test_an_unknown_pipeline_and_an_unknown_parameter_start_nothing(bench: Bench
     assert simulators.management.state()["runs"] == []
 
 
+def test_a_declaration_whose_setting_is_missing_hides_no_other(bench: Bench, simulators: Simulators) -> None:
+    """A factory is found by its id behind one whose setting is not set; that one fails by its name alone."""
+    seed(simulators)
+    bench.declared = Declared(factories={"unset": "${NOT_SET}", "etl": "${ETL_FACTORY}"})
+    assert bench.run("run.data_factory", factory=FACTORY, pipeline="retrain").result["status"] == "Succeeded"
+    with pytest.raises(PermanentError, match="NOT_SET"):
+        bench.run("run.data_factory", factory="unset", pipeline="retrain")
+
+
 @pytest.mark.guarantee(7)
 def test_a_factory_that_is_not_declared_sees_no_token(bench: Bench, simulators: Simulators) -> None:
     """Only declared factories are spoken to."""
