@@ -87,6 +87,12 @@ KINDS: dict[str, Kind] = {
     "ApprovalExpired": OWN,
 }
 
+RESERVED = frozenset(
+    {"ModelTagged", "ReplicaOutdated", "DeploymentNearExpiry", "NotificationMissed", "ExpectationMissed"}
+    | {"ActionSkipped", "ActionCanceled", "ApprovalRequested", "ApprovalGranted", "ApprovalRejected", "ApprovalExpired"}
+)
+"""Kinds whose names are settled, and which nothing announces yet."""
+
 NAMESPACES = frozenset(
     {"data", "model", "deployment", "run", "drift", "vision", "replica", "action", "failure", "workspace"}
 )

@@ -16,7 +16,7 @@ from yaml import MappingNode, Node, SequenceNode
 from shared.rules import templates
 from shared.rules.document import compose
 from shared.rules.filters import OPERATORS
-from shared.rules.kinds import KINDS
+from shared.rules.kinds import KINDS, RESERVED
 from shared.rules.match import Rules
 from shared.rules.paths import canonical, parse_path
 from shared.rules.problems import Problem, RulesError, did_you_mean, shorten
@@ -143,9 +143,11 @@ class Loading:
         kinds: list[str] = []
         for place, kind in self.reading.texts(keys["on"][1], "on"):
             if kind not in KINDS:
-                self.reading.error(place, f'unknown kind "{kind}"{did_you_mean(kind, KINDS)}')
+                self.reading.error(place, f'unknown kind "{kind}"{did_you_mean(kind.rpartition(".")[2], KINDS)}')
                 continue
             kinds.append(kind)
+            if kind in RESERVED:
+                self.reading.warn(place, f"this version announces no {kind}: the rule is never answered")
             family = KINDS[kind].family
             if family != "own" and not self.sections.names.get(family):
                 self.reading.warn(place, f"nothing is declared under {family}, so no {kind} is ever heard")

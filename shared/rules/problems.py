@@ -42,11 +42,34 @@ class RulesError(PermanentError):
         self.origin = origin
 
 
+ELSEWHERE = {
+    "equals": "StringIn",
+    "eq": "StringIn",
+    "stringequals": "StringIn",
+    "in": "StringIn",
+    "startswith": "StringBeginsWith",
+    "beginswith": "StringBeginsWith",
+    "stringstartswith": "StringBeginsWith",
+    "prefix": "StringBeginsWith",
+    "endswith": "StringEndsWith",
+    "suffix": "StringEndsWith",
+    "contains": "StringContains",
+    "notequals": "StringNotIn",
+    "exists": "IsNotNull",
+}
+"""What other rule languages call Event Grid's operators."""
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Suggest the nearest known word, as ` (did you mean "…"?)`, or nothing."""
+    """Suggest the nearest known word, as ` (did you mean "…"?)`, or nothing; never the opposite of what is written."""
     import difflib
 
     by_lower = {name.lower(): name for name in islice(known, MOST_COMPARED)}
+    meant = ELSEWHERE.get(word.lower().replace("_", ""), "")
+    if meant and meant in by_lower.values():
+        return f' (did you mean "{meant}"?)'
+    if "not" not in word.lower():
+        by_lower = {lower: name for lower, name in by_lower.items() if "Not" not in name}
     near = difflib.get_close_matches(word.lower()[:80], by_lower, n=1, cutoff=0.6)
     return f' (did you mean "{by_lower[near[0]]}"?)' if near else ""
 

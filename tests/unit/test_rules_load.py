@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from shared.rules import Problem, RulesError, load
 from shared.rules.document import compose, value_of
+from shared.rules.filters import OPERATORS
+from shared.rules.problems import did_you_mean
 from tests.unit.rules_samples import ACTIONS, HEAD, WORKSPACE, rule, rules
 
 LINE = HEAD.count("\n") + 1
@@ -484,3 +486,19 @@ def test_any_declarations_are_read_or_refused(sections: dict[str, Any]) -> None:
 def test_any_rules_are_read_or_refused(written: list[Any]) -> None:
     """The same for values of any shape in the place of rules."""
     never_raises_anything_else(HEAD + yaml.safe_dump(written) if written else HEAD)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [("startswith", "StringBeginsWith"), ("equals", "StringIn"), ("StringEquals", "StringIn"), ("exists", "IsNotNull")],
+)
+def test_words_of_other_languages_are_understood(written: str, meant: str) -> None:
+    """What another rule language calls an operator leads to Event Grid's word for it, never to its opposite."""
+    assert did_you_mean(written, OPERATORS) == f' (did you mean "{meant}"?)'
+
+
+def test_a_kind_that_nothing_announces_is_warned_about() -> None:
+    """A rule for a reserved kind loads, with a warning that it is never answered."""
+    loaded = load("version: 1\nrules: [{name: a, on: ApprovalGranted, do: [nothing]}]", ACTIONS, "r.yaml")
+    (warning,) = loaded.warnings
+    assert warning.message == "this version announces no ApprovalGranted: the rule is never answered"
