@@ -327,17 +327,9 @@ def test_an_outcome_follows_its_stored_plan_too(make: Make) -> None:
     work = "\n  - {name: work, on: ModelRegistered, do: [scripted]}"
     world, name = make(work + hear), unique()
     world.reactor.receive("event_grid", registered(name))
-    seen: list[str] = []
-
-    def die(where: str) -> None:
-        if where.startswith("after POST") and where.endswith("reactorevents") and not seen:
-            seen.append(where)
-            raise Crash(where)
-
-    world.wire.boundary = die
-    world.deliver(world.queue[0])
-    assert seen
-    world.wire.boundary = lambda _where: None
+    (message,) = world.queue
+    with world.wire.dying("after POST", "reactorevents"):
+        world.reactor.perform(message.body, message.id)
     world.rules = world.load(RULES + work)
     world.run()
     assert scripted.CALLS[action_of(world, registered(name)).key].count("start") == 1
@@ -348,15 +340,8 @@ def test_a_late_poison_copy_belongs_to_the_unfinished_occurrence(make: Make) -> 
     """A notification poisoned while its event was half handed over does not become a second event."""
     world = make("\n  - {name: work, on: TrainingCompleted, do: [scripted: {name: '{{ vision.iteration }}'}]}")
     body, iteration = training()
-
-    def die(where: str) -> None:
-        if where.startswith("before POST") and where.endswith("reactoractions"):
-            raise Crash(where)
-
-    world.wire.boundary = die
-    with pytest.raises(Crash), world.wire.watched():
+    with world.wire.dying("before POST", "reactoractions"):
         world.reactor.receive("vision_notification", body, world.now)
-    world.wire.boundary = lambda _where: None
     world.now += timedelta(hours=1)
     world.reactor.receive_poisoned("vision_notification", "vision-notifications", body, world.now)
     world.run()
@@ -495,15 +480,8 @@ def test_an_emptied_queue_loses_nothing(make: Make) -> None:
 def test_an_event_half_handed_over_is_finished_by_the_sweep(make: Make) -> None:
     """A door that dies between recording an event and handing it over, never to be called again, loses nothing."""
     world, name = make("\n  - {name: work, on: ModelRegistered, do: [scripted]}"), unique()
-
-    def die(where: str) -> None:
-        if "before" in where and "reactoractions" in where:
-            raise Crash(where)
-
-    world.wire.boundary = die
-    with pytest.raises(Crash), world.wire.watched():
+    with world.wire.dying("before POST", "reactoractions"):
         world.reactor.receive("event_grid", registered(name))
-    world.wire.boundary = lambda _where: None
     world.run()
     assert action_of(world, registered(name)).status is Status.SUCCEEDED
 
@@ -528,15 +506,8 @@ def test_events_wait_where_there_are_no_rules(make: Make) -> None:
 def test_a_stored_plan_is_followed_whatever_the_rules_say_today(make: Make) -> None:
     """A redelivery follows the plan that was recorded; today's rules are for new events."""
     world, name = make("\n  - {name: work, on: ModelRegistered, do: [scripted]}"), unique()
-
-    def die(where: str) -> None:
-        if "before" in where and "reactoractions" in where:
-            raise Crash(where)
-
-    world.wire.boundary = die
-    with pytest.raises(Crash), world.wire.watched():
+    with world.wire.dying("before POST", "reactoractions"):
         world.reactor.receive("event_grid", registered(name))
-    world.wire.boundary = lambda _where: None
     world.rules = world.load(RULES + "\n  - {name: other, on: ModelRegistered, do: [scripted]}")
     assert told(world, registered(name)).status is Status.SUCCEEDED
     assert world.records.read_action(digest("action", world.event_key(registered(name)), "other")) is None

@@ -64,6 +64,19 @@ class Wire:
         if getattr(self._mine, "on", False):
             self.boundary(where)
 
+    @contextmanager
+    def dying(self, begin: str, end: str) -> Iterator[None]:
+        """Die at the first boundary whose name begins and ends so; the process is another one afterwards."""
+
+        def die(where: str) -> None:
+            if where.startswith(begin) and where.endswith(end):
+                self.boundary = lambda _where: None
+                raise Crash(where)
+
+        self.boundary = die
+        with pytest.raises(Crash), self.watched():
+            yield
+
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Put this between requests and the socket, and take the waiting out of short retries."""
         really_send, self.installed = HTTPAdapter.send, True
