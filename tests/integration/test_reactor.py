@@ -17,6 +17,9 @@ from shared.storage.account import Account
 from tests.integration import scripted
 from tests.integration.world import LEASE, Crash, Delivery, Wire, World, queue_message
 
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+"""A process that dies closes its sockets; here it only seems to die."""
+
 WORKSPACE = "/subscriptions/s/resourceGroups/g/providers/Microsoft.MachineLearningServices/workspaces/fraud"
 RULES = """
 version: 1
