@@ -104,7 +104,9 @@ class Place:
                     {"id": f"{WORKSPACE}/models/fraud-gbm/versions/12", "tags": {"stage": "production"}},
                     {"id": f"{WORKSPACE}/models/broken/versions/1", "tags": {"stage": "broken"}},
                 ],
-                "provisioning": [{"name": "broken-v1", "outcome": "Failed", "code": "BadArgument", "message": "no"}],
+                "provisioning": [  # however often it is asked for
+                    {"name": "broken-v1", "outcome": "Failed", "code": "BadArgument", "message": "no", "n": 99}
+                ],
                 "computes": [{"id": f"{WORKSPACE}/computes/cpu"}],
                 "pipelines": [
                     {
