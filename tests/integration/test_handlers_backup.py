@@ -74,6 +74,13 @@ def stored(bench: Bench, store: BlobServiceClient, path: str) -> bytes:
     return store.get_blob_client(container, path).download_blob().readall()
 
 
+def own_container(store: BlobServiceClient) -> str:
+    """Make a container that a project may write its exports to, and return its URL."""
+    name = f"exports-{uuid4().hex}"
+    store.create_container(name)
+    return f"{store.url.rstrip('/')}/{name}"
+
+
 def test_every_finished_export_is_kept(make: Callable[..., Bench], project: str, store: BlobServiceClient) -> None:
     """Each export is copied to its own path, with a manifest that tells size, hashes and source, and no secret."""
     bench = make(project)
@@ -149,9 +156,7 @@ def test_the_declared_container_is_the_source(
     make: Callable[..., Bench], simulators: Simulators, store: BlobServiceClient
 ) -> None:
     """Where Custom Vision writes to a container of ours, the copy comes from there, with no SAS asked for in vain."""
-    name, project = f"exports-{uuid4().hex}", str(uuid4())
-    store.create_container(name)
-    url = f"{store.url.rstrip('/')}/{name}"
+    url, project = own_container(store), str(uuid4())
     seed(simulators, project, [{"platform": "ONNX"}], exportModelContainerUri=url)
     bench = make(project, container=url)
     told = bench.run("backup.vision_export")
@@ -163,9 +168,7 @@ def test_a_blob_that_two_flavors_share_is_not_trusted(
     make: Callable[..., Bench], simulators: Simulators, store: BlobServiceClient
 ) -> None:
     """A container's blob whose name fits two exports may be either: each is copied by its own SAS instead."""
-    name, project = f"exports-{uuid4().hex}", str(uuid4())
-    store.create_container(name)
-    url = f"{store.url.rstrip('/')}/{name}"
+    url, project = own_container(store), str(uuid4())
     seed(
         simulators,
         project,

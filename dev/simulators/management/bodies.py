@@ -41,15 +41,12 @@ IDENTITY = Shape(
     ("type",),
 )
 SKU = Shape("Sku", {"name": "string", "capacity": "integer", "family": "string", "size": "string", "tier": "any"})
+TRACKED = {**READ_ONLY, "location": "string", "tags": "map", "kind": "string", "sku": SKU, "identity": IDENTITY}
+"""What every resource with a location of its own has beside its properties."""
 BATCH_ENDPOINT = Shape(
     "BatchEndpointTrackedResource",
     {
-        **READ_ONLY,
-        "location": "string",
-        "tags": "map",
-        "kind": "string",
-        "sku": SKU,
-        "identity": IDENTITY,
+        **TRACKED,
         "properties": Shape(
             "BatchEndpoint",
             {
@@ -81,12 +78,7 @@ CONFIGURATION = Shape(
 BATCH_DEPLOYMENT = Shape(
     "BatchDeploymentTrackedResource",
     {
-        **READ_ONLY,
-        "location": "string",
-        "tags": "map",
-        "kind": "string",
-        "sku": SKU,
-        "identity": IDENTITY,
+        **TRACKED,
         "properties": Shape(
             "BatchDeployment",
             {
