@@ -21,6 +21,25 @@ from shared.rules import Explanation, Problem, RuleExplanation, Rules, RulesErro
 BOLD, DIM, GREEN, PLAIN = "\033[1m", "\033[2m", "\033[32m", "\033[0m"
 
 
+def add_commands(groups: Any) -> None:
+    """Add `reactor rules …` to the parser."""
+    rules = groups.add_parser("rules", help="check a rules file, or explain what it does with an event")
+    commands = rules.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    one = commands.add_parser("check", help="report everything that is wrong with a rules file")
+    one.add_argument("file", nargs="?", type=Path, default=Path("rules.yaml"), metavar="FILE", help="rules.yaml")
+    one.add_argument("--json", action="store_true", help="for programs")
+    one.set_defaults(run=check)
+
+    one = commands.add_parser("explain", help="say which rules answer an event, what they do, and why others do not")
+    one.add_argument("--rules", type=Path, required=True, metavar="FILE", help="the rules file")
+    one.add_argument(
+        "--event", type=Path, required=True, metavar="FILE", help="one event, an array of events, or a notification"
+    )
+    one.add_argument("--json", action="store_true", help="for programs")
+    one.set_defaults(run=explain)
+
+
 def check(options: Namespace) -> int:
     """Print every problem of a file and a summary; 1 where there are errors."""
     origin = str(options.file)

@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from shared.policy import CancelOn, Expectation, Limit
+
 
 class Step(BaseModel):
     """One line of a rule's `do`: which action, with which parameters, as written (templates and `${NAME}` included)."""
@@ -78,6 +80,69 @@ class StepState(BaseModel):
     trouble: str = ""
     """The last temporary error, in words; empty once things went on."""
     outcome: Literal["", "succeeded", "failed"] = ""
+    """Of the step; "" also where the action ended here as skipped, canceled, rejected or expired."""
+
+
+class Person(BaseModel):
+    """Who asked for something: a signed-in person, as their token says."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    """The object id."""
+    name: str = ""
+    """An address or a name, for people."""
+
+    def __str__(self) -> str:
+        return self.name or self.id
+
+
+class Decision(BaseModel):
+    """What a person decided about an action, once."""
+
+    model_config = ConfigDict(frozen=True)
+
+    verdict: Literal["approved", "rejected"]
+    step: str
+    """The id of the approval step that is decided."""
+    by: Person
+    at: datetime
+    reason: str = ""
+
+
+class Cancellation(BaseModel):
+    """That an action is called off, by a person or by an event of the rule's `cancel_on`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    by: str
+    at: datetime
+    reason: str = ""
+
+
+class Replay(BaseModel):
+    """That an action was made by replaying its event."""
+
+    model_config = ConfigDict(frozen=True)
+
+    of: str
+    """The key of the action that it does again; "" where there was none."""
+    by: Person
+    at: datetime
+    reason: str
+    rules: Literal["then", "now"]
+
+
+class Told(BaseModel):
+    """One event of a digest, as it is listed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    key: str
+    kind: str
+    subject: str
+    source: str
+    time: datetime | None = None
 
 
 class Claim(BaseModel):
@@ -109,6 +174,19 @@ class Action(BaseModel):
     created: datetime
     steps: list[Step]
     on_failure: list[Step]
+    limit: Limit | None = None
+    cancel_on: CancelOn | None = None
+    expect: Expectation | None = None
+    """Where this is set, the action is the waiting for another event."""
+    scope: str = ""
+    """The key of the slots that the limit is decided by: of the rule, its mode and the values of `per`."""
+    cancel_key: str = ""
+    """What an event of `cancel_on` finds it by."""
+    happened: datetime | None = None
+    """When the event happened, where the wire says."""
+    origin: str = ""
+    """The key of the first action that this one does again; it has its slots. "" for the action's own."""
+    replay: Replay | None = None
 
     # How far it got: written by whoever holds the claim.
     seq: int = 0
@@ -130,9 +208,23 @@ class Action(BaseModel):
     ended: datetime | None = None
     announced: bool = False
 
+    admitted: bool = False
+    """Whether its limit let it begin."""
+    digest: list[Told] = Field(default_factory=list)
+    """The events that it answers together, its own first."""
+    touched: bool = False
+    """Whether a step was started at all: its slots are taken for good."""
+    committed: bool = False
+    """Whether something irreversible was started: it can no longer be canceled."""
+
     # Set by anyone, under the ETag.
     wake: bool = False
     """Something happened: look again at once."""
+    decision: Decision | None = None
+    """What a person decided about the approval step that is waited at, or was waited at last."""
+    canceled: Cancellation | None = None
+    met: str = ""
+    """The key of the event that an expectation waited for."""
 
     etag: str = Field(default="", exclude=True)
 

@@ -7,14 +7,14 @@ whose answer may get lost is about to be made.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
-from shared.actions import StepState
+from shared.actions import Decision, Status, StepState, Told
 from shared.errors import PermanentError, TemporaryError, UnansweredError
 
 if TYPE_CHECKING:
@@ -47,9 +47,28 @@ class Done:
     result: Mapping[str, Any] = field(default_factory=dict)
     """JSON merged into the step's result: later stages read it from `job.result`, templates as `steps.<id>.…`."""
     note: str = ""
+    announces: str = ""
+    """The kind of an event of our own that is announced now, beside the action's end: "ApprovalRequested"."""
 
 
-Progress = Pending | Done
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Nothing is to be looked at: a person or an event will say when to go on. No message is held meanwhile."""
+
+    until: datetime
+    """When it is over even if nobody says anything."""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The whole action ends here, and that is no failure: `on_failure` is not done."""
+
+    status: Literal[Status.SKIPPED, Status.REJECTED, Status.EXPIRED]
+    reason: str
+
+
+Progress = Pending | Done | Waiting | End
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +92,17 @@ class Job:
     clients: Clients
     event: Callable[[], Event]
     """Reads the event that is being answered from the records."""
+    steps: Mapping[str, Any]
+    """The results of the steps before this one, by id."""
+    digest: Sequence[Told]
+    """The events that are answered together, where the rule has a digest; else empty."""
+    decision: Decision | None
+    """What a person decided about this step; None while nobody has."""
+    began: datetime
+    """When this stage was first performed."""
+    action: str
+    """The key of the action, as an operator names it."""
+    rule: str
     resolve: Callable[[Any], Any]
     """Replaces `${NAME}` in a value by the app's setting; PermanentError where it is not set."""
 
@@ -99,6 +129,8 @@ class Stage[P: BaseModel]:
     named_by: Literal["us", "service", "nobody"] = "us"
     """Who names the remote job. us: a second start is refused or the same. service: an unanswered start is
     reconciled by `find` before it is repeated. nobody: it cannot be found, so it is at-least-once (mail, chat)."""
+    harmless: bool = False
+    """Whether the action can still be called off once this was started: it only tells, asks or decides."""
 
 
 # -- how one is performed ---------------------------------------------------------------------------------------------

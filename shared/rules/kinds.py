@@ -87,14 +87,12 @@ KINDS: dict[str, Kind] = {
     "ApprovalExpired": OWN,
 }
 
-RESERVED = frozenset(
-    {"ModelTagged", "ReplicaOutdated", "DeploymentNearExpiry", "NotificationMissed", "ExpectationMissed"}
-    | {"ActionSkipped", "ActionCanceled", "ApprovalRequested", "ApprovalGranted", "ApprovalRejected", "ApprovalExpired"}
-)
+RESERVED = frozenset({"ModelTagged", "ReplicaOutdated", "DeploymentNearExpiry", "NotificationMissed"})
 """Kinds whose names are settled, and which nothing announces yet."""
 
 NAMESPACES = frozenset(
     {"data", "model", "deployment", "run", "drift", "vision", "replica", "action", "failure", "workspace"}
+    | {"approval", "expectation"}
 )
 SPELLINGS: dict[str, dict[str, str]] = {
     namespace: {name.lower(): name for kind in KINDS.values() for name in kind.fields.get(namespace, ())}

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from shared.actions import Step
+from shared.policy import CancelOn, Expectation, Limit
 from shared.rules.filters import OPERATORS, Test
 from shared.rules.paths import Keys
 
@@ -42,5 +43,8 @@ class Rule:
     mode: Mode
     do: tuple[Step, ...]
     on_failure: tuple[Step, ...]
+    limit: Limit | None = None
+    cancel_on: CancelOn | None = None
+    expect: Expectation | None = None
     line: int = 0
     """Where the rules file has it."""
