@@ -64,3 +64,21 @@ def health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 # the wo
     report = wiring.health()
     status = 200 if report["status"] == "ok" else 503
     return func.HttpResponse(json.dumps(report), status_code=status, mimetype="application/json")
+
+
+@app.route(route="events/{key?}/{verb?}", methods=["GET", "POST"])
+def events(req: func.HttpRequest) -> func.HttpResponse:
+    """List events, show one, or have a signed-in operator replay one."""
+    reply = wiring.api().answer(
+        req.method, "events", req.route_params, query=req.params, headers=req.headers, body=req.get_body()
+    )
+    return func.HttpResponse(reply.body, status_code=reply.status, headers=reply.headers)
+
+
+@app.route(route="actions/{key?}/{verb?}", methods=["GET", "POST"])
+def actions(req: func.HttpRequest) -> func.HttpResponse:
+    """List actions, show one, or have a signed-in person decide about one."""
+    reply = wiring.api().answer(
+        req.method, "actions", req.route_params, query=req.params, headers=req.headers, body=req.get_body()
+    )
+    return func.HttpResponse(reply.body, status_code=reply.status, headers=reply.headers)

@@ -9,10 +9,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from cli import rules
+from cli import actions, events, pausing, rules
 from cli.errors import UsageError
 
-GROUPS = (rules,)
+GROUPS = (rules, pausing, events, actions)
 """Each adds its commands to the parser, and imports what they need only when they run."""
 
 
@@ -31,7 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="reactor", description="Look at what an ML Reactor does, and have a say in it.")
+    parser = argparse.ArgumentParser(
+        prog="reactor", description="Look at what an ML Reactor does, and have a say in it."
+    )
     groups = parser.add_subparsers(dest="group", required=True, metavar="GROUP")
     for group in GROUPS:
         group.add_commands(groups)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from cli import live
 from cli.errors import UsageError
 from shared import parse
 from shared.errors import MalformedError
@@ -39,6 +40,8 @@ def add_commands(groups: Any) -> None:
     one.add_argument("--json", action="store_true", help="for programs")
     one.set_defaults(run=explain)
 
+    live.add_commands(commands)
+
 
 def check(options: Namespace) -> int:
     """Print every problem of a file and a summary; 1 where there are errors."""
@@ -64,9 +67,8 @@ def _summary(rules: Rules | None, problems: list[Problem]) -> str:
         for level in ("error", "warning")
         if any(problem.level == level for problem in problems)
     ]
-    if rules is not None:
-        counts.insert(0, _count(len(rules.rules), "rule"))
-    return ", ".join(counts if problems else [*counts, "nothing wrong"])
+    wrong = counts or ["nothing wrong"]
+    return ", ".join(wrong if rules is None else [_count(len(rules.rules), "rule"), *wrong])
 
 
 def _count(number: int, what: str) -> str:
@@ -132,19 +134,18 @@ def lines(explanation: Explanation, paint: Any) -> Iterator[str]:
     kinds = ", ".join(sorted(event.kinds)) or f"no kind that a rule can hear ({event.type})"
     yield paint(BOLD, f"{kinds}  {event.subject}")
     yield f"from {event.source}"
+    if explanation.refused:
+        yield paint(BOLD, explanation.refused)
     yield ""
-    width = max((len(explained.rule.name) for explained in explanation.verdicts), default=0)
-    for explained in explanation.verdicts:
+    width = max((len(explained.rule.name) for explained in explanation.rules), default=0)
+    for explained in explanation.rules:
         name = explained.rule.name.ljust(width)
         if explained.because is None:
             mode = "" if explained.rule.mode == "live" else "  (dry run: nothing is touched)"
             yield f"  {paint(GREEN, 'yes')}  {name}{mode}".rstrip()
             yield from _steps(explained, event)
         else:
-            because = explained.because
-            found = "it is missing" if because.found is None else f"it is {_short(because.found)}"
-            wanted = f"{because.path} {because.operator} {_short(because.wanted)}"
-            yield paint(DIM, f"  no   {name}  {wanted}: {found}")
+            yield paint(DIM, f"  no   {name}  {explained.because.show()}")
     yield ""
 
 

@@ -25,13 +25,16 @@ from dev.azurite import Azurite, azurite
 from dev.host.settings import LEASE_SECONDS, timing
 from dev.place import place
 from dev.process import Child, ChildError
-from dev.rules_file import look
+from dev.rules_file import look, publish
 from dev.simulators.channels import SECRET as HOOK_SECRET
+from dev.simulators.entra import AUDIENCE, CLIENT, LEADS, PERSON
+from dev.simulators.tokens import TENANT
 from dev.simulators.vision import KEY as VISION_KEY
 from shared.clients.identity import managed_identity
 from shared.settings import Storage
 from shared.storage import prepare
 from shared.storage.account import Account
+from shared.storage.rules_store import is_blob
 
 REPOSITORY = Path(__file__).parents[1]
 LOOPBACK = "127.0.0.1"
@@ -48,7 +51,7 @@ def main() -> None:
     """Start everything, wait for a signal or a death, stop everything in reverse."""
     parser = argparse.ArgumentParser(prog="python -m dev.stack", description="Runs ML Reactor on this machine.")
     parser.add_argument("--ready", type=Path, required=True, metavar="FILE", help="written when all of it answers")
-    parser.add_argument("--rules", type=Path, metavar="FILE", help="default: REACTOR_RULES, or rules.yaml of the app")
+    parser.add_argument("--rules", metavar="FILE", help="or blob:container/name; default: REACTOR_RULES, or rules.yaml")
     parser.add_argument("--allow-bad-rules", action="store_true", help="start where the rules are missing or wrong too")
     parser.add_argument("--app", type=Path, default=REPOSITORY, metavar="DIR", help="the function app's folder")
     parser.add_argument("--lease", type=float, default=LEASE_SECONDS, metavar="SECONDS", help="default: %(default)g")
@@ -78,11 +81,15 @@ def start(arguments: argparse.Namespace, ready: Path, folder: Path, running: Exi
     """Start the parts one after the other; `running` stops them. Gives the indispensable ones, and the host."""
     began = time.monotonic()
     storage = running.enter_context(azurite(folder / "storage.log", each_request=arguments.log_storage))
-    prepare(Account(Storage(connection_string=storage.app), managed_identity), BACKUPS)
+    account = Account(Storage(connection_string=storage.app), managed_identity)
+    prepare(account, BACKUPS)
     functions = f"http://{LOOPBACK}:{free_port()}"
     simulators, facts = running.enter_context(simulated(storage, functions, folder))
 
-    rules = str(arguments.rules.absolute()) if arguments.rules else os.environ.get("REACTOR_RULES") or "rules.yaml"
+    rules = arguments.rules or os.environ.get("REACTOR_RULES") or "rules.yaml"
+    if arguments.rules and not is_blob(rules):
+        rules = str(Path(rules).absolute())
+    facts |= {"issuer": f"{facts['entra']}/{TENANT}/v2.0", "person": PERSON}
     facts |= {
         "functions": functions,
         "storage": storage.app,
@@ -92,6 +99,8 @@ def start(arguments: argparse.Namespace, ready: Path, folder: Path, running: Exi
         "settings": settings(storage, facts, arguments.lease) | {"REACTOR_RULES": rules},
     }
     say_rules(rules, arguments, facts["settings"])
+    if is_blob(rules):
+        publish(rules, arguments.app, account)
     starting = ready.with_name(f"{ready.name}.starting")
     starting.write_text(json.dumps(facts, indent=2), encoding="utf-8")
     running.callback(starting.unlink, missing_ok=True)
@@ -154,6 +163,9 @@ def settings(storage: Azurite, facts: dict[str, Any], lease: float) -> dict[str,
         "REACTOR_ARM_ENDPOINT": facts["management"],
         "REACTOR_BACKUP_CONTAINER": BACKUPS,
         "REACTOR_VISION_BLOB_HOSTS": LOOPBACK,
+        "REACTOR_AUTHORITY": facts["issuer"],
+        "REACTOR_AUDIENCE": f"{AUDIENCE},{CLIENT}",
+        "REACTOR_OPERATORS": PERSON,
         "IDENTITY_ENDPOINT": f"{facts['identity']}/msi/token",
         "IDENTITY_HEADER": facts["identity_header"],
         "REQUESTS_CA_BUNDLE": facts["ca"],
@@ -162,6 +174,7 @@ def settings(storage: Azurite, facts: dict[str, Any], lease: float) -> dict[str,
         "SIMULATOR_SMTP": facts["smtp"],
         "SIMULATOR_VISION_KEY": VISION_KEY,
         "SIMULATOR_HOOK_SECRET": HOOK_SECRET,
+        "SIMULATOR_LEADS": LEADS,
         **{name: os.environ.get(name, value) for name, value in local_timing(lease).items()},
     }
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.policy import CancelOn, Expectation, Limit
+from shared.policy import CancelOn, Expectation, Limit, Told
 
 
 class Step(BaseModel):
@@ -67,6 +67,8 @@ class StepState(BaseModel):
     note: str = ""
     wake_on: str = ""
     """The token the stage waits for, beside looking."""
+    touched: bool = False
+    """Whether the stage's remote job was found, or was begun to be started."""
     starting_at: datetime | None = None
     """Written before a start whose answer may get lost; cleared once it is known what came of it."""
     empty_find: datetime | None = None
@@ -119,6 +121,9 @@ class Cancellation(BaseModel):
     at: datetime
     reason: str = ""
 
+    def __str__(self) -> str:
+        return f"{self.by}: {self.reason}" if self.reason else self.by
+
 
 class Replay(BaseModel):
     """That an action was made by replaying its event."""
@@ -133,18 +138,6 @@ class Replay(BaseModel):
     rules: Literal["then", "now"]
 
 
-class Told(BaseModel):
-    """One event of a digest, as it is listed."""
-
-    model_config = ConfigDict(frozen=True)
-
-    key: str
-    kind: str
-    subject: str
-    source: str
-    time: datetime | None = None
-
-
 class Claim(BaseModel):
     """Who is performing the action right now."""
 
@@ -154,6 +147,10 @@ class Claim(BaseModel):
     write: str
     since: datetime
     until: datetime
+
+
+FLAGS = ("wake", "decision", "canceled", "met")
+"""The fields of an action that anyone may set, under the ETag."""
 
 
 class Action(BaseModel):
@@ -167,6 +164,8 @@ class Action(BaseModel):
     event: str
     """The key of the event's record."""
     kinds: list[str]
+    heard: str = ""
+    """The kind that the rule listens to, of the event's."""
     source: str
     subject: str
     mode: Literal["dry_run", "live"]
@@ -191,6 +190,10 @@ class Action(BaseModel):
     # How far it got: written by whoever holds the claim.
     seq: int = 0
     due: datetime
+    asleep: bool = False
+    """Whether it holds no message until it is due: somebody who sets a flag sends one."""
+    note: str = ""
+    """What it waits for before its first step, or why it is held."""
     moved_by: str = ""
     """The id of the message that wrote the last move: where that message comes again, it sends again."""
     write: str = ""
@@ -211,7 +214,9 @@ class Action(BaseModel):
     admitted: bool = False
     """Whether its limit let it begin."""
     digest: list[Told] = Field(default_factory=list)
-    """The events that it answers together, its own first."""
+    """The events that it answers together, its own first; empty where the rule has no digest."""
+    more: int = 0
+    """How many events the digest has beyond those."""
     touched: bool = False
     """Whether a step was started at all: its slots are taken for good."""
     committed: bool = False
@@ -237,6 +242,16 @@ class Action(BaseModel):
     def todo(self) -> list[Step]:
         """The steps being followed: the rule's `do`, or its `on_failure` once a step failed."""
         return self.on_failure if self.failure else self.steps
+
+    @property
+    def slot_key(self) -> str:
+        """The key that its slots are kept under."""
+        return self.origin or self.key
+
+    @property
+    def moment(self) -> datetime:
+        """When its event happened, or else came."""
+        return self.happened or self.created
 
     @property
     def claimed_at(self) -> datetime:

@@ -6,6 +6,7 @@
     └── PermanentError      doing it again cannot help; `remedy` says what would
         ├── MalformedError  a body that is not one of ours; `field` says where
         ├── SettingsError   the app's own settings are incomplete
+        ├── SignInError     a token that proves nobody, or none at all
         └── RulesError      a rules file that cannot be used, with every problem in it (rules/problems.py)
 
 Clients translate what a service answers into these words, once.
@@ -51,3 +52,7 @@ class MalformedError(PermanentError):
 
 class SettingsError(PermanentError):
     """Settings are missing or wrong; the message names all of them at once."""
+
+
+class SignInError(PermanentError):
+    """Somebody is not signed in: no token, or one that proves nothing. The message holds nothing of the token."""

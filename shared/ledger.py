@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from shared.actions import Action, Claim, Message
+from shared.actions import FLAGS, Action, Claim, Message
 from shared.errors import TemporaryError, UnansweredError
+from shared.events import digest
 from shared.settle import Timing
 from shared.storage import ACTIONS_QUEUE
 from shared.storage.records import Records
@@ -21,6 +22,11 @@ TRIES = 8
 """How often a conditional write is tried against others who write the same record."""
 Send = Callable[[str, str, timedelta], None]
 """Sends a body to a queue, to be seen after a delay."""
+
+
+def replay_key(key: str) -> str:
+    """Return the key of the action that does another one again: asking for that twice makes one."""
+    return digest("replay", key)
 
 
 class ClaimLostError(Exception):
@@ -39,6 +45,13 @@ class Ledger:
     def read(self, key: str) -> Action | None:
         """Read an action as it stands; None where there is none."""
         return self._records.read_action(key)
+
+    def latest(self, key: str) -> Action | None:
+        """Read the last replay of an action, or the action itself where there is none; None where it does not exist."""
+        action = self._records.read_action(key)
+        while action is not None and (again := self._records.read_action(replay_key(action.key))) is not None:
+            action = again
+        return action
 
     def claim(self, message: Message, message_id: str) -> Action | None:
         """Make the action ours for a lease; None where this message has nothing more to do.
@@ -87,7 +100,8 @@ class Ledger:
             if current is None or current.claim is None or current.claim.write != ours:
                 raise ClaimLostError
             due = min(action.due, self._clock()) if current.wake else action.due
-            action = action.model_copy(update={"wake": current.wake, "due": due, "etag": current.etag})
+            flags = {name: getattr(current, name) for name in FLAGS}
+            action = action.model_copy(update={**flags, "due": due, "etag": current.etag})
         raise TemporaryError(f"action {action.key} is written by too many at once")
 
     def give_up(self, claimed: Action, error: str) -> None:
@@ -108,21 +122,44 @@ class Ledger:
                 break
         log.warning("action=%s rule=%s the error could not be recorded", claimed.key, claimed.rule)
 
-    def change(self, key: str, flags: Mapping[str, Any]) -> Action | None:
-        """Set flags without a claim, trying again where somebody else wrote; None where there is no such action."""
+    def change(self, key: str, flags: Mapping[str, Any]) -> None:
+        """Set flags without a claim and without waking anybody, trying again where somebody else wrote."""
         for _ in range(TRIES):
             action = self._records.read_action(key)
             if action is None or all(getattr(action, name) == value for name, value in flags.items()):
-                return action
+                return
             if self._try_to_write(action.model_copy(update=dict(flags))):
-                return action
+                return
         raise TemporaryError(f"action {key} is written by too many at once")
 
-    def wake(self, key: str) -> None:
-        """Have an action looked at now: whoever performs it sees the flag, or else the message comes first."""
-        action = self.change(key, {"wake": True})
-        if action is not None and action.is_open:
-            self.send(action, timedelta())
+    def wake(self, key: str, **flags: Any) -> Action | None:
+        """Have an action looked at now, and set other flags; nothing happens to one that has ended."""
+        return self.update(key, lambda action: flags if action.is_open else None)
+
+    def update(self, key: str, flags: Callable[[Action], Mapping[str, Any] | None]) -> Action | None:
+        """Set the flags that an action as it stands should have, and have it looked at now; None where there is none.
+
+        `flags` gives None where nothing is to be done. Whoever performs the action sees the flags, or else a message
+        comes; where that message is lost, the sweep finds the action due.
+        """
+        written: Mapping[str, Any] = {}
+        for _ in range(TRIES):
+            action = self._records.read_action(key)
+            if action is None:
+                return None
+            if not written or any(getattr(action, name) != value for name, value in written.items()):
+                wanted = flags(action)
+                if wanted is None:
+                    return action
+                written = dict(wanted)
+                changed = {**written, "wake": True, "due": min(action.due, self._clock())}
+                action = action.model_copy(update=changed)
+                if not self._try_to_write(action):
+                    continue
+            if action.is_open:
+                self.send(action, timedelta())
+            return action
+        raise TemporaryError(f"action {key} is written by too many at once")
 
     def send(self, action: Action, delay: timedelta | None = None) -> None:
         """Send the action's current number, to be seen after `delay`, by default when it is due."""

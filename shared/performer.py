@@ -6,33 +6,28 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from shared import events, parse
-from shared.actions import Action, Message, Status, StepState
+from pydantic import BaseModel
+
+from shared import parse
+from shared.actions import FLAGS, Action, Message, Status, StepState
+from shared.admission import Admissions
 from shared.defects import told
 from shared.errors import PermanentError, ReactorError, TemporaryError
 from shared.events import Event, digest
 from shared.ledger import ClaimLostError, Ledger
-from shared.planner import Planner
+from shared.outcomes import on_the_way, outcome
+from shared.planner import Planner, open_row
 from shared.rules import templates
 from shared.settle import Timing, Verdict, current_state, settle
-from shared.stages import Done, Job, NotStarted, Pending, find_handler, perform_stage
+from shared.stages import Done, End, Job, NotStarted, Pending, Stage, Waiting, find_handler, perform_stage
 from shared.storage.records import OpenRow, Records
+from shared.storage.timeline import Timeline
 
 if TYPE_CHECKING:
     from shared.clients import Clients
     from shared.rules import Rules
 
 log = logging.getLogger("reactor")
-
-KINDS = {
-    Status.SUCCEEDED: "ActionSucceeded",
-    Status.FAILED: "ActionFailed",
-    Status.SKIPPED: "ActionSkipped",
-    Status.CANCELED: "ActionCanceled",
-    Status.REJECTED: "ApprovalRejected",
-    Status.EXPIRED: "ApprovalExpired",
-}
-"""What an action's end is called as an event."""
 
 
 class Performer:
@@ -43,6 +38,8 @@ class Performer:
         records: Records,
         ledger: Ledger,
         planner: Planner,
+        admissions: Admissions,
+        timeline: Timeline,
         *,
         rules: "Callable[[], Rules | None]",
         handlers: Mapping[str, str],
@@ -54,6 +51,8 @@ class Performer:
         self._records = records
         self._ledger = ledger
         self._planner = planner
+        self._admissions = admissions
+        self._timeline = timeline
         self._rules = rules
         self._handlers = handlers
         self._clients = clients
@@ -91,6 +90,9 @@ class Performer:
 
     def _advance(self, action: Action) -> Action:
         """Perform the current stage and return the record that follows; nothing is written but what a start needs."""
+        held = self._admissions.hold(action)
+        if held is not None:
+            return held
         state = current_state(action, self._clock())
         verdict: Verdict
         next_stage = ""
@@ -101,65 +103,92 @@ class Performer:
             state.stage = stage.name
             if state.params is None:
                 state.params = self._render(action, event)
-            if action.mode == "dry_run":
+            if action.mode == "dry_run" and stage.effect != "decides":
                 verdict = Done(note="dry run: nothing was touched")
             else:
                 next_stage = handler.stage_after(stage)
-                verdict = perform_stage(
-                    stage,
-                    handler.parse(self._resolve(state.params)),
-                    self._job(action, state, event),
-                    state,
-                    patience=self._timing.patience,
-                    may_start=lambda: self._clock() <= action.claimed_at + self._timing.start_within,
-                    about_to_start=lambda: self._note_start(action, state),
-                )
+                verdict = self._perform(action, state, stage, handler.parse(self._resolve(state.params)), event)
         except (TemporaryError, PermanentError) as error:
             verdict = error
-        _log_outcome(action, state, verdict)
+        log_outcome(action, state, verdict)
+        if isinstance(verdict, Done) and verdict.announces:
+            now = self._clock()
+            self._planner.plan(on_the_way(action, state, verdict.announces, verdict.result, now), now)
         return settle(action, verdict, next_stage, self._clock(), self._timing)
+
+    def _perform(
+        self, action: Action, state: StepState, stage: Stage[Any], params: BaseModel, event: Callable[[], Event]
+    ) -> Verdict:
+        """Perform a stage, unless the action was called off before it began anything irreversible."""
+        job = self._job(action, state, event)
+        if action.canceled and not action.committed and _is_not_there(stage, params, job, state):
+            return End(Status.CANCELED, f"called off by {action.canceled}")
+        try:
+            return perform_stage(
+                stage,
+                params,
+                job,
+                state,
+                patience=self._timing.patience,
+                may_start=lambda: self._clock() <= action.claimed_at + self._timing.start_within,
+                about_to_start=lambda: self._note_start(action, state),
+            )
+        finally:
+            action.touched |= state.touched and stage.effect in {"acts", "tells"}
+            action.committed |= state.touched and stage.effect == "acts"
 
     def _settle(self, moved: Action, claimed: Action, message_id: str) -> None:
         """Write what follows, then send the message for it, or announce the end."""
         moved.seq, moved.moved_by, moved.claim = claimed.seq + 1, message_id, None
         if not moved.is_open:
-            moved.announced = not self._is_heard(moved)
+            moved.announced = not moved.limit and not self._is_heard(moved)
         waited_for = claimed.progress[-1].wake_on if claimed.progress else ""
         written = self._ledger.write(moved, claimed)
         if not written.is_open:
             log.info("action=%s rule=%s outcome=%s", written.key, written.rule, written.status.value)
             self.announce(written)
             return
-        wake_on = written.progress[-1].wake_on
-        if wake_on != waited_for:
-            self._records.open(OpenRow(what="action", key=written.key, since=written.created, wake_on=wake_on))
-        self._ledger.send(written)
+        row = open_row(written)
+        if row.wake_on != waited_for and not written.expect:
+            self._records.open(row)
+        if not written.asleep or written.wake:
+            self._ledger.send(written)
 
     def _note_start(self, action: Action, state: StepState) -> None:
         """Write down that something is about to be started that we cannot name."""
         state.starting_at, state.empty_find = self._clock(), None
         written = self._ledger.write(action, action)
-        action.etag, action.write, action.wake = written.etag, written.write, written.wake
+        action.etag, action.write = written.etag, written.write
+        for flag in FLAGS:
+            setattr(action, flag, getattr(written, flag))
 
     def announce(self, action: Action) -> None:
-        """Plan the outcome of an action that ended, then mark it announced and forget it as open."""
+        """Plan the outcome of an action that ended, let go of what it held, and forget it as open."""
         if not action.announced:
-            self._planner.plan(outcome(action), self._clock())
+            self._admissions.release(action)
+            event = outcome(action)
+            if event is not None:
+                self._planner.plan(event, self._clock())
             self._ledger.change(action.key, {"announced": True})
+        self._timeline.note_action(action)
         self._records.close("action", action.key)
 
     def _is_heard(self, action: Action) -> bool:
-        """Whether any rule listens to the outcome; where none does, nothing more is written."""
-        rules = self._rules()
-        return rules is None or bool(rules.match(outcome(action)))
+        """Whether the outcome leads to anything; where it does not, nothing more is written."""
+        event = outcome(action)
+        return event is not None and self._planner.hears(event)
 
     def sweep(self, row: OpenRow) -> None:
         """Wake an action that is overdue: its message was lost, or whoever had it died."""
         action = self._ledger.read(row.key)
         now = self._clock()
-        if action is None or (not action.is_open and action.announced):
+        late = timedelta() if action and action.asleep else self._timing.overdue
+        if action is None:
             self._records.close("action", row.key)
-        elif not action.is_claimed(now) and action.due + self._timing.overdue <= now:
+        elif not action.is_open and action.announced:
+            self._timeline.note_action(action)
+            self._records.close("action", row.key)
+        elif not action.is_claimed(now) and action.due + late <= now:
             log.info("action=%s rule=%s outcome=woken", action.key, action.rule)
             self._ledger.send(action, timedelta())
 
@@ -170,12 +199,12 @@ class Performer:
 
         A dry run has no results: what reads them stays as it is written.
         """
-        results = {done.id: done.result for done in action.progress if done.outcome == "succeeded"}
         context = templates.context(
             event(),
-            steps=None if action.mode == "dry_run" else results,
+            steps=None if action.mode == "dry_run" else _results(action),
             failure=action.failure.model_dump() if action.failure else None,
             action={"key": action.key, "rule": action.rule, "event": action.event},
+            digest=[told.model_dump(mode="json") for told in action.digest],
         )
         rendered: dict[str, Any] = templates.render(action.todo[action.position].params, context)
         return rendered
@@ -205,50 +234,45 @@ class Performer:
             declared=rules.declared,
             clients=self._clients,
             event=event,
+            steps=_results(action),
+            digest=action.digest,
+            more=action.more,
+            decision=action.decision if action.decision and action.decision.step == state.id else None,
+            began=state.began or self._clock(),
+            action=action.key,
+            rule=action.rule,
+            is_dry_run=action.mode == "dry_run",
             resolve=self._resolve,
         )
 
 
-def outcome(action: Action) -> Event:
-    """Say as an event what came of an action."""
-    facts: dict[str, Mapping[str, Any]] = {
-        "action": {
-            "key": action.key,
-            "rule": action.rule,
-            "status": action.status.value,
-            "reason": action.reason,
-            "event": action.event,
-            "kinds": action.kinds,
-            "source": action.source,
-            "subject": action.subject,
-            "steps": {state.id: state.result for state in action.progress},
-        }
-    }
-    if action.failure:
-        facts["failure"] = action.failure.model_dump()
-    return events.announce(
-        KINDS[action.status],
-        id=digest(action.key, action.status.value),
-        subject=f"actions/{action.key}",
-        facts=facts,
-        time=action.ended or action.due,
-        depth=action.depth + 1,
-    )
+def _results(action: Action) -> dict[str, Any]:
+    """Give the results of the steps that succeeded, by id."""
+    return {done.id: done.result for done in action.progress if done.outcome == "succeeded"}
 
 
-def _log_outcome(action: Action, state: StepState, verdict: Verdict) -> None:
+def _is_not_there(stage: Stage[Any], params: BaseModel, job: Job, state: StepState) -> bool:
+    """Tell whether nothing irreversible was begun: for certain, so the remote job is looked for."""
+    if stage.effect != "acts":
+        return True
+    return not state.started and state.starting_at is None and stage.find(params, job) is None
+
+
+WORDS: dict[type, str] = {
+    Done: "done",
+    Pending: "pending",
+    Waiting: "asleep",
+    End: "ends",
+    NotStarted: "waiting",
+    PermanentError: "failed",
+}
+"""What the log calls a verdict; every other is a temporary error."""
+
+
+def log_outcome(action: Action, state: StepState, verdict: Verdict) -> None:
     """Write the one line about what came of a stage."""
-    match verdict:
-        case Done(note=note):
-            word = "done"
-        case Pending(note=note):
-            word = "pending"
-        case NotStarted(note=note):
-            word = "waiting"
-        case TemporaryError(reason=note):
-            word = "temporary_error"
-        case PermanentError(reason=note):
-            word = "failed"
+    word = WORDS.get(type(verdict), "temporary_error")
+    note = verdict.note if isinstance(verdict, Done | Pending | Waiting | NotStarted) else verdict.reason
     line = "action=%s rule=%s seq=%d step=%s stage=%s outcome=%s note=%s"
     level = logging.WARNING if word == "failed" else logging.INFO
     log.log(level, line, action.key, action.rule, action.seq, state.id, state.stage, word, note)

@@ -5,13 +5,15 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from shared import parse
-from shared.actions import Action
+from shared import correlation, parse
+from shared.actions import Action, Cancellation
 from shared.errors import MalformedError
 from shared.events import Event, canonical, digest, without_url_queries
 from shared.ledger import Ledger
 from shared.settle import Timing
-from shared.storage.records import EventRecord, OpenRow, Records
+from shared.storage.records import EventRecord, Mark, OpenRow, Records
+from shared.storage.slots import SlotsTable
+from shared.storage.timeline import Timeline
 
 if TYPE_CHECKING:
     from shared.rules import Rule, Rules
@@ -20,6 +22,8 @@ log = logging.getLogger("reactor")
 
 DEEPEST = 5
 """An event this many outcomes away from the wire starts nothing more: rules that answer each other end here."""
+MOST_REASONS = 50
+"""Rules of which an event keeps why they did not match; the rest is worked out again when somebody asks."""
 REPEAT_WINDOW = timedelta(minutes=10)
 """Equal content that carries no id of its own is the same event for this long."""
 
@@ -29,14 +33,19 @@ class Planner:
 
     def __init__(
         self,
+        *,
         records: Records,
         ledger: Ledger,
+        timeline: Timeline,
+        slots: SlotsTable,
         rules: "Callable[[], Rules | None]",
         clock: Callable[[], datetime],
         timing: Timing,
     ) -> None:
         self._records = records
         self._ledger = ledger
+        self._timeline = timeline
+        self._slots = slots
         self._rules = rules
         self._clock = clock
         self._timing = timing
@@ -58,7 +67,9 @@ class Planner:
         parked = EventRecord(
             key=key, door=door, status="parked", reason=reason, received=at, payload=text, handed_over=True
         )
-        self._records.insert_event(parked)
+        if not self._records.insert_event(parked):
+            parked = self._records.read_event(key) or parked
+        self._timeline.note_event(parked)
         log.warning("event=%s door=%s outcome=parked reason=%s", key, door, reason)
 
     def plan(self, event: Event, at: datetime, *, is_poisoned: bool = False) -> None:
@@ -68,14 +79,17 @@ class Planner:
         """
         key = self._occurrence(event, at, is_poisoned=is_poisoned) if event.repeatable else event.key
         record = self._judge(event, key, at)
-        is_heard = bool(record.plan) or record.status == "unplanned"
-        if event.door == "own" and not is_heard and self._records.read_event(key) is None:
+        if event.door == "own" and not _leads_anywhere(record) and self._records.read_event(key) is None:
             return  # an outcome that no rule hears is not stored
         if self._records.insert_event(record):
+            self._timeline.note_event(record)
             _log_plan(record)
         else:
             stored = self._records.read_event(key)
-            if stored is None or stored.handed_over:
+            if stored is None:
+                return
+            self._timeline.note_event(stored)
+            if stored.handed_over:
                 log.info("event=%s kinds=%s outcome=duplicate", key, " ".join(record.kinds))
                 return
             record = stored
@@ -86,6 +100,11 @@ class Planner:
         for token in parse.wake_tokens(event) if record.status != "refused" else ():
             for waiting in self._records.list_waiting(token):
                 self._ledger.wake(waiting)
+
+    def hears(self, event: Event) -> bool:
+        """Tell whether an event of our own leads to anything by the rules of the moment."""
+        rules = self._rules()
+        return rules is None or bool(rules.match(event)) or any(correlation.followed(rules.rules, event))
 
     def _occurrence(self, event: Event, at: datetime, *, is_poisoned: bool) -> str:
         """Return the key of an event whose wire carries no id.
@@ -128,23 +147,48 @@ class Planner:
             record.status, record.reason = "ignored", f"{event.depth} outcomes led here: rules answer each other"
         else:
             record.status = "planned"
-            record.plan = [planned(event, key, rule, rules.hash, at) for rule in rules.match(event)]
-        record.handed_over = not record.plan
+            record.plan = plan(event, key, rules, at)
+            record.marks = [
+                Mark(what=following.what, rule=following.rule, token=following.token)
+                for following in correlation.followed(rules.rules, event)
+            ]
+            record.because = rules.against(event, most=MOST_REASONS)
+        record.handed_over = not record.plan and not record.marks
         return record
 
     def _hand_over(self, record: EventRecord) -> None:
         """Put every planned action on its way, then mark the event: from now on it is a duplicate."""
+        for mark in record.marks:
+            self._follow(mark, record)
         for action in record.plan:
             if not self._records.insert_action(action):
                 stored = self._records.read_action(action.key)
                 if stored is None or stored.seq > 0 or not stored.is_open:
                     log.info("action=%s rule=%s outcome=there_already", action.key, action.rule)
                     continue
-            self._records.open(OpenRow(what="action", key=action.key, since=record.received))
-            self._ledger.send(action)
-        if record.plan:
+            self.start(action)
+        if record.plan or record.marks:
             self._records.mark_handed_over(record.key)
             self._records.close("event", record.key)
+
+    def start(self, action: Action) -> None:
+        """Put an action that was inserted on its way."""
+        self._records.open(open_row(action))
+        self._ledger.send(action)
+
+    def _follow(self, mark: Mark, record: EventRecord) -> None:
+        """Call off, or fulfil, what a rule began for another event; what begins only now finds the mark."""
+        moment = record.time or record.received
+        self._slots.mark(mark.token, moment, record.key, self._clock())
+        if mark.what == "expect":
+            for key in self._records.list_waiting(mark.token):
+                self._ledger.wake(key, met=record.key)
+            return
+        by = Cancellation(by=f"event {record.key}", at=self._clock(), reason=", ".join(record.kinds))
+        for key in self._records.list_canceled_by(mark.token):
+            action = self._ledger.read(key)
+            if action is not None and not action.canceled and action.moment <= moment:
+                self._ledger.wake(key, canceled=by)
 
     def sweep(self, row: OpenRow) -> None:
         """Finish an event that was left half done, or that came while there was no valid rules file."""
@@ -164,34 +208,90 @@ class Planner:
         planned.etag = record.etag
         if planned.status == "unplanned" or not self._records.replace_event(planned):
             return
+        self._timeline.note_event(planned)
         _log_plan(planned)
         self._hand_over(planned)
         self._records.close("event", record.key)
 
 
-def planned(event: Event, key: str, rule: "Rule", rules_hash: str, at: datetime) -> Action:
-    """Make the action of one rule answering one event.
+def plan(event: Event, key: str, rules: "Rules", at: datetime) -> list[Action]:
+    """Make the actions that an event leads to by some rules: what they do, and what they expect to follow."""
+    matched = rules.match(event)
+    actions = [planned(event, key, rule, rules.hash, at) for rule in matched if rule.do]
+    return actions + [expected(event, key, rule, rules.hash, at) for rule in matched if rule.expect]
 
-    A derived kind that stays on a run is answered once: the action's key then comes from that identity, so that the
-    next event which tells the same finds the action there.
-    """
-    heard = rule.kinds & event.kinds
-    identity = next((event.once[kind] for kind in sorted(heard) if heard <= event.once.keys()), key)
+
+def planned(event: Event, key: str, rule: "Rule", rules_hash: str, at: datetime) -> Action:
+    """Make the action of one rule answering one event."""
     return Action(
-        key=digest("action", identity, rule.name),
+        key=digest("action", _identity(event, key, rule), rule.name),
         rule=rule.name,
         rules_hash=rules_hash,
         event=key,
         kinds=sorted(event.kinds),
+        heard=_heard(event, rule),
         source=event.source,
         subject=event.subject,
         mode="dry_run" if rule.mode == "dry_run" else "live",
         depth=event.depth,
         created=at,
         due=at,
+        happened=event.time,
         steps=list(rule.do),
         on_failure=list(rule.on_failure),
+        limit=rule.limit,
+        scope=correlation.scope(rule, event) if rule.limit else "",
+        cancel_on=rule.cancel_on,
+        cancel_key=correlation.cancel_key(rule, event),
     )
+
+
+def expected(event: Event, key: str, rule: "Rule", rules_hash: str, at: datetime) -> Action:
+    """Make the action that waits for what should follow an event."""
+    waiting = planned(event, key, rule, rules_hash, at)
+    return waiting.model_copy(
+        update={
+            "key": digest("expect", _identity(event, key, rule), rule.name),
+            "steps": [],
+            "on_failure": [],
+            "limit": None,
+            "cancel_on": None,
+            "cancel_key": "",
+            "expect": rule.expect,
+            "scope": correlation.expect_key(rule, event),
+        }
+    )
+
+
+def open_row(action: Action) -> OpenRow:
+    """Say what an open action waits for, and what calls it off."""
+    under_way = action.progress[-1].wake_on if action.progress else ""
+    return OpenRow(
+        what="action",
+        key=action.key,
+        since=action.created,
+        wake_on=action.scope if action.expect else under_way,
+        cancel_on=action.cancel_key,
+    )
+
+
+def _identity(event: Event, key: str, rule: "Rule") -> str:
+    """Return what makes an action the same: the event, or what a derived kind stays on.
+
+    A derived kind is answered once: the next event which tells the same finds the action there.
+    """
+    heard = rule.kinds & event.kinds
+    return next((event.once[kind] for kind in sorted(heard) if heard <= event.once.keys()), key)
+
+
+def _heard(event: Event, rule: "Rule") -> str:
+    """Pick the kind that a rule listens to: a derived one before the service's own name."""
+    own = event.type.rpartition(".")[2]
+    return min(rule.kinds & event.kinds, key=lambda kind: (kind == own, kind), default=own)
+
+
+def _leads_anywhere(record: EventRecord) -> bool:
+    return bool(record.plan) or bool(record.marks) or record.status == "unplanned"
 
 
 def _log_plan(record: EventRecord) -> None:

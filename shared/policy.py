@@ -1,10 +1,10 @@
-"""How often a rule may act, when it waits, and what calls it off: limits, cancellations and expectations. Pure data.
+"""What a rule says about when it may act: limits, what calls it off, and what it expects to follow.
 
-A limit is decided from its slots, which storage keeps: `admission` reads and writes them, `decide` says what follows.
+Pure data. `limits` decides by a limit, from what storage remembers of it.
 """
 
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
@@ -21,7 +21,7 @@ DURATION = re.compile(r"(?P<number>\d{1,6})(?P<unit>[smhd])\Z")
 AT_MOST = re.compile(rf"(?P<number>\d{{1,6}}) per (?P<period>{'|'.join(PERIODS)})\Z")
 THRESHOLD = re.compile(r"(?P<number>\d{1,4}) within (?P<duration>\w+)\Z")
 MOST_COUNTED = 1_000
-"""Events that a threshold may count: each is kept until it acts."""
+"""Events that a limit may count: each is kept for as long as it counts."""
 
 
 def read_duration(text: str) -> timedelta:
@@ -88,9 +88,15 @@ def _threshold(value: Any) -> Any:
 
 
 def _countable(rate: Rate) -> Rate:
-    if not 2 <= rate.count <= MOST_COUNTED:
-        raise ValueError(f"must count from 2 to {MOST_COUNTED} events")
+    if rate.count > MOST_COUNTED:
+        raise ValueError(f"must count at most {MOST_COUNTED}")
     return rate
+
+
+def _several(rate: Rate) -> Rate:
+    if rate.count < 2:
+        raise ValueError("must wait for 2 events or more: for 1 it is no threshold")
+    return _countable(rate)
 
 
 def _paths(value: Any) -> Any:
@@ -109,13 +115,13 @@ class Limit(Part):
     per: Paths = Field(default=(), description="Paths: each of their values is limited by itself, but for at_most.")
     cooldown: Duration | None = Field(default=None, description="So long after it acted, it acts on nothing more.")
     at_most: Annotated[
-        Rate | None,
+        Annotated[Rate, AfterValidator(_countable)] | None,
         BeforeValidator(
             _at_most, json_schema_input_type=Annotated[str, Field(pattern=rf"^\d+ per ({'|'.join(PERIODS)})$")]
         ),
     ] = Field(default=None, description="The rule acts so often in any such period, whatever per says: 4 per day.")
     threshold: Annotated[
-        Annotated[Rate, AfterValidator(_countable)] | None,
+        Annotated[Rate, AfterValidator(_several)] | None,
         BeforeValidator(
             _threshold, json_schema_input_type=Annotated[str, Field(pattern=r"^\d+ within \d{1,6}[smhd]$")]
         ),
@@ -129,6 +135,11 @@ class Limit(Part):
     concurrency: Literal["skip", "queue", "replace"] | None = Field(
         default=None, description="While it is still acting on another event: skip this one, queue it, or replace that."
     )
+
+    @property
+    def only_at_most(self) -> bool:
+        """Whether nothing is limited but how often the rule acts altogether."""
+        return not (self.cooldown or self.threshold or self.debounce or self.digest or self.concurrency)
 
 
 class CancelOn(Part):
@@ -147,3 +158,15 @@ class Expectation(Part):
     kind: str = Field(description="The kind of event that should follow.")
     within: Duration = Field(description="How long it may take.")
     per: Paths = Field(default=(), description="Paths that must say the same in both events.")
+
+
+class Told(BaseModel):
+    """One event of a digest, as it is listed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    key: str
+    kind: str
+    subject: str
+    source: str
+    time: datetime | None = None

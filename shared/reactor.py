@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING
 
 from shared import events
 from shared.actions import Message
+from shared.admission import Admissions
+from shared.decisions import Decisions
 from shared.defects import told
 from shared.errors import PermanentError, ReactorError, TemporaryError
 from shared.events import digest
@@ -26,10 +28,13 @@ from shared.performer import Performer
 from shared.planner import Planner
 from shared.settle import Timing
 from shared.storage.records import Records
+from shared.storage.slots import SlotsTable
+from shared.storage.timeline import Timeline
 
 if TYPE_CHECKING:
     from shared.clients import Clients
     from shared.rules import Rules
+    from shared.storage.pauses import Pause
 
 log = logging.getLogger("reactor")
 
@@ -50,8 +55,11 @@ class Reactor:
         self,
         *,
         records: Records,
+        timeline: Timeline,
+        slots: SlotsTable,
         send: Send,
         rules: "Callable[[], Rules | None]",
+        paused: "Callable[[str], Pause | None]",
         handlers: Mapping[str, str],
         clients: "Clients",
         values: Mapping[str, str],
@@ -65,11 +73,27 @@ class Reactor:
         self._timing = timing
         self._keep = keep
         self._ledger = Ledger(records, send, clock, timing)
-        self._planner = Planner(records, self._ledger, rules, clock, timing)
+        self._timeline = timeline
+        self._slots = slots
+        self._planner = Planner(
+            records=records,
+            ledger=self._ledger,
+            timeline=timeline,
+            slots=slots,
+            rules=rules,
+            clock=clock,
+            timing=timing,
+        )
+        self.decisions = Decisions(
+            records=records, ledger=self._ledger, planner=self._planner, rules=rules, values=values, clock=clock
+        )
+        """What people may decide about events and actions."""
         self._performer = Performer(
             records,
             self._ledger,
             self._planner,
+            Admissions(slots, self._ledger, paused, clock),
+            timeline,
             rules=rules,
             handlers=handlers,
             clients=clients,
@@ -123,7 +147,10 @@ class Reactor:
 
     def forget(self) -> None:
         """Delete some of what has been over for longer than records are kept."""
-        count = self._records.sweep_old(self._clock() - self._keep, most=FORGET_AT_ONCE)
+        now = self._clock()
+        count = self._records.sweep_old(now - self._keep, most=FORGET_AT_ONCE)
+        count += self._timeline.sweep(now - self._keep, most=FORGET_AT_ONCE)
+        count += self._slots.sweep(now, most=FORGET_AT_ONCE)
         log.info("outcome=forgotten records=%d", count)
 
     def receive_poisoned(self, door: str, queue: str, body: str | bytes, at: datetime | None = None) -> None:

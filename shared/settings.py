@@ -6,6 +6,7 @@ Nothing else in the app reads the environment. Values that rules refer to as `${
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 from shared.errors import SettingsError
 
@@ -31,6 +32,9 @@ NAMES: Mapping[str, str] = {
     "REACTOR_MAIL_ENDPOINT": "Azure Communication Services' endpoint, where e-mail channels do not name one.",
     "REACTOR_MAIL_SENDER": "The sender's address, where e-mail channels do not name one.",
     "REACTOR_VISION_BLOB_HOSTS": "Hosts that an exported model may be copied from, comma-separated, * as a wildcard.",
+    "REACTOR_AUTHORITY": "Who signs people in: https://login.microsoftonline.com/<tenant>/v2.0; empty: nobody can.",
+    "REACTOR_AUDIENCE": "What a person's token must be for: the API's app id URI and its client id, comma-separated.",
+    "REACTOR_OPERATORS": "Who may cancel and replay: object ids, group ids, app roles, addresses; comma-separated.",
 }
 """Every setting of the app, and what it means."""
 
@@ -61,6 +65,11 @@ class Settings:
     arm_endpoint: str
     backup_container: str
     vision_blob_hosts: tuple[str, ...]
+    authority: str
+    """Of one tenant; "" where nobody can sign in."""
+    audience: tuple[str, ...]
+    operators: frozenset[str]
+    """In lower case."""
     values: Mapping[str, str]
     """The whole mapping, for `${NAME}`."""
 
@@ -79,6 +88,9 @@ class Settings:
             arm_endpoint=(values.get("REACTOR_ARM_ENDPOINT") or "https://management.azure.com").rstrip("/"),
             backup_container=values.get("REACTOR_BACKUP_CONTAINER") or "backups",
             vision_blob_hosts=words(values.get("REACTOR_VISION_BLOB_HOSTS") or "*.blob.core.windows.net"),
+            authority=reader.authority(),
+            audience=reader.audience(),
+            operators=frozenset(words(values.get("REACTOR_OPERATORS", "").lower())),
             values=values,
         )
         if reader.problems:
@@ -88,6 +100,8 @@ class Settings:
 
 LARGEST = 100_000
 """Of any number: seconds of a day, hours of a decade, days of three lifetimes."""
+ANYBODYS = frozenset({"", "common", "organizations", "consumers"})
+"""Tenants of an authority that are none: they sign in people of any organization."""
 
 
 class Reader:
@@ -108,6 +122,28 @@ class Reader:
             self.problems.append(f"{name} must be a number above 0, and at most {LARGEST:,}")
             return default
         return number
+
+    def authority(self) -> str:
+        """Read who signs people in: one tenant, over https."""
+        authority = self.values.get("REACTOR_AUTHORITY", "").strip().rstrip("/")
+        try:
+            parts = urlsplit(authority)
+            is_wrong = parts.scheme != "https" or not parts.hostname or bool(parts.query or parts.fragment)
+        except ValueError:
+            is_wrong = True
+        if authority and (is_wrong or parts.path.lstrip("/").split("/")[0].lower() in ANYBODYS):
+            self.problems.append(
+                "REACTOR_AUTHORITY must be https and name one tenant, such as "
+                "https://login.microsoftonline.com/<tenant id>/v2.0"
+            )
+        return authority
+
+    def audience(self) -> tuple[str, ...]:
+        """Read what tokens must be for; there is no telling without it who they were meant for."""
+        audience = words(self.values.get("REACTOR_AUDIENCE", ""))
+        if self.values.get("REACTOR_AUTHORITY") and not audience:
+            self.problems.append("REACTOR_AUDIENCE is needed beside REACTOR_AUTHORITY: the API's app id URI, client id")
+        return audience
 
     def storage(self) -> Storage:
         """Read the storage connection, in any of the forms the Functions host knows."""

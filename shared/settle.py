@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 from shared.actions import Action, Failure, Status, StepState
 from shared.errors import PermanentError, TemporaryError, UnansweredError
 from shared.events import digest
-from shared.stages import Done, NotStarted, Pending
+from shared.stages import Done, End, NotStarted, Pending, Waiting
 
-Verdict = Done | Pending | NotStarted | TemporaryError | PermanentError
+Verdict = Done | Pending | Waiting | End | NotStarted | TemporaryError | PermanentError
 """What came of a stage."""
 
 
@@ -62,8 +62,10 @@ def settle(action: Action, verdict: Verdict, next_stage: str, now: datetime, tim
 
     `next_stage` names the stage after the current one, "" where it is the step's last.
     """
-    moved = action.model_copy(deep=True, update={"error": "", "due": now})
+    moved = action.model_copy(deep=True, update={"error": "", "due": now, "asleep": False})
     state = current_state(moved, now)
+    if isinstance(verdict, Waiting | End):
+        return _leave(moved, state, verdict, now)
     verdict = _unless_too_late(state, verdict, now, timing)
     match verdict:
         case Done():
@@ -86,11 +88,8 @@ def settle(action: Action, verdict: Verdict, next_stage: str, now: datetime, tim
                 state.empty_find = state.empty_find or now
                 moved.due = state.empty_find + timing.patience
         case TemporaryError():
+            moved.due = now + _delay(moved, state, verdict, timing)
             state.trouble = verdict.reason
-            delay = max(timing.try_again(moved, state), timedelta(seconds=verdict.after or 0))
-            if isinstance(verdict, UnansweredError) and state.starting_at is not None:
-                delay = max(delay, timing.patience)
-            moved.due = now + delay
             state.attempts += 1
         case PermanentError():
             _fail_step(moved, state, verdict, now)
@@ -99,7 +98,30 @@ def settle(action: Action, verdict: Verdict, next_stage: str, now: datetime, tim
     return moved
 
 
-def _unless_too_late(state: StepState, verdict: Verdict, now: datetime, timing: Timing) -> Verdict:
+def _leave(action: Action, state: StepState, verdict: Waiting | End, now: datetime) -> Action:
+    """Leave the stage as it is: until somebody says to go on, or for good."""
+    if isinstance(verdict, End):
+        state.note = verdict.reason
+        return end(action, verdict.status, verdict.reason, now)
+    state.started = True
+    state.note, state.trouble, state.attempts = verdict.note, "", 0
+    return postpone(action, verdict.until, now, asleep=True)
+
+
+def _delay(action: Action, state: StepState, error: TemporaryError, timing: Timing) -> timedelta:
+    """Say how long to wait after a temporary error: never less than the service asks for."""
+    delay = max(timing.try_again(action, state), timedelta(seconds=error.after or 0))
+    if isinstance(error, UnansweredError) and state.starting_at is not None:
+        return max(delay, timing.patience)
+    return delay
+
+
+def _unless_too_late(
+    state: StepState,
+    verdict: Done | Pending | NotStarted | TemporaryError | PermanentError,
+    now: datetime,
+    timing: Timing,
+) -> Done | Pending | NotStarted | TemporaryError | PermanentError:
     """Turn a verdict that only waits into a failure once the stage has had its time."""
     if isinstance(verdict, (Done, PermanentError)) or now - (state.began or now) <= timing.deadline:
         return verdict
@@ -114,6 +136,7 @@ def _begin_stage(state: StepState, name: str, note: str, now: datetime) -> None:
     """Turn to the step's next stage; what the stage before remembered is over with it."""
     state.stage, state.note, state.began = name, note, now
     state.started, state.memory, state.starting_at, state.empty_find = False, {}, None, None
+    state.touched = False
     state.looks, state.attempts, state.trouble, state.wake_on = 0, 0, "", ""
 
 
@@ -123,7 +146,7 @@ def _finish_step(action: Action, state: StepState, note: str, now: datetime) -> 
     state.wake_on = ""
     action.position += 1
     if action.position == len(action.todo):
-        _end(action, now)
+        _end_by_steps(action, now)
 
 
 def _fail_step(action: Action, state: StepState, error: PermanentError, now: datetime) -> None:
@@ -134,11 +157,23 @@ def _fail_step(action: Action, state: StepState, error: PermanentError, now: dat
         action.position = 0
         if action.on_failure:
             return
-    _end(action, now)
+    _end_by_steps(action, now)
 
 
-def _end(action: Action, now: datetime) -> None:
+def _end_by_steps(action: Action, now: datetime) -> None:
+    """End the action: its steps say what came of it."""
+    failure = action.failure
+    end(action, Status.FAILED if failure else Status.SUCCEEDED, failure.reason if failure else "", now)
+
+
+def end(action: Action, status: Status, reason: str, now: datetime) -> Action:
     """End the action: what came of it is decided."""
-    action.status = Status.FAILED if action.failure else Status.SUCCEEDED
-    action.reason = action.failure.reason if action.failure else ""
-    action.ended = now
+    action.status, action.reason, action.ended = status, reason, now
+    action.asleep = False
+    return action
+
+
+def postpone(action: Action, until: datetime, now: datetime, *, asleep: bool) -> Action:
+    """Look again at `until`, or when somebody sets a flag; who is asleep holds no message meanwhile."""
+    action.due, action.asleep = max(until, now), asleep
+    return action

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
-from shared.actions import Decision, Status, StepState, Told
+from shared.actions import Decision, Status, StepState
 from shared.errors import PermanentError, TemporaryError, UnansweredError
+from shared.policy import Told
 
 if TYPE_CHECKING:
     from shared.clients import Clients
@@ -64,7 +65,7 @@ class Waiting:
 class End:
     """The whole action ends here, and that is no failure: `on_failure` is not done."""
 
-    status: Literal[Status.SKIPPED, Status.REJECTED, Status.EXPIRED]
+    status: Literal[Status.SKIPPED, Status.CANCELED, Status.REJECTED, Status.EXPIRED]
     reason: str
 
 
@@ -96,6 +97,8 @@ class Job:
     """The results of the steps before this one, by id."""
     digest: Sequence[Told]
     """The events that are answered together, where the rule has a digest; else empty."""
+    more: int
+    """How many more there were than `digest` lists."""
     decision: Decision | None
     """What a person decided about this step; None while nobody has."""
     began: datetime
@@ -103,6 +106,7 @@ class Job:
     action: str
     """The key of the action, as an operator names it."""
     rule: str
+    is_dry_run: bool
     resolve: Callable[[Any], Any]
     """Replaces `${NAME}` in a value by the app's setting; PermanentError where it is not set."""
 
@@ -129,8 +133,9 @@ class Stage[P: BaseModel]:
     named_by: Literal["us", "service", "nobody"] = "us"
     """Who names the remote job. us: a second start is refused or the same. service: an unanswered start is
     reconciled by `find` before it is repeated. nobody: it cannot be found, so it is at-least-once (mail, chat)."""
-    harmless: bool = False
-    """Whether the action can still be called off once this was started: it only tells, asks or decides."""
+    effect: Literal["acts", "tells", "reads", "decides"] = "acts"
+    """acts: once it was started the action can no longer be called off. tells: it sends a message, or asks a person.
+    reads: it only looks. decides: it only looks, and does so in a dry run too."""
 
 
 # -- how one is performed ---------------------------------------------------------------------------------------------
@@ -205,6 +210,7 @@ def perform_stage(
         return stage.watch(params, job)
     found = stage.find(params, job)
     if found is not None:
+        state.touched = True
         return found
     if state.starting_at is not None and (state.empty_find is None or job.now < state.empty_find + patience):
         return NotStarted("looking for the job of a start that was never answered", looked_in_vain=True)
@@ -213,10 +219,11 @@ def perform_stage(
     if not may_start():
         state.starting_at = None
         return NotStarted("the claim is too old to start anything under it")
+    was_touched, state.touched = state.touched, True
     try:
         return stage.start(params, job)
     except UnansweredError:
         raise
     except TemporaryError:
-        state.starting_at = None  # refused for now, so certainly not started
+        state.starting_at, state.touched = None, was_touched  # refused for now, so certainly not started
         raise

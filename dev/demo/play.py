@@ -149,7 +149,7 @@ class Demo:
         report.heading(f"Why did {rule} do nothing about credit:3? (reactor rules explain)")
         rules = load(RULES.read_text("utf-8"), ACTIONS, RULES.name).bind(self.stage.facts["settings"])
         explanation = rules.explain(parse.event_grid(json.dumps(told.event)))
-        one = Explanation(explanation.event, tuple(each for each in explanation.verdicts if each.rule.name == rule))
+        one = Explanation(explanation.event, tuple(each for each in explanation.rules if each.rule.name == rule))
         for line in explaining.lines(one, explaining.leave):
             if rule in line:
                 report.say(line.strip())

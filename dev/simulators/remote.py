@@ -79,6 +79,7 @@ class Simulators:
     channels: Remote
     event_grid: Remote
     identity: Remote
+    entra: Remote
     smtp: str
     """"127.0.0.1:<port>"."""
     identity_header: str
@@ -87,7 +88,7 @@ class Simulators:
     @classmethod
     def connect(cls, ready: Mapping[str, str]) -> Self:
         """Talk to the simulators that a ready file (theirs, or the stack's) tells of."""
-        names = ("management", "vision", "channels", "event_grid", "identity")
+        names = ("management", "vision", "channels", "event_grid", "identity", "entra")
         remotes = {name: Remote(ready[name], ready["ca"]) for name in names}
         return cls(**remotes, smtp=ready["smtp"], identity_header=ready["identity_header"], ca=ready["ca"])
 
@@ -107,5 +108,5 @@ class Simulators:
 
     def reset(self) -> None:
         """All of them as at the start."""
-        for remote in (self.management, self.vision, self.channels, self.event_grid, self.identity):
+        for remote in (self.management, self.vision, self.channels, self.event_grid, self.identity, self.entra):
             remote.reset()

@@ -9,6 +9,7 @@ import trustme
 from dev.simulators.app import App
 from dev.simulators.channels import Channels
 from dev.simulators.channels.smtp import Smtp
+from dev.simulators.entra import Entra
 from dev.simulators.event_grid import EventGrid
 from dev.simulators.identity import Identity
 from dev.simulators.management import Management
@@ -60,6 +61,7 @@ def start(*, storage: str, service_storage: str, log: Path, ca: Path, functions:
         channels,
         EventGrid(tokens, own, functions),
         identity,
+        Entra(),
     ]
     apps = {service.name: App(service, requests_log) for service in services}
     servers = {name: serve(app, None if name == "identity" else certificate) for name, app in apps.items()}

@@ -10,6 +10,8 @@ ACTIONS: Mapping[str, str] = {
     "run.data_factory": "shared.handlers.run:DataFactory",
     "deploy.batch_endpoint": "shared.handlers.deploy:BatchEndpoint",
     "backup.vision_export": "shared.handlers.backup:VisionExport",
+    "approval": "shared.handlers.approval:Approval",
+    "gate": "shared.handlers.gate:Gate",
     "alert": "shared.handlers.alert:Alert",
     "forward": "shared.handlers.forward:Forward",
 }

@@ -275,7 +275,7 @@ def _part(text: str) -> str:
 
 STAGES = {
     VisionExport: (
-        Stage[VisionExport]("list", start=list_exports),
+        Stage[VisionExport]("list", start=list_exports, effect="reads"),
         Stage[VisionExport]("copy", find=find_copies, start=copy, watch=copy),
         Stage[VisionExport]("hash", start=hash_chunks, watch=hash_chunks),
         Stage[VisionExport]("manifest", start=write_manifests),

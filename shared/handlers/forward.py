@@ -82,4 +82,4 @@ SENDERS: Mapping[type, Callable[[Any, CloudEvent, Job], None]] = {
     Queue: _queue,
 }
 
-STAGES = {Forward: (Stage[Forward]("send", start=send, named_by="nobody"),)}
+STAGES = {Forward: (Stage[Forward]("send", start=send, named_by="nobody", effect="tells"),)}

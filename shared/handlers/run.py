@@ -112,7 +112,7 @@ def _link(arm_id: str, run_id: str) -> str:
 
 STAGES = {
     DataFactory: (
-        Stage[DataFactory]("check", start=check),
+        Stage[DataFactory]("check", start=check, effect="reads"),
         Stage[DataFactory]("run", find=find, start=start, watch=watch, named_by="service"),
     )
 }

@@ -13,20 +13,22 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from shared.rules.clauses import Condition, Reason
     from shared.rules.declared import Declared, Names, Resource, VisionProject
-    from shared.rules.explanation import Explanation, Reason, RuleExplanation
+    from shared.rules.explanation import Explanation, RuleExplanation
     from shared.rules.loading import load
     from shared.rules.match import Rules
     from shared.rules.problems import Problem, RulesError
-    from shared.rules.rule import Condition, Mode, Rule
+    from shared.rules.rule import Mode, Rule
 
 HOMES = {
+    "clauses": ("Condition", "Reason"),
     "declared": ("Declared", "Names", "Resource", "VisionProject"),
-    "explanation": ("Explanation", "Reason", "RuleExplanation"),
+    "explanation": ("Explanation", "RuleExplanation"),
     "loading": ("load",),
     "match": ("Rules",),
     "problems": ("Problem", "RulesError"),
-    "rule": ("Condition", "Mode", "Rule"),
+    "rule": ("Mode", "Rule"),
 }
 
 __all__ = [

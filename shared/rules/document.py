@@ -16,6 +16,7 @@ from yaml import MappingNode, Node, ScalarNode, SequenceNode
 from yaml._yaml import CParser
 
 from shared.rules.problems import Problem, shorten
+from shared.rules.unreadable import unreadable
 
 LONGEST = 1024 * 1024
 """Characters that a rules file may have."""
@@ -83,8 +84,11 @@ def compose(text: str, problems: list[Problem]) -> Node | None:
         return None
     try:
         root = _compose_mended(text, problems)
+    except TooDeepError:
+        problems.append(Problem(1, 1, f"values nest deeper than {DEEPEST} levels"))
+        return None
     except (yaml.YAMLError, UnicodeError) as error:
-        problems.append(_unreadable(error, text))
+        problems.append(unreadable(error, text))
         return None
     if root is not None and "!" in text:
         problems.extend(
@@ -163,21 +167,6 @@ def _mark_mended(root: Node) -> None:
     for node in _every(root):
         if isinstance(node, ScalarNode) and node.tag is PLAIN and STAND_IN in node.value:
             node.tag = MENDED
-
-
-def _unreadable(error: yaml.YAMLError | UnicodeError, text: str) -> Problem:
-    """Say in one line where libyaml stopped, and why, as far as can be told."""
-    if isinstance(error, TooDeepError):
-        return Problem(1, 1, f"values nest deeper than {DEEPEST} levels")
-    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-    if mark is None:
-        position = getattr(error, "position", None)
-        before = text[:position] if isinstance(position, int) else ""
-        reason = str(getattr(error, "reason", error)).splitlines()[0]
-        line_start = before.rfind("\n") + 1
-        return Problem(before.count("\n") + 1, len(before) - line_start + 1, f"this is not YAML: {reason}")
-    parts = (getattr(error, "problem", None), getattr(error, "context", None))
-    return Problem(mark.line + 1, mark.column + 1, "this is not YAML: " + ", ".join(part for part in parts if part))
 
 
 def _every(root: Node) -> Iterator[Node]:

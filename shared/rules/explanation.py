@@ -10,22 +10,12 @@ from shared.actions import Step
 from shared.errors import PermanentError
 from shared.events import Event, without_url_queries
 from shared.rules import templates
+from shared.rules.clauses import Reason
 from shared.rules.paths import timestamp
 from shared.rules.rule import Rule
 
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """A condition that did not hold, with the value found (None where there was none)."""
-
-    path: str
-    operator: str
-    wanted: Any
-    found: Any
-
-    def json(self) -> dict[str, Any]:
-        """Give it as plain data."""
-        return {"path": self.path, "operator": self.operator, "wanted": self.wanted, "found": self.found}
+UNDECLARED = "this source is not declared"
+REFUSED = f"{UNDECLARED}; the event would be refused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +37,16 @@ class Explanation:
     """What every rule makes of an event, in the order of the file."""
 
     event: Event
-    verdicts: tuple[RuleExplanation, ...]
+    rules: tuple[RuleExplanation, ...]
+    refused: str = ""
+    """Why no rule is even asked, where that is so."""
 
     def json(self) -> dict[str, Any]:
-        """Give it as plain data."""
+        """Give it as plain data; `refused` is there only where it says something."""
         return {
             "event": describe(self.event),
-            "rules": [explained.json(self.event) for explained in self.verdicts],
+            **({"refused": self.refused} if self.refused else {}),
+            "rules": [explained.json(self.event) for explained in self.rules],
         }
 
 

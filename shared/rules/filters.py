@@ -3,7 +3,7 @@
 Facts: https://learn.microsoft.com/azure/event-grid/event-filtering#advanced-filtering.
 Strings are compared ignoring case. Values under one operator are OR-ed; under a negative one none may match.
 A value of another JSON type does not match. An array counts by its elements, and elements of another type are skipped,
-as with `enableAdvancedFilteringOnArrays`.
+as with `enableAdvancedFilteringOnArrays`; `without_arrays` is what holds when that is off.
 What a missing key (or JSON null) means differs by operator: only NumberNotIn, StringNotIn and IsNullOrUndefined hold.
 """
 
@@ -30,6 +30,8 @@ class Operator:
     wants: str
     accepts: Callable[[Any], bool]
     compile: Callable[[Any], Test]
+    is_about_null: bool = False
+    """Whether it asks only if there is a value, so that an array is one like any other."""
 
 
 def any_of(types: frozenset[type], hit: Test) -> Test:
@@ -54,6 +56,11 @@ def none_of(types: frozenset[type], hit: Test, *, missing: bool) -> Test:
         return missing and (value is MISSING or value is None)
 
     return test
+
+
+def without_arrays(test: Test) -> Test:
+    """Take an array for a value of another type, as Event Grid does unless it is told otherwise."""
+    return lambda value: not isinstance(value, list) and test(value)
 
 
 # -- what one value must be to be hit ---------------------------------------------------------------------------------
@@ -131,7 +138,7 @@ def _number(hit: Callable[[Any], Test]) -> Operator:
 
 
 def _word_true(test: Test) -> Operator:
-    return Operator("the word true", lambda operand: operand is True, lambda _: test)
+    return Operator("the word true", lambda operand: operand is True, lambda _: test, is_about_null=True)
 
 
 OPERATORS: dict[str, Operator] = {
@@ -159,3 +166,23 @@ OPERATORS: dict[str, Operator] = {
     "IsNullOrUndefined": _word_true(lambda value: value is MISSING or value is None),
     "IsNotNull": _word_true(lambda value: value is not MISSING and value is not None),
 }
+
+
+# -- Event Grid's own words about the subject -------------------------------------------------------------------------
+
+
+def _subject(holds: Callable[[str, str], bool]) -> Callable[[str, bool], Test]:
+    def compile_(wanted: str, cased: bool) -> Test:  # noqa: FBT001 # it is passed on from a table
+        if cased:
+            return lambda value: isinstance(value, str) and holds(value, wanted)
+        lower = wanted.lower()
+        return lambda value: isinstance(value, str) and holds(value.lower(), lower)
+
+    return compile_
+
+
+SUBJECT_WORDS: dict[str, Callable[[str, bool], Test]] = {
+    "subjectBeginsWith": _subject(str.startswith),
+    "subjectEndsWith": _subject(str.endswith),
+}
+"""Word to how its one text, and whether casing counts, become a test of the subject."""

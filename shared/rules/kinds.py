@@ -46,6 +46,7 @@ MODEL = _kind(
     "workspaces", data="modelName modelVersion modelTags modelProperties", model="name version id tags properties"
 )
 RUN = _kind("workspaces", data=f"{RUN_DATA} runStatus", run=RUN_FACTS)
+COMPLETED = _kind("workspaces", data=RUN_DATA, run=RUN_FACTS)
 STATUS = _kind("workspaces", data=f"{RUN_DATA} runStatus", run=RUN_FACTS, drift=DRIFT_FACTS)
 DATASET_DRIFT = "dataDriftId dataDriftName runId baseDatasetId targetDatasetId driftCoefficient startTime endTime"
 VISION_FACTS = "project iteration platform flavor status"
@@ -59,7 +60,7 @@ KINDS: dict[str, Kind] = {
         data="serviceName serviceComputeType modelIds serviceTags serviceProperties",
         deployment="service compute_type models tags properties",
     ),
-    "RunCompleted": RUN,
+    "RunCompleted": COMPLETED,
     "RunStatusChanged": STATUS,
     "RunFailed": RUN,
     "RunCanceled": RUN,

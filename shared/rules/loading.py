@@ -8,25 +8,25 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import cast
 
 from yaml import MappingNode, Node, SequenceNode
 
-from shared.rules import templates
 from shared.rules.document import compose
-from shared.rules.filters import OPERATORS
-from shared.rules.kinds import KINDS, RESERVED
+from shared.rules.doubts import Written, doubt_rules
+from shared.rules.kinds import KINDS
+from shared.rules.limits import Limits
 from shared.rules.match import Rules
-from shared.rules.paths import canonical, parse_path
 from shared.rules.problems import Problem, RulesError, did_you_mean, shorten
-from shared.rules.reading import Entries, Reading, Text
-from shared.rules.rule import Condition, Mode, Rule, condition
+from shared.rules.reading import Entries, Reading, written
+from shared.rules.rule import Mode, Rule
 from shared.rules.sections import SECTIONS, Sections
-from shared.rules.steps import Scope, Steps, check_field
+from shared.rules.steps import Scope, Steps
+from shared.rules.where import read_where
 
 TOP = ("version", "mode", *SECTIONS, "rules")
-RULE = ("name", "on", "from", "where", "mode", "do", "on_failure")
+RULE = ("name", "on", "from", "where", "limit", "cancel_on", "expect", "mode", "do", "on_failure")
 MODES: tuple[Mode, ...] = ("off", "dry_run", "live")
 RULE_NAME = re.compile(r"\w[\w. -]{0,79}\Z")
 
@@ -54,6 +54,7 @@ class Loading:
     def __init__(self, reading: Reading, actions: Mapping[str, str]) -> None:
         self.reading = reading
         self.sections = Sections(reading)
+        self.limits = Limits(reading, self.sections)
         self.steps = Steps(reading, actions, self.sections)
 
     def file(self, root: Node, text: str, origin: str) -> Rules | None:
@@ -72,7 +73,9 @@ class Loading:
             self.reading.error(root, '"rules" is missing: a list, [] where there are none yet')
         elif isinstance(top["rules"][1], SequenceNode):
             lines: dict[str, int] = {}
-            rules = [rule for node in top["rules"][1].value if (rule := self._rule(node, mode, lines))]
+            written = [one for node in top["rules"][1].value if (one := self._rule(node, mode, lines))]
+            doubt_rules(self.reading, written)
+            rules = [one.rule for one in written]
         elif self.reading.value(top["rules"][1]) is not None:
             self.reading.error(top["rules"][1], "rules must be a list")
         if declared is None:
@@ -98,20 +101,26 @@ class Loading:
 
     # -- a rule -------------------------------------------------------------------------------------------------------
 
-    def _rule(self, node: Node, mode: Mode, lines: dict[str, int]) -> Rule | None:
+    def _rule(self, node: Node, mode: Mode, lines: dict[str, int]) -> Written | None:
         keys = self.reading.mapping(node, "a rule", RULE)
         if not keys:
             return None
         kinds = self._kinds(node, keys)
         sources = self._sources(keys, kinds)
-        where = tuple(self._where(keys["where"][1], kinds)) if "where" in keys else ()
         scope = Scope(frozenset(kinds))
-        if "do" not in keys:
-            self.reading.error(node, 'a rule needs "do": a list of steps')
+        where = read_where(self.reading, keys, scope.kinds)
+        limit = self.limits.limit(keys["limit"][1], scope.kinds) if "limit" in keys else None
+        cancel_on = self.limits.cancel_on(keys["cancel_on"][1], scope.kinds, limit) if "cancel_on" in keys else None
+        expect = self.limits.expect(keys["expect"][1], scope.kinds) if "expect" in keys else None
+        scope.has_digest = "limit" in keys and "digest" in written(keys["limit"][1])
+        if "do" not in keys and "expect" not in keys:
+            self.reading.error(node, 'a rule needs "do", a list of steps, or "expect"')
+        elif "do" not in keys and "on_failure" in keys:
+            self.reading.warn(keys["on_failure"][0], "there is no `do` whose failure on_failure could answer")
         do = self.steps.read(keys["do"][1], scope) if "do" in keys else ()
         scope.after_failure = True
         on_failure = self.steps.read(keys["on_failure"][1], scope) if "on_failure" in keys else ()
-        return Rule(
+        rule = Rule(
             name=self._name(node, keys, lines),
             kinds=scope.kinds,
             sources=sources,
@@ -119,8 +128,12 @@ class Loading:
             mode=self._mode(keys, mode),
             do=do,
             on_failure=on_failure,
+            limit=limit,
+            cancel_on=cancel_on,
+            expect=expect,
             line=node.start_mark.line + 1,
         )
+        return Written(rule, node, keys)
 
     def _name(self, node: Node, keys: Entries, lines: dict[str, int]) -> str:
         if "name" not in keys:
@@ -140,18 +153,7 @@ class Loading:
         if "on" not in keys:
             self.reading.error(node, 'a rule needs "on": the kind of event that it answers')
             return []
-        kinds: list[str] = []
-        for place, kind in self.reading.texts(keys["on"][1], "on"):
-            if kind not in KINDS:
-                self.reading.error(place, f'unknown kind "{kind}"{did_you_mean(kind.rpartition(".")[2], KINDS)}')
-                continue
-            kinds.append(kind)
-            if kind in RESERVED:
-                self.reading.warn(place, f"this version announces no {kind}: the rule is never answered")
-            family = KINDS[kind].family
-            if family != "own" and not self.sections.names.get(family):
-                self.reading.warn(place, f"nothing is declared under {family}, so no {kind} is ever heard")
-        return kinds
+        return self.sections.kinds(keys["on"][1], "on")
 
     def _sources(self, keys: Entries, kinds: list[str]) -> frozenset[str]:
         if "from" not in keys:
@@ -175,32 +177,3 @@ class Loading:
             elif KINDS[kind].family not in heard and heard & families:
                 self.reading.error(place, f"none of these announces {kind}")
         return frozenset(found)
-
-    # -- where --------------------------------------------------------------------------------------------------------
-
-    def _where(self, node: Node, kinds: list[str]) -> Iterator[Condition]:
-        for path, (key, operators) in self.reading.mapping(node, "where").items():
-            parsed = parse_path(path)
-            if parsed is None:
-                self.reading.error(key, f"{shorten(path)} is not a path, such as data.modelTags['team.owner']")
-                continue
-            keys = canonical(parsed)
-            check_field(self.reading, key, keys, frozenset(kinds))
-            if not isinstance(operators, MappingNode):
-                value = shorten(self.reading.value(operators))
-                self.reading.error(operators, f"{path} needs an operator, such as {{StringIn: [...]}}, not {value}")
-                continue
-            for operator, (name, operand) in self.reading.mapping(operators, path).items():
-                if operator not in OPERATORS:
-                    self.reading.error(name, f'unknown operator "{operator}"{did_you_mean(operator, OPERATORS)}')
-                    continue
-                texts: list[Text] = []
-                wanted = self.reading.value(operand, texts)
-                for place, text in texts:
-                    if templates.is_template(text):
-                        self.reading.error(place, f"{shorten(text)}: a filter cannot have a template")
-                    self.reading.setting(place, text)
-                if OPERATORS[operator].accepts(wanted):
-                    yield condition(path, keys, operator, wanted)
-                else:
-                    self.reading.error(operand, f"{operator} wants {OPERATORS[operator].wants}, not {shorten(wanted)}")

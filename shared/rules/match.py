@@ -8,21 +8,23 @@ to the few rules whose text is there; only those are tested. A field is read onc
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from shared.events import OWN_SOURCE, Event
-from shared.rules import templates
+from shared.rules.clauses import AnyOf, Clause, Condition, Not, Reason, first_against, settings_in
 from shared.rules.declared import Declared, source_key
-from shared.rules.explanation import Explanation, Reason, RuleExplanation
-from shared.rules.filters import OPERATORS, Test
+from shared.rules.explanation import REFUSED, UNDECLARED, Explanation, RuleExplanation
+from shared.rules.filters import Test
 from shared.rules.kinds import NAMESPACES
-from shared.rules.paths import MAPPING, MISSING, Keys, Read, reader
+from shared.rules.paths import MAPPING, Keys, Read, reader
 from shared.rules.problems import Problem
-from shared.rules.rule import Condition, Mode, Rule
+from shared.rules.rule import Mode, Rule
 
 UNREAD = object()
+WHOLE: Keys = ()
+"""The path of the event itself, which is what an `any` or a `not` is tested over."""
 OWN = frozenset({OWN_SOURCE})
 NOWHERE: frozenset[str] = frozenset()
 
@@ -32,17 +34,20 @@ NOWHERE: frozenset[str] = frozenset()
 INDEXED = frozenset({"id", "source", "subject", "type", *NAMESPACES}) - {"workspace"}
 """Roots of the fields that an event simply holds."""
 
-PARTS: Mapping[str, Callable[[str], slice]] = {
+PARTS: dict[str, Callable[[str], slice]] = {
     "StringIn": lambda _: slice(None),
     "StringBeginsWith": lambda text: slice(len(text)),
     "StringEndsWith": lambda text: slice(-len(text), None) if text else slice(0),
 }
+PARTS |= {"subjectBeginsWith": PARTS["StringBeginsWith"], "subjectEndsWith": PARTS["StringEndsWith"]}
 """Operator to the part of a value that must be equal to its operand."""
 
 Tests = tuple[tuple[int, Test], ...]
 """The conditions of a rule: which of the event's fields (a slot), and what it must be."""
 Piece = tuple[slice, str]
 """A part of a text, and what it must be in lower case: the whole, its beginning or its end."""
+Entry = tuple[Keys, Piece]
+"""A piece of the text of one field."""
 Texts = dict[str, tuple[int, ...]]
 """What a part may be, to the positions of the rules that want it."""
 Lookup = dict[str, tuple[tuple[slice, Texts], ...]]
@@ -90,18 +95,16 @@ def _read_parent(keys: Keys) -> Read:
 
 def _index(rules: Iterable[tuple[int, Rule]]) -> Index:
     """Put every rule under its rarest text."""
-    choices = {position: _choices(rule) for position, rule in rules}
-    demand = Counter((keys, piece) for wanted in choices.values() for keys, pieces in wanted for piece in pieces)
+    choices = {position: list(_choices(rule.where)) for position, rule in rules}
+    demand = Counter(entry for wanted in choices.values() for entries in wanted for entry in entries)
     always: list[int] = []
     tree: dict[Keys, dict[str, dict[slice, Texts]]] = {}
     for position, wanted in choices.items():
         if not wanted:
             always.append(position)
             continue
-        keys, pieces = min(wanted, key=lambda choice: sum(demand[choice[0], piece] for piece in choice[1]))
-        parts = tree.setdefault(keys[:-1], {}).setdefault(keys[-1], {})
-        for part, text in pieces:
-            texts = parts.setdefault(part, {})
+        for keys, (part, text) in min(wanted, key=lambda entries: sum(demand[entry] for entry in entries)):
+            texts = tree.setdefault(keys[:-1], {}).setdefault(keys[-1], {}).setdefault(part, {})
             texts[text] = (*texts.get(text, ()), position)
     return Index(
         tuple(always),
@@ -112,13 +115,20 @@ def _index(rules: Iterable[tuple[int, Rule]]) -> Index:
     )
 
 
-def _choices(rule: Rule) -> list[tuple[Keys, frozenset[Piece]]]:
-    """List the fields of which a rule wants one of some pieces."""
-    return [
-        (wanted.keys, frozenset((PARTS[wanted.operator](text.lower()), text.lower()) for text in wanted.wanted))
-        for wanted in rule.where
-        if wanted.operator in PARTS and wanted.keys[0] in INDEXED and not _settings_in(wanted)
-    ]
+def _choices(clauses: Iterable[Clause]) -> Iterator[frozenset[Entry]]:
+    """List what each of AND-ed clauses wants some pieces of, where only such pieces make it hold."""
+    for clause in clauses:
+        if isinstance(clause, Condition):
+            if clause.operator in PARTS and clause.keys[0] in INDEXED and not settings_in(clause.wanted):
+                part, keys = PARTS[clause.operator], clause.keys
+                texts = clause.wanted if isinstance(clause.wanted, list) else [clause.wanted]
+                yield frozenset((keys, (part(text.lower()), text.lower())) for text in texts)
+        elif isinstance(clause, AnyOf):
+            alternatives = [min(_choices((each,)), key=len, default=None) for each in clause.clauses]
+            if alternatives and None not in alternatives:
+                yield frozenset().union(*(each for each in alternatives if each))
+        elif not isinstance(clause, Not):
+            yield from _choices(clause.clauses)
 
 
 # -- the rules --------------------------------------------------------------------------------------------------------
@@ -148,9 +158,17 @@ class Rules:
         self.origin = origin
         self._sources = declared.sources()
         self._indexes: dict[tuple[frozenset[str], frozenset[str]], Index] = {}
+        self._heard: dict[tuple[frozenset[str], frozenset[str]], tuple[int, ...]] = {}
+        """The rules for kinds and a source by position, those that are off too."""
         slots: dict[Keys, int] = {}
         self._tests: tuple[Tests, ...] = tuple(
-            tuple((slots.setdefault(wanted.keys, len(slots)), wanted.test) for wanted in rule.where) for rule in rules
+            tuple(
+                (slots.setdefault(clause.keys, len(slots)), clause.test)
+                if isinstance(clause, Condition)
+                else (slots.setdefault(WHOLE, len(slots)), clause.tester(reader))
+                for clause in rule.where
+            )
+            for rule in rules
         )
         self._readers = tuple(reader(keys) for keys in slots)
 
@@ -206,11 +224,12 @@ class Rules:
         return tuple(matched)
 
     def _build_index(self, kinds: frozenset[str], names: frozenset[str]) -> Index:
-        index = _index(
-            (position, rule)
+        heard = self._heard[kinds, names] = tuple(
+            position
             for position, rule in enumerate(self.rules)
-            if rule.mode != "off" and rule.kinds & kinds and (not rule.sources or rule.sources & names)
+            if rule.kinds & kinds and (not rule.sources or rule.sources & names)
         )
+        index = _index((position, self.rules[position]) for position in heard if self.rules[position].mode != "off")
         self._indexes[kinds, names] = index
         return index
 
@@ -218,24 +237,47 @@ class Rules:
         """Say of every rule whether it answers an event, and if not, the first thing that is against it."""
         names = self.names(event)
         return Explanation(
-            event, tuple(RuleExplanation(rule, self._against(rule, event, names)) for rule in self.rules)
+            event,
+            tuple(RuleExplanation(rule, self._first_against(rule, event, names)) for rule in self.rules),
+            "" if names else REFUSED,
         )
 
-    def _against(self, rule: Rule, event: Event, names: frozenset[str]) -> Reason | None:
+    def against(self, event: Event, most: int = 50) -> list[dict[str, Any]]:
+        """Say, of the rules for an event's kinds and source that do not answer it, the first thing against each.
+
+        It is plain data to keep: `rule`, and what `Reason.brief` gives. There are at most `most`.
+        """
+        names = self.names(event)
+        if not names or not event.kinds:
+            return []
+        if (event.kinds, names) not in self._heard:
+            self._build_index(event.kinds, names)
+        found: list[dict[str, Any]] = []
+        for position in self._heard[event.kinds, names]:
+            if len(found) >= most:
+                break
+            rule = self.rules[position]
+            reason = _against(rule, event)
+            if reason is not None:
+                found.append({"rule": rule.name, **reason.brief()})
+        return found
+
+    def _first_against(self, rule: Rule, event: Event, names: frozenset[str]) -> Reason | None:
         if not rule.kinds & event.kinds:
-            return Reason("kinds", "StringIn", sorted(rule.kinds), sorted(event.kinds))
+            return Reason("on", "StringIn", sorted(rule.kinds), sorted(event.kinds))
         if not names or (rule.sources and not rule.sources & names):
             declared = sorted(rule.sources or {*self.declared.workspaces, *self.declared.vision})
-            return Reason("source", "StringIn", declared, event.source)
-        if rule.mode == "off":
-            return Reason("mode", "StringIn", ["live", "dry_run"], "off")
-        if _is_own_outcome(rule, event):
-            return Reason("action.rule", "StringNotIn", [rule.name], rule.name)
-        for wanted in rule.where:
-            found = reader(wanted.keys)(event)
-            if not wanted.test(found):
-                return Reason(wanted.path, wanted.operator, wanted.wanted, None if found is MISSING else found)
-        return None
+            return Reason("from", "StringIn", declared, sorted(names) or None, "" if names else UNDECLARED)
+        return _against(rule, event)
+
+
+def _against(rule: Rule, event: Event) -> Reason | None:
+    """Say what is against a rule for an event of its kinds, from its sources."""
+    if rule.mode == "off":
+        return Reason("mode", "StringIn", ["live", "dry_run"], "off")
+    if _is_own_outcome(rule, event):
+        return Reason("action.rule", "StringNotIn", [rule.name], rule.name)
+    return first_against(rule.where, lambda keys: reader(keys)(event))
 
 
 def _is_own_outcome(rule: Rule, event: Event) -> bool:
@@ -245,27 +287,25 @@ def _is_own_outcome(rule: Rule, event: Event) -> bool:
 
 def _bound(rule: Rule, settings: Mapping[str, str], warnings: list[Problem]) -> Rule:
     """Fill in the settings in a rule's filters."""
-    if not any(_settings_in(wanted) for wanted in rule.where):
+    if not any(settings_in(condition.wanted) for clause in rule.where for condition in clause.conditions()):
         return rule
-    where: list[Condition] = []
-    for wanted in rule.where:
-        names = _settings_in(wanted)
-        unset = [name for name in names if name not in settings]
-        if unset:
-            text = f'rule "{rule.name}" never matches: the setting {", ".join(unset)} is not set'
-            warnings.append(Problem(max(rule.line, 1), 1, text, "warning"))
-            where.append(replace(wanted, test=lambda _: False))
-        elif names:
-            where.append(
-                replace(wanted, test=OPERATORS[wanted.operator].compile(templates.resolve(wanted.wanted, settings)))
-            )
+    where: list[Clause] = []
+    for clause in rule.where:
+        never = _never(clause, settings)
+        if never is None:
+            where.append(clause.bound(settings))
         else:
-            where.append(wanted)
+            text = f'rule "{rule.name}" never matches: {never.note}'
+            warnings.append(Problem(max(rule.line, 1), 1, text, "warning"))
+            where.append(never)
     return replace(rule, where=tuple(where))
 
 
-def _settings_in(wanted: Condition) -> list[str]:
-    """List the settings that a condition's texts refer to."""
-    if not isinstance(wanted.wanted, list):
-        return []
-    return [name for text in wanted.wanted if isinstance(text, str) for name in templates.setting_names(text)]
+def _never(clause: Clause, settings: Mapping[str, str]) -> Condition | None:
+    """Give what takes the place of a clause with a setting that is not set: even a `not` of it must not hold."""
+    for condition in clause.conditions():
+        unset = [name for name in settings_in(condition.wanted) if name not in settings]
+        if unset:
+            note = f"the setting {', '.join(unset)} is not set"
+            return replace(condition, test=lambda _: False, note=note)
+    return None

@@ -72,8 +72,11 @@ def show_path(keys: Keys) -> str:
     )
 
 
+@lru_cache(maxsize=4096)
 def reader(keys: Keys) -> Read:
-    """Compile a canonical path to a function that reads it from an event."""
+    """Compile a canonical path to a function that reads it from an event; no path at all is the event itself."""
+    if not keys:
+        return _whole
     root, *rest = keys
     if root in ENVELOPE:
         return ENVELOPE_READERS[root] if not rest else _nothing
@@ -99,6 +102,10 @@ def walk(value: Any, keys: Keys) -> Any:
 
 def _nothing(_event: Event) -> Any:
     return MISSING
+
+
+def _whole(event: Event) -> Any:
+    return event
 
 
 def workspace(event: Event) -> Mapping[str, str] | Missing:

@@ -12,7 +12,8 @@ from shared.errors import PermanentError
 MOST_COMPARED = 300
 """Known words that a wrong one is compared with: comparing takes longer than reading."""
 
-Level = Literal["error", "warning"]
+Level = Literal["error", "warning", "note"]
+"""A note is about something that is in order, and worth knowing."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,9 +18,24 @@ Text = tuple[Node, str]
 
 INVALID = {
     "missing": "{where} is missing",
-    "extra_forbidden": "unknown key {where}",
+    "extra_forbidden": "unknown key {where}{meant}",
     "union_tag_not_found": '{where}: "kind" is missing',
     "union_tag_invalid": "{where}: unknown kind {tag}{meant}",
+    "literal_error": "{where}: {message}, not {input}{meant}",
+    "string_pattern_mismatch": "{where}: {input} has not the form that is wanted{about}",
+    "string_too_short": "{where}: {input} is too short: at least {min_length} characters{about}",
+    "string_too_long": "{where}: {input} is too long: at most {max_length} characters{about}",
+    "too_short": "{where}: must have at least {min_length}",
+    "too_long": "{where}: must have at most {max_length}",
+    "mapping_type": "{where}: must be a mapping, not {input}",
+    "dict_type": "{where}: must be a mapping, not {input}",
+    "list_type": "{where}: must be a list, not {input}",
+    "model_type": "{where}: must be a mapping, not {input}",
+    "model_attributes_type": "{where}: must be a mapping, not {input}",
+    "bool_type": "{where}: must be true or false, not {input}",
+    "bool_parsing": "{where}: must be true or false, not {input}",
+    "float_type": "{where}: must be a number, not {input}",
+    "float_parsing": "{where}: must be a number, not {input}",
 }
 """How to say some of pydantic's errors: https://docs.pydantic.dev/latest/errors/validation_errors/."""
 
@@ -76,8 +92,20 @@ class Reading:
         if bad:
             self.error(node, f"{shorten(bad[0])} names no setting: ${{NAME}} is one word ($${{…}} for the text itself)")
 
-    def invalid(self, node: Node, path: tuple[int | str, ...], detail: Any, name: str) -> None:
-        """Say what pydantic has against a value, at the value's own line."""
+    def invalid(
+        self,
+        node: Node,
+        path: tuple[int | str, ...],
+        detail: Any,
+        name: str,
+        *,
+        about: str = "",
+        known: Iterable[str] = (),
+    ) -> None:
+        """Say what pydantic has against a value, at the value's own line.
+
+        `about` says what the value stands for, and `known` which keys may be there.
+        """
         where = [name]
         for part in path:
             inner = locate(node, (part,))
@@ -85,13 +113,19 @@ class Reading:
                 where.append(str(part))
             node = inner
         context = detail.get("ctx", {})
-        tag, expected = str(context.get("tag")), str(context.get("expected_tags", "")).split("'")
+        tag, expected = str(context.get("tag")), str(context.get("expected_tags", context.get("expected", "")))
+        wrong = tag if detail["type"] == "union_tag_invalid" else detail["input"]
+        if detail["type"] == "extra_forbidden":
+            wrong, expected = where[-1], "'".join(known)
         message = INVALID.get(detail["type"], "{where}: {message}, not {input}").format(
             where=".".join(where),
             message=_plainly(detail["msg"]),
             input=_shown(detail["input"], where[-1]),
             tag=shorten(tag),
-            meant=did_you_mean(tag, expected),
+            meant=did_you_mean(wrong, expected.split("'")) if isinstance(wrong, str) else "",
+            about=f" ({about.rstrip('.')})" if about else "",
+            min_length=context.get("min_length"),
+            max_length=context.get("max_length"),
         )
         self.error(node, message)
 
@@ -108,6 +142,12 @@ def _plainly(message: str) -> str:
     message = message.removeprefix("Value error, ").replace("Input should be", "must be")
     message = message.replace("a valid string", "a text").replace("a valid integer", "a whole number")
     return (message[:1].lower() + message[1:]).partition(", unable to")[0]
+
+
+def written(node: Node) -> frozenset[str]:
+    """Give the keys of a mapping, right or wrong."""
+    pairs = node.value if isinstance(node, MappingNode) else []
+    return frozenset(key.value for key, _ in pairs if isinstance(key, ScalarNode))
 
 
 def locate(node: Node, path: tuple[int | str, ...]) -> Node:

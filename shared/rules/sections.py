@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from yaml import MappingNode, Node
 
 from shared.rules import templates
-from shared.rules.declared import Declared
+from shared.rules.declared import Channel, Declared, LanguageProject, Resource, VisionProject
 from shared.rules.document import entries
-from shared.rules.kinds import Family
+from shared.rules.doubts import doubt_declarations
+from shared.rules.kinds import KINDS, RESERVED, Family
 from shared.rules.paths import parse_path
 from shared.rules.problems import did_you_mean, shorten
 from shared.rules.reading import Entries, Reading, Text, locate
 
 SECTIONS = tuple(Declared.model_fields)
+ENTRIES: Mapping[str, type[BaseModel]] = {"vision": VisionProject, "language": LanguageProject}
+CHANNELS: tuple[type[BaseModel], ...] = get_args(get_args(Channel)[0])
+FEW = 8
+"""Names that are listed where none is near the one that is wanted."""
 FAMILIES: tuple[Family, ...] = ("workspaces", "vision")
+
+
+def _fields(section: str, path: list[Any]) -> Iterable[str]:
+    """Give the keys that may stand where pydantic points to: of a channel by its kind, of an entry or its resource."""
+    if section in ENTRIES:
+        return (Resource if len(path) > 2 else ENTRIES[section]).model_fields
+    kind = path[1] if len(path) > 1 else ""
+    return next((model.model_fields for model in CHANNELS if kind in get_args(_kind_of(model))), ())
+
+
+def _kind_of(model: type[BaseModel]) -> Any:
+    return model.model_fields["kind"].annotation
 
 
 @dataclass(slots=True)
@@ -47,6 +64,7 @@ class Sections:
             self.values[section], nodes[section] = value, node
             if isinstance(node, MappingNode):
                 self.names[section] = entries(node, [])
+            doubt_declarations(self.reading, section, node)
             for place, text in texts:
                 if templates.is_template(text):
                     self.reading.error(
@@ -61,7 +79,8 @@ class Sections:
         except ValidationError as error:
             for detail in error.errors(include_url=False):
                 first, *path = detail["loc"]
-                self.reading.invalid(nodes[str(first)], tuple(path), detail, str(first))
+                known = _fields(str(first), path)
+                self.reading.invalid(nodes[str(first)], tuple(path), detail, str(first), known=known)
             return None
 
     def _check_sources(self) -> None:
@@ -96,11 +115,29 @@ class Sections:
                         locate(node, path), f'"{target}" is a route itself: name the channel it should lead to'
                     )
 
+    def kinds(self, node: Node, what: str) -> list[str]:
+        """Read a kind, or a list of them; one that can never be heard is pointed out."""
+        kinds: list[str] = []
+        for place, kind in self.reading.texts(node, what):
+            if kind not in KINDS:
+                self.reading.error(place, f'unknown kind "{kind}"{did_you_mean(kind.rpartition(".")[2], KINDS)}')
+                continue
+            kinds.append(kind)
+            if kind in RESERVED:
+                self.reading.warn(place, f"this version announces no {kind}: the rule is never answered")
+            family = KINDS[kind].family
+            if family != "own" and not self.names.get(family):
+                self.reading.warn(place, f"nothing is declared under {family}, so no {kind} is ever heard")
+        return kinds
+
     def check_name(self, node: Node, name: str, section: str) -> None:
         """Check that a name, or an id in its place, is declared, unless it is known only later."""
         known = self.names.get(section, {})
         if name not in known and name.lower() not in self._ids(section) and not templates.is_open(name):
-            self.reading.error(node, f'no "{name}" is declared under {section}{did_you_mean(name, known)}')
+            meant = did_you_mean(name, known)
+            if known and not meant and len(known) <= FEW:
+                meant = f": there is {', '.join(known)}"
+            self.reading.error(node, f'no "{name}" is declared under {section}{meant}')
 
     def _ids(self, section: str) -> set[str]:
         """Give the ids that the names of a section stand for, in lower case."""

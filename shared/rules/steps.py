@@ -70,6 +70,12 @@ def _templates_in(value: Any) -> Iterator[str]:
         yield from _templates_in(item)
 
 
+def _give_id(wanted: str, steps: list[str]) -> str:
+    """Tell how a step is called that is meant by a part of its action's name, such as run of run.data_factory."""
+    meant = next((step for step in steps if wanted in step.split(".")), "")
+    return f": give {meant} `id: {wanted}`" if meant else ""
+
+
 @lru_cache(maxsize=8192)
 def _some_kind_has(kinds: frozenset[str], keys: Keys) -> bool:
     return any(KINDS[kind].has(keys) for kind in kinds)
@@ -94,6 +100,8 @@ class Scope:
     kinds: frozenset[str]
     steps: list[str] = field(default_factory=list)
     after_failure: bool = False
+    has_digest: bool = False
+    """Whether the rule answers several events at once, which templates know as `digest`."""
 
 
 @dataclass(slots=True)
@@ -196,7 +204,9 @@ class Steps:
             self.reading.error(place, f'missing parameter "{name}" of {action}')
         elif name in given:
             if not templates.is_open(detail["input"]):
-                self.reading.invalid(given[name][1], tuple(rest), detail, name)
+                field = parameters(self.actions[action]).model.model_fields.get(name)
+                about = (field.description or "") if field else ""
+                self.reading.invalid(given[name][1], tuple(rest), detail, name, about=about)
         elif not detail["loc"]:
             self.reading.invalid(place, (), detail, action)
 
@@ -225,9 +235,11 @@ class Steps:
             keys = reference.keys
             if keys[0] == "steps":
                 if len(keys) > 1 and keys[1] not in scope.steps:
-                    self.reading.error(
-                        node, f'{what}no step "{keys[1]}" comes before this one{did_you_mean(keys[1], scope.steps)}'
-                    )
+                    meant = did_you_mean(keys[1], scope.steps) or _give_id(keys[1], scope.steps)
+                    self.reading.error(node, f'{what}no step "{keys[1]}" comes before this one{meant}')
+            elif keys[0] == "digest":
+                if reference.strict and not scope.has_digest:
+                    self.reading.error(node, f"{what}there is no digest: it is what a limit with `digest` gathered")
             elif keys[0] == "action" or (keys[0] == "failure" and scope.after_failure):
                 continue
             elif reference.strict:

@@ -9,7 +9,7 @@ and `resolve` gives that back as the text it was.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -134,12 +134,14 @@ def context(
     steps: Mapping[str, Any] | None = None,
     failure: Mapping[str, Any] | None = None,
     action: Mapping[str, Any] | None = None,
+    digest: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Name everything a template can read.
 
     `steps` are the results of the steps before, by id.
     `action` is the action that answers, unless the event itself tells of one (an outcome): then, as in filters,
     `action` is the one that is told of. `failure` is that of the step that failed, before that of an outcome.
+    `digest` lists the events that are answered together.
     """
     names: dict[str, Any] = {
         "id": event.id,
@@ -157,6 +159,8 @@ def context(
     if action is not None:
         names["action"] = action
     names |= event.facts
+    if digest:
+        names["digest"] = list(digest)
     if failure is not None:
         names["failure"] = failure
     here = workspace(event)

@@ -19,7 +19,9 @@ POISON_QUEUES = tuple(f"{queue}-poison" for queue in QUEUES)
 EVENTS_TABLE = "reactorevents"
 ACTIONS_TABLE = "reactoractions"
 OPEN_TABLE = "reactoropen"
-TABLES = (EVENTS_TABLE, ACTIONS_TABLE, OPEN_TABLE)
+LIMITS_TABLE = "reactorlimits"
+TIMELINE_TABLE = "reactortimeline"
+TABLES = (EVENTS_TABLE, ACTIONS_TABLE, OPEN_TABLE, LIMITS_TABLE, TIMELINE_TABLE)
 
 PAYLOADS_CONTAINER = "reactor-payloads"
 

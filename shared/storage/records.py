@@ -30,6 +30,16 @@ EDM_STRING_LIMIT = 16_000
 """Characters kept of a text that is only there to be read by people."""
 
 
+class Mark(BaseModel):
+    """That an event calls off, or fulfils, what a rule began for another."""
+
+    model_config = ConfigDict(frozen=True)
+
+    what: Literal["cancel", "expect"]
+    rule: str
+    token: str
+
+
 class EventRecord(BaseModel):
     """What is kept about one event."""
 
@@ -51,6 +61,12 @@ class EventRecord(BaseModel):
     depth: int = 0
     plan: list[Action] = Field(default_factory=list)
     """The actions as planned, once: a redelivery follows this, never today's rules."""
+    marks: list[Mark] = Field(default_factory=list)
+    """What it calls off or fulfils."""
+    because: list[dict[str, Any]] = Field(default_factory=list)
+    """For rules of its kind and source that did not match: the first condition that did not hold, and the value."""
+    replayed: list[str] = Field(default_factory=list)
+    """The keys of actions that a replay made where there was none before."""
     handed_over: bool = False
     payload: str = ""
     """The message, redacted, as JSON; what was parked, as it came."""
@@ -68,6 +84,8 @@ class OpenRow(BaseModel):
     since: datetime
     wake_on: str = ""
     """The token an action waits for, of `Pending.wake_on`; kept hashed, since a token may hold anything."""
+    cancel_on: str = ""
+    """What calls the action off (`Action.cancel_key`)."""
 
 
 class Records:
@@ -174,7 +192,13 @@ class Records:
         """Remember that an event or an action is not finished, and what it waits for."""
         with temporary(f"opening {row.what} {row.key}"):
             self._table(OPEN_TABLE).upsert_entity(
-                {"PartitionKey": row.what, "RowKey": row.key, "since": row.since, "wake_on": _token(row.wake_on)}
+                {
+                    "PartitionKey": row.what,
+                    "RowKey": row.key,
+                    "since": row.since,
+                    "wake_on": _token(row.wake_on),
+                    "cancel_on": row.cancel_on,
+                }
             )
 
     def close(self, what: Literal["event", "action"], key: str) -> None:
@@ -190,9 +214,16 @@ class Records:
 
     def list_waiting(self, token: str) -> list[str]:
         """List the keys of the actions that wait for `token`."""
+        return self._list_open_by("wake_on", _token(token))
+
+    def list_canceled_by(self, token: str) -> list[str]:
+        """List the keys of the open actions that `token` calls off."""
+        return self._list_open_by("cancel_on", token)
+
+    def _list_open_by(self, column: str, value: str) -> list[str]:
         with temporary("listing who waits"):
             rows = self._table(OPEN_TABLE).query_entities(
-                "PartitionKey eq 'action' and wake_on eq @token", parameters={"token": _token(token)}, select=["RowKey"]
+                f"PartitionKey eq 'action' and {column} eq @value", parameters={"value": value}, select=["RowKey"]
             )
             return [row["RowKey"] for row in rows]
 
@@ -311,6 +342,7 @@ def _open_row(entity: Any) -> OpenRow:
         key=entity["RowKey"],
         since=_utc(entity["since"]),
         wake_on=entity.get("wake_on", ""),
+        cancel_on=entity.get("cancel_on", ""),
     )
 
 

@@ -2,6 +2,7 @@
 
 A file that does not load never takes the app down: the last good one stays live, also for an instance that starts
 later, and the log says so. Where there is none, there are no rules, and events wait.
+Before a file becomes live a copy of it is kept by its hash, so that whatever was judged by it can be explained by it.
 """
 
 import logging
@@ -12,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from shared.errors import TemporaryError
 from shared.rules import Rules, RulesError, load
-from shared.storage import PAYLOADS_CONTAINER
+from shared.rules.document import LONGEST
 from shared.storage.failures import temporary
+from shared.storage.rules_copies import LAST_GOOD, MOST_BYTES, RulesCopies
+from shared.storage.rules_store import blob_of, is_blob
 
 if TYPE_CHECKING:
     from shared.storage.account import Account
@@ -22,7 +25,8 @@ log = logging.getLogger("reactor")
 
 RECHECK = timedelta(minutes=1)
 """How long a file is trusted before its ETag is looked at again."""
-LAST_GOOD = "rules/last-good.yaml"
+MOST_REMEMBERED = 4
+"""Earlier files that are kept loaded."""
 NOT_MODIFIED = 304
 
 
@@ -39,11 +43,13 @@ class RulesFile:
         clock: Callable[[], datetime],
     ) -> None:
         self._account = account
+        self._copies = RulesCopies(account)
         self._location = location
         self._actions = actions
         self._values = values
         self._clock = clock
         self._rules: Rules | None = None
+        self._earlier: dict[str, Rules | None] = {}
         self._version = ""
         self._checked: datetime | None = None
 
@@ -63,17 +69,39 @@ class RulesFile:
             self._checked = now
         return self._rules
 
+    def by_hash(self, hash: str) -> Rules | None:
+        """Return the rules that something was judged by, bound to the settings of now.
+
+        None where they were never kept, or where this version of the app cannot load them any more; the log says which.
+        TemporaryError: storage fails.
+        """
+        if self._rules is not None and self._rules.hash == hash:
+            return self._rules
+        if hash in self._earlier:
+            return self._earlier[hash]
+        text = self._copies.read(hash)
+        if text is None:
+            log.error("rules=%s outcome=missing", hash[:12])
+            return None
+        earlier = dict(list(self._earlier.items())[1 - MOST_REMEMBERED :])
+        rules = earlier[hash] = self._load(text, f"rules/{hash[:12]}.yaml")
+        self._earlier = earlier
+        return rules
+
     def _refresh(self) -> None:
         """Load the file where it changed; keep to what there is where it is broken, or gone."""
-        version, text = self._read_file() if _is_file(self._location) else self._read_blob()
+        version, text = self._read_blob() if is_blob(self._location) else self._read_file()
         if text is None or version == self._version:
             if self._rules is None:
                 self._rules = self._load_last_good()
             return
         rules = self._load(text, self._location)
         if rules is not None:
+            self._copies.keep(text)  # first: an event may name its hash as soon as it is live
             self._rules = rules
-            self._keep(text)
+            self._copies.keep_as_last_good(text)
+            for warning in rules.warnings:
+                log.warning("outcome=warned problem=%s", warning.show(self._location))
             log.info("rules=%s origin=%s outcome=live", rules.hash[:12], self._location)
         else:
             self._rules = self._rules or self._load_last_good()
@@ -83,20 +111,17 @@ class RulesFile:
 
     def _load(self, text: str, origin: str) -> Rules | None:
         try:
-            rules = load(text, self._actions, origin)
+            return load(text, self._actions, origin).bind(self._values)
         except RulesError as error:
             log.error("origin=%s outcome=invalid problems=%s", origin, error)  # noqa: TRY400 # the problems say it all
             return None
-        bound = rules.bind(self._values)
-        for warning in bound.warnings:
-            log.warning("outcome=warned problem=%s", warning.show(origin))
-        return bound
 
     def _read_file(self) -> tuple[str, str | None]:
         """Read the file beside the app; its version is when it was changed."""
         path = Path(self._location)
         try:
-            return str(path.stat().st_mtime_ns), path.read_text("utf-8", "replace")
+            with path.open(encoding="utf-8", errors="replace") as file:
+                return str(path.stat().st_mtime_ns), file.read(LONGEST + 1)
         except OSError as error:
             log.error("origin=%s outcome=missing reason=%s", self._location, error.strerror)  # noqa: TRY400
             return "", None
@@ -111,7 +136,7 @@ class RulesFile:
         )
         with temporary("reading the rules"):
             try:
-                blob = self._blob().download_blob(**known)
+                blob = self._blob().download_blob(0, MOST_BYTES, **known)
                 return str(blob.properties.etag), blob.readall().decode("utf-8", "replace")
             except ResourceNotFoundError:
                 log.error("origin=%s outcome=missing", self._location)  # noqa: TRY400 # there is nothing more to say
@@ -122,24 +147,11 @@ class RulesFile:
                 return self._version, None
 
     def _blob(self) -> Any:
-        container, _, name = self._location.removeprefix("blob:").partition("/")
-        return self._account.blobs.get_blob_client(container, name)
-
-    def _keep(self, text: str) -> None:
-        with temporary("keeping the rules"):
-            self._account.blobs.get_blob_client(PAYLOADS_CONTAINER, LAST_GOOD).upload_blob(text, overwrite=True)
+        return self._account.blobs.get_blob_client(*blob_of(self._location))
 
     def _load_last_good(self) -> Rules | None:
-        from azure.core.exceptions import ResourceNotFoundError
-
-        with temporary("reading the last good rules"):
-            try:
-                blob = self._account.blobs.get_blob_client(PAYLOADS_CONTAINER, LAST_GOOD).download_blob()
-            except ResourceNotFoundError:
-                return None
-            return self._load(blob.readall().decode("utf-8"), LAST_GOOD)
-
-
-def _is_file(location: str) -> bool:
-    """Tell a path from a blob, which is written blob:container/name."""
-    return not location.startswith("blob:")
+        text = self._copies.last_good()
+        rules = None if text is None else self._load(text, LAST_GOOD)
+        if text is not None and rules is not None:
+            self._copies.keep(text)  # an earlier version of the app may have kept it as the last good one only
+        return rules

@@ -1,17 +1,26 @@
 """The rules file: read again by its ETag, at most once a minute, and never the end of the app."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
+import requests
 from azure.storage.blob import BlobServiceClient
 
 from shared.errors import TemporaryError
 from shared.settings import Settings, Storage
 from shared.storage import PAYLOADS_CONTAINER
 from shared.storage.account import Account
-from shared.storage.rules_file import LAST_GOOD, RulesFile
+from shared.storage.rules_copies import LAST_GOOD, RulesCopies, hash_of
+from shared.storage.rules_file import RulesFile
 from tests.integration.scripted import ACTIONS
+from tests.integration.world import Wire
+
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+"""A process that dies closes its sockets; here it only seems to die."""
 
 GOOD = "version: 1\nrules:\n  - {name: NAME, on: ActionFailed, do: [scripted: {name: x}]}\n"
 BAD = "version: 1\nrules: [{name: a}]\n"
@@ -44,6 +53,28 @@ def account(azurite: str) -> Account:
         if blob.exists():
             blob.delete_blob()
     return Account(Settings.read({"AzureWebJobsStorage": azurite}).storage, lambda _id: pytest.fail("not needed"))
+
+
+@pytest.fixture
+def wire(monkeypatch: pytest.MonkeyPatch) -> Wire:
+    """Give the place where requests can be broken."""
+    wire = Wire()
+    wire.install(monkeypatch)
+    return wire
+
+
+@contextmanager
+def broken(wire: Wire, begin: str, end: str) -> Iterator[None]:
+    """Break the connection at every boundary whose name begins and ends so."""
+
+    def cut(where: str) -> None:
+        if where.startswith(begin) and where.endswith(end):
+            raise requests.ConnectionError(where)
+
+    wire.boundary = cut
+    with wire.watched():
+        yield
+    wire.boundary = lambda _where: None
 
 
 def rules_file(account: Account, location: str, clock: Clock) -> RulesFile:
@@ -94,18 +125,81 @@ def test_the_last_good_rules_stay_live(account: Account) -> None:
 
 
 @pytest.mark.guarantee(5)
-def test_the_last_good_copy_is_made_sooner_or_later(account: Account) -> None:
-    """Where keeping the copy failed, the file is live all the same, and the copy is made at the next look."""
+def test_the_last_good_copy_is_made_sooner_or_later(account: Account, wire: Wire) -> None:
+    """Where the app dies before or after it wrote the copy, the next instance writes it at its first look."""
     clock = Clock()
-    write(account, GOOD.replace("NAME", "good"))
-    account.blobs.delete_container(PAYLOADS_CONTAINER)
+    write(account, GOOD.replace("NAME", "older"))
+    assert live(rules_file(account, "blob:rules/rules.yaml", clock)) == ["older"]
+    for number, moment in enumerate(("before PUT", "after PUT")):
+        write(account, GOOD.replace("NAME", f"good-{number}"))
+        with wire.dying(moment, LAST_GOOD):
+            rules_file(account, "blob:rules/rules.yaml", clock).current()
+        assert live(rules_file(account, "blob:rules/rules.yaml", clock)) == [f"good-{number}"]
+        write(account, BAD)
+        assert live(rules_file(account, "blob:rules/rules.yaml", clock)) == [f"good-{number}"]
+
+
+@pytest.mark.guarantee(5)
+def test_no_rules_are_live_before_they_are_kept(account: Account, wire: Wire) -> None:
+    """Where a file cannot be kept by its hash, what was live stays, and where nothing was, the door is called again."""
+    clock = Clock()
+    write(account, GOOD.replace("NAME", "one"))
     file = rules_file(account, "blob:rules/rules.yaml", clock)
-    assert live(file) == ["good"]
-    account.blobs.create_container(PAYLOADS_CONTAINER)
+    assert live(file) == ["one"]
+    other = GOOD.replace("NAME", f"other-{uuid4()}")
+    write(account, other)
     clock.minute()
-    assert live(file) == ["good"]
-    write(account, BAD)
-    assert live(rules_file(account, "blob:rules/rules.yaml", clock)) == ["good"]
+    with broken(wire, "before PUT", f"{hash_of(other)}.yaml"):
+        assert live(file) == ["one"]
+        with pytest.raises(TemporaryError, match="keeping the rules by their hash"):
+            rules_file(account, "blob:rules/rules.yaml", clock).current()
+    assert RulesCopies(account).read(hash_of(other)) is None
+    clock.minute()
+    assert live(file) != ["one"]
+    assert RulesCopies(account).read(hash_of(other)) == other
+
+
+def test_what_was_live_is_given_by_its_hash(account: Account, caplog: pytest.LogCaptureFixture) -> None:
+    """Any instance gives any file that was ever live, bound to the settings of now; of others there is none."""
+    clock, names = Clock(), [f"rule-{number}" for number in range(7)]
+    file = rules_file(account, "blob:rules/rules.yaml", clock)
+    for name in names:
+        write(account, GOOD.replace("NAME", name))
+        clock.minute()
+        assert live(file) == [name]
+    for each in (file, rules_file(account, "blob:rules/missing.yaml", clock)):
+        for name in [*names, *names]:
+            text = GOOD.replace("NAME", name)
+            rules = each.by_hash(hash_of(text))
+            assert rules is not None
+            assert (rules.hash, rules.rules[0].name) == (hash_of(text), name)
+        assert each.by_hash(hash_of(text)) is each.by_hash(hash_of(text)), "it is loaded once"
+    assert file.by_hash("0" * 64) is None
+    assert file.by_hash("last-good") is None
+    assert "rules=000000000000 outcome=missing" in caplog.text
+
+
+def test_settings_are_those_of_now(account: Account) -> None:
+    """A file that is given by its hash is bound like one that is live."""
+    text = f"version: 1\nworkspaces: {{w: '${{WHERE}}'}}\nrules: [] # {uuid4()}\n"
+    RulesCopies(account).keep(text)
+    values = {"WHERE": "/subscriptions/s"}
+    file = RulesFile(account, "blob:rules/missing.yaml", actions=ACTIONS, values=values, clock=Clock())
+    rules = file.by_hash(hash_of(text))
+    assert rules is not None
+    assert rules.declared.workspaces == {"w": "/subscriptions/s"}
+
+
+def test_what_can_no_longer_be_loaded_is_none(account: Account, caplog: pytest.LogCaptureFixture) -> None:
+    """A copy that this version of the app refuses, or that is not what its name says, is none, and the log says so."""
+    refused = f"{BAD}# {uuid4()}\n"
+    RulesCopies(account).keep(refused)
+    file = rules_file(account, "blob:rules/missing.yaml", Clock())
+    assert file.by_hash(hash_of(refused)) is None
+    assert f"origin=rules/{hash_of(refused)[:12]}.yaml outcome=invalid" in caplog.text
+    forged = hash_of(str(uuid4()))
+    account.blobs.get_blob_client(PAYLOADS_CONTAINER, f"rules/{forged}.yaml").upload_blob(GOOD)
+    assert file.by_hash(forged) is None
 
 
 @pytest.mark.guarantee(5)

@@ -31,7 +31,10 @@ from shared.settings import Settings
 from shared.settle import Timing
 from shared.storage import ACTIONS_QUEUE
 from shared.storage.account import Account
+from shared.storage.pauses import Pause
 from shared.storage.records import Records
+from shared.storage.slots import SlotsTable
+from shared.storage.timeline import Timeline
 
 LEASE = timedelta(minutes=10)
 VISIBILITY = timedelta(seconds=30)
@@ -124,11 +127,17 @@ class World:
         account = Account(self.settings.storage, managed_identity)
         self.rules: Rules | None = self.load(self.rules_text)
         self.records = Records(account)
+        self.timeline = Timeline(account)
+        self.slots = SlotsTable(account)
+        self.paused: dict[str, Pause] = {}
         self.clients = Clients(self.settings, managed_identity)
         self.reactor = Reactor(
             records=self.records,
+            timeline=self.timeline,
+            slots=self.slots,
             send=self.send,
             rules=lambda: self.rules,
+            paused=self.paused.get,
             handlers=self.handlers,
             clients=self.clients,
             values=self.settings.values,

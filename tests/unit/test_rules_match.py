@@ -17,13 +17,13 @@ from tests.unit.rules_samples import HEAD, PROJECT, WORKSPACE, action_failed, ev
 def names(loaded: Rules, happened: Event) -> list[str]:
     """List the rules that match, and check that the explanation says the same of every rule."""
     matched = [found.name for found in loaded.match(happened)]
-    assert [verdict.rule.name for verdict in loaded.explain(happened).verdicts if verdict.because is None] == matched
+    assert [verdict.rule.name for verdict in loaded.explain(happened).rules if verdict.because is None] == matched
     return matched
 
 
 def because(loaded: Rules, happened: Event) -> Mapping[str, Any]:
     """Say what is against the only rule."""
-    (verdict,) = loaded.explain(happened).verdicts
+    (verdict,) = loaded.explain(happened).rules
     assert loaded.match(happened) == ()
     assert verdict.because is not None
     return verdict.because.json()
@@ -93,7 +93,7 @@ def test_own_events_are_always_declared_and_never_answered_by_their_own_rule() -
     assert loaded.declares(action_failed("x"))
     assert names(loaded, action_failed("x")) == ["tell", "also"]
     assert names(loaded, action_failed("tell")) == ["also"]
-    assert loaded.explain(action_failed("tell")).verdicts[0].json(action_failed("tell"))["because"] == [
+    assert loaded.explain(action_failed("tell")).rules[0].json(action_failed("tell"))["because"] == [
         {"path": "action.rule", "operator": "StringNotIn", "wanted": ["tell"], "found": "tell"}
     ]
 
@@ -109,7 +109,7 @@ def test_a_rule_that_is_off_says_so() -> None:
     loaded = rules(rule("off"), rule("dry", more="mode: dry_run"), head=head)
     assert names(loaded, model_registered()) == ["dry"]
     assert [found.mode for found in loaded.rules] == ["off", "dry_run"]
-    found = loaded.explain(model_registered()).verdicts[0].because
+    found = loaded.explain(model_registered()).rules[0].because
     assert found is not None
     assert (found.path, found.found) == ("mode", "off")
 

@@ -1,0 +1,200 @@
+"""`reactor actions list|show|approve|reject|cancel`: what is being done and what came of it, and a say in it."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+from cli.app import App, add_options, connect
+
+STATUSES = ("open", "succeeded", "failed", "skipped", "canceled", "rejected", "expired")
+FILTERS = ("kind", "source", "rule", "status", "since", "until")
+DEFAULT_MOST = 20
+GREATEST_PAGE = 1_000
+"""What the app gives at once."""
+PAGES = 200
+"""Pages that one listing asks for: a page may be empty where hardly anything fits."""
+
+Json = Mapping[str, Any]
+
+
+class Verb(NamedTuple):
+    """What a person may do to an action."""
+
+    help: str
+    done: str
+    needs_reason: bool
+
+
+VERBS = {
+    "approve": Verb("let an action go on that waits for an approval", "approved", needs_reason=False),
+    "reject": Verb("end an action that waits for an approval", "rejected", needs_reason=True),
+    "cancel": Verb("call off an action that has started nothing irreversible", "canceled", needs_reason=True),
+}
+
+
+def add_commands(groups: Any) -> None:
+    """Add `reactor actions …` to the parser."""
+    actions = groups.add_parser("actions", help="what is being done, what came of it, and your say in it")
+    commands = actions.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    one = commands.add_parser("list", help="list actions, newest first")
+    add_filters(one, "actions", STATUSES, DEFAULT_MOST)
+    add_output(one)
+    one.set_defaults(run=list_actions)
+
+    one = commands.add_parser("show", help="tell of one action, step by step")
+    one.add_argument("key", metavar="KEY", help="its key, or the first 6 digits or more")
+    add_output(one)
+    one.set_defaults(run=show)
+
+    for name, verb in VERBS.items():
+        one = commands.add_parser(name, help=verb.help)
+        one.add_argument("key", metavar="KEY", help="its key, or the first 6 digits or more")
+        one.add_argument(
+            "--reason", metavar="TEXT", required=verb.needs_reason, default="", help="kept beside your name"
+        )
+        one.add_argument("--json", action="store_true", help="for programs: the app's own answer")
+        add_options(one)
+        one.set_defaults(run=partial(decide, name))
+
+
+# -- options that events have as well ---------------------------------------------------------------------------------
+
+
+def add_filters(parser: ArgumentParser, what: str, statuses: Sequence[str], most: int) -> None:
+    """Add the filters of a listing."""
+    parser.add_argument("--kind", metavar="KIND", help=f"{what} of this kind of event: RunFailed")
+    parser.add_argument("--source", metavar="SOURCE", help="a declared name, or a part of the source's id")
+    parser.add_argument("--rule", metavar="NAME", help="of this rule")
+    parser.add_argument("--status", metavar="STATUS", help=f"one of {', '.join(statuses)}")
+    parser.add_argument(
+        "--since", metavar="TIME", help="from then on: 90m, 24h, 7d ago, or 2026-11-22T08:15; default: 7d"
+    )
+    parser.add_argument("--until", metavar="TIME", help="up to then; default: now")
+    parser.add_argument("--most", type=int, default=most, metavar="N", help="how many; default: %(default)s")
+
+
+def add_output(parser: ArgumentParser) -> None:
+    """Add how the answer is written, and which app is asked."""
+    parser.add_argument("--json", action="store_true", help="for programs: the app's own answer")
+    parser.add_argument("--local", action="store_true", help="times by this machine's clock instead of UTC")
+    add_options(parser)
+
+
+def asked_for(options: Namespace) -> dict[str, str]:
+    """Give the filters that were named."""
+    return {name: value for name in FILTERS if (value := getattr(options, name))}
+
+
+def read_pages(app: App, what: str, filters: Mapping[str, str], most: int) -> dict[str, Any]:
+    """Ask for pages until there are `most`, or no more; the answer has the form of one page."""
+    found: list[Any] = []
+    after: str | None = ""
+    for _ in range(PAGES):
+        page: Json = app.get(
+            what, **filters, most=min(most - len(found), GREATEST_PAGE), **({"after": after} if after else {})
+        )
+        found += page[what]
+        after = page["next"]
+        if not after or len(found) >= most:
+            break
+    return {what: found, "next": after}
+
+
+def print_json(value: Any) -> None:
+    """Print an answer for programs."""
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def nothing(what: str, options: Namespace) -> str:
+    """Say that there is nothing, and what to try."""
+    tries = [] if options.since else ["an earlier --since: without one, the last 7 days are looked at"]
+    if len(asked_for(options)) > (1 if options.since else 0):
+        tries.append("fewer filters")
+    if not tries:
+        tries.append("an earlier --since")
+    return f"no {what} found; try {', or '.join(tries)}"
+
+
+def source_of(listed: Json) -> str:
+    """Name a source as the rules do, else by the end of its id."""
+    return ", ".join(listed["source_names"]) or str(listed["source"]).rstrip("/").rpartition("/")[2]
+
+
+# -- the commands -----------------------------------------------------------------------------------------------------
+
+
+def list_actions(options: Namespace) -> int:
+    """Print a table of actions."""
+    from cli.tables import painter, room
+
+    answer = read_pages(connect(options), "actions", asked_for(options), options.most)
+    if options.json:
+        print_json(answer)
+    elif not answer["actions"]:
+        print(nothing("action", options))
+    else:
+        for line in _table(answer["actions"], painter(), room(), local=options.local):
+            print(line)
+        if answer["next"]:
+            print(f"there are more: --most {options.most * 5}, or --until {answer['actions'][-1]['created']}")
+    return 0
+
+
+def _table(actions: Sequence[Json], paint: Any, width: int, *, local: bool) -> Iterator[str]:
+    from cli.tables import COLOURS, Cell, Column, short_key, table, time_column
+
+    heading, times = time_column([action["created"] for action in actions], local=local)
+    columns = [
+        Column(heading),
+        Column("KEY"),
+        Column("RULE", 16),
+        Column("STATUS"),
+        Column("STEP", 8),
+        Column("HOW IT STANDS, OR WHY", 24),
+    ]
+    rows = [
+        [
+            Cell(time),
+            Cell(short_key(action["key"])),
+            Cell(action["rule"]),
+            Cell(action["status"], COLOURS.get(action["status"], "")),
+            Cell(action["step"]),
+            Cell(_words(action)),
+        ]
+        for time, action in zip(times, actions, strict=True)
+    ]
+    return table(columns, rows, width, paint)
+
+
+def _words(action: Json) -> str:
+    """Say how an action stands; where there is nothing to say, what it answers."""
+    words = action["reason"] or f"{' '.join(action['kinds'])} {action['subject']}".strip()
+    return f"dry run: {words}" if action["mode"] == "dry_run" else str(words)
+
+
+def show(options: Namespace) -> int:
+    """Print all of one action."""
+    from cli.tables import painter
+    from cli.telling import Teller
+
+    action = connect(options).get(f"actions/{options.key}")
+    if options.json:
+        print_json(action)
+    else:
+        print("\n".join(Teller(painter(), local=options.local).action(action)))
+    return 0
+
+
+def decide(verb: str, options: Namespace) -> int:
+    """Approve, reject or cancel an action, as the person who is signed in."""
+    answer = connect(options).post(f"actions/{options.key}/{verb}", {"reason": options.reason})
+    if options.json:
+        print_json(answer)
+    else:
+        print(f"{VERBS[verb].done}: action {options.key}")
+    return 0

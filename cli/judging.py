@@ -1,0 +1,275 @@
+"""What a rules file makes of a case, against what the case wants of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import ValidationError
+
+from cli.case_events import event_of
+from cli.case_files import Case, CaseError, Turn, Wanted, WantedStep
+from cli.rehearsal import Answer, Order, Rehearsal
+from shared.actions import Step
+from shared.errors import PermanentError
+from shared.events import without_url_queries
+from shared.handlers import ACTIONS
+from shared.rules import Explanation, Problem, Reason, Rules, templates
+from shared.rules.paths import canonical, parse_path
+from shared.rules.problems import did_you_mean
+from shared.rules.steps import parameters
+
+START = datetime(2026, 3, 2, 8, 15, 4, tzinfo=UTC)
+"""When a case begins that does not say it."""
+NOTHING = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that is not as the case wants it."""
+
+    line: int
+    rule: str
+    message: str
+    path: str = ""
+    """Of a parameter that differs."""
+    expected: Any = NOTHING
+    got: Any = NOTHING
+
+    def json(self) -> dict[str, Any]:
+        """Give it as plain data."""
+        values = {"expected": self.expected, "got": self.got}
+        return {"line": self.line, "rule": self.rule, "message": self.message, "path": self.path} | {
+            name: value for name, value in values.items() if value is not NOTHING
+        }
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What came of a case."""
+
+    case: Case
+    differences: list[Difference] = field(default_factory=list)
+    explained: list[Explanation] = field(default_factory=list)
+    """What every rule made of each event, for those who want to read it."""
+    done: list[tuple[int, str, list[dict[str, Any]]]] = field(default_factory=list)
+    """What was done: the turn's line, the rule, its steps."""
+
+
+def judge(case: Case, rules: Rules) -> Verdict:
+    """Play a case; CaseError where its events are none."""
+    bound = rules.bind(case.settings)
+    return _Play(case, bound, Verdict(case), Rehearsal(bound), Order()).play()
+
+
+@dataclass(slots=True)
+class _Play:
+    case: Case
+    rules: Rules
+    verdict: Verdict
+    rehearsal: Rehearsal
+    order: Order
+
+    def play(self) -> Verdict:
+        """Go through the turns, one after another."""
+        self._check_names()
+        for number, turn in enumerate(self.case.turns):
+            at = turn.at or (self.order.clock or START)
+            if turn.after is not None:
+                at += turn.after
+            if self.order.clock is not None and at < self.order.clock:
+                raise CaseError([Problem(turn.line, 1, "events must stand in the order of their time")])
+            self._turn(turn, number, at)
+        return self.verdict
+
+    def _check_names(self) -> None:
+        known = [rule.name for rule in self.rules.rules]
+        problems = [
+            Problem(wanted.line, 1, f'the rules file has no rule "{wanted.rule}"{did_you_mean(wanted.rule, known)}')
+            for turn in self.case.turns
+            for wanted in turn.wanted
+            if wanted.rule not in known
+        ]
+        if problems:
+            raise CaseError(problems)
+
+    def _turn(self, turn: Turn, number: int, at: datetime) -> None:
+        at = self.order.see(at)
+        answers = list(self.rehearsal.pass_time(at))
+        explanation: Explanation | None = None
+        if turn.event is not None:
+            event = event_of(self.case, turn, self.rules, number, at)
+            explanation = self.rules.explain(event)
+            self.verdict.explained.append(explanation)
+            moment = self.order.place(event, "", at, f"line {turn.event_line}")
+            if moment is None:
+                self._note(turn.event_line, "", "this event came before: it changes nothing; give it another id")
+                return
+            answers += self.rehearsal.hear(event)
+            answers += self.rehearsal.answer(moment, self.rules.match(event))
+        by_rule: dict[str, list[Answer]] = {}
+        for answer in answers:
+            by_rule.setdefault(answer.rule.name, []).append(answer)
+        wanted = {one.rule: one for one in turn.wanted}
+        for one in turn.wanted:
+            self._compare(turn, one, by_rule.get(one.rule, []), explanation)
+        for name, given in by_rule.items():
+            acting = [answer for answer in given if answer.verdict == "acts"]
+            for answer in acting:
+                self.verdict.done.append((turn.line, name, [*_performed(answer, turn)]))
+            if acting and name not in wanted and not self.case.others_allowed:
+                steps = ", ".join(step.action for step in acting[0].rule.do)
+                self._note(turn.line, name, f"it answers, with {steps}, and the case does not expect it")
+
+    def _note(self, line: int, rule: str, message: str) -> None:
+        self.verdict.differences.append(Difference(line, rule, message))
+
+    def _compare(self, turn: Turn, wanted: Wanted, answers: list[Answer], explanation: Explanation | None) -> None:
+        acting = [answer for answer in answers if answer.verdict == "acts"]
+        if not wanted.answers:
+            if acting:
+                steps = ", ".join(step.action for step in acting[0].rule.do)
+                self._note(wanted.line, wanted.rule, f"it must not answer, and answers with {steps}")
+            elif wanted.because:
+                self._compare_reason(wanted, answers, _against(explanation, wanted.rule))
+        elif not acting:
+            self._note(
+                wanted.line, wanted.rule, f"it must answer, and does not: {self._why(wanted, answers, explanation)}"
+            )
+        else:
+            found = [list(self._steps(turn, wanted, answer)) for answer in acting]
+            fewest: list[Difference] = min(found, key=len)
+            self.verdict.differences += fewest
+
+    def _why(self, wanted: Wanted, answers: list[Answer], explanation: Explanation | None) -> str:
+        """Say what is against a rule: its limit, its conditions, or a source that a setting hides."""
+        if answers:
+            return answers[-1].reason
+        reason = _against(explanation, wanted.rule)
+        if reason is None:
+            return "nothing is due now" if explanation is None else "its action waits or was called off"
+        unset = [problem.message for problem in self.rules.warnings if "is not set" in problem.message]
+        hint = f" ({'; '.join(unset)}: give it under settings)" if unset else ""
+        return reason.show() + hint
+
+    def _compare_reason(self, wanted: Wanted, answers: list[Answer], reason: Reason | None) -> None:
+        found = "limit" if answers else reason.path if reason else ""
+        if _same_path(found, wanted.because):
+            return
+        why = answers[-1].reason if answers else reason.show() if reason else "nothing happened"
+        self.verdict.differences.append(
+            Difference(
+                wanted.line, wanted.rule, f"it does not answer for another reason: {why}", "", wanted.because, found
+            )
+        )
+
+    # -- steps --------------------------------------------------------------------------------------------------------
+
+    def _steps(self, turn: Turn, wanted: Wanted, answer: Answer) -> Iterator[Difference]:
+        do, on_failure = _done(answer, turn)
+        if wanted.do is not None:
+            yield from _compare_steps(wanted, wanted.do, do)
+        if wanted.on_failure is not None:
+            if turn.failure is None:
+                yield Difference(wanted.line, wanted.rule, "on_failure is expected: say under failure which step fails")
+            else:
+                yield from _compare_steps(wanted, wanted.on_failure, on_failure)
+        for shown in (*do, *on_failure):
+            if "error" in shown:
+                yield Difference(wanted.line, wanted.rule, f"{_title(shown)} cannot be done: {shown['error']}")
+
+
+def _performed(answer: Answer, turn: Turn) -> list[dict[str, Any]]:
+    do, on_failure = _done(answer, turn)
+    return [*do, *on_failure]
+
+
+def _done(answer: Answer, turn: Turn) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Give the steps that would be done, with their parameters; where one fails, up to it, and those after it."""
+    rule, failure = answer.rule, None
+    do, on_failure = list(rule.do), []
+    if turn.failure is not None:
+        ids = [step.id for step in do]
+        failed = turn.failure["step"] or ids[0]
+        if failed in ids:
+            do, on_failure = do[: ids.index(failed) + 1], list(rule.on_failure)
+            failure = turn.failure | {"step": failed}
+    results = None
+    if turn.steps is not None:
+        results = {step.id: {} for step in (*do, *on_failure)} | turn.steps
+    event = answer.moment.event
+    harmless = replace(event, data=without_url_queries(event.data), facts=without_url_queries(event.facts))
+    action = {"key": answer.action, "rule": rule.name, "event": answer.moment.key}
+    digest = [one.model_dump(mode="json") for one in answer.told]
+    context = templates.context(harmless, steps=results, failure=failure, action=action, digest=digest)
+    return [_shown(step, context) for step in do], [_shown(step, context) for step in on_failure]
+
+
+def _shown(step: Step, context: Mapping[str, Any]) -> dict[str, Any]:
+    """Fill in a step's parameters, and check them by the action's model as the app does."""
+    shown = {"id": step.id, "action": step.action, "params": step.params}
+    try:
+        params = templates.render(step.params, context)
+    except PermanentError as error:
+        return shown | {"error": error.reason}
+    shown["params"] = params
+    try:
+        parameters(ACTIONS[step.action]).model.model_validate(params)
+    except ValidationError as error:
+        wrong = [
+            f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}"
+            for detail in error.errors(include_url=False)
+            if not templates.is_open(detail["input"]) and detail["type"] != "missing"
+        ]
+        if wrong:
+            return shown | {"error": "; ".join(wrong)}
+    return shown
+
+
+def _compare_steps(wanted: Wanted, expected: tuple[WantedStep, ...], got: list[dict[str, Any]]) -> Iterator[Difference]:
+    names, found = [step.action for step in expected], [step["action"] for step in got]
+    if names != found:
+        yield Difference(wanted.line, wanted.rule, "its steps are others", "", names, found)
+        return
+    for step, shown in zip(expected, got, strict=True):
+        if step.id is not None and step.id != shown["id"]:
+            yield Difference(step.line, wanted.rule, f"{step.action} has another id", "id", step.id, shown["id"])
+        if "error" in shown:
+            continue
+        for path, want, have in _differences(step.params, shown["params"], ()):
+            message = f"{_title(shown)}: {path} differs"
+            if have is NOTHING:
+                message = f"{_title(shown)}: {path} is not given{did_you_mean(path, shown['params'])}"
+            yield Difference(step.line, wanted.rule, message, path, want, have)
+
+
+def _differences(want: Any, have: Any, path: tuple[str, ...]) -> Iterator[tuple[str, Any, Any]]:
+    """Compare what is named: mappings by the keys that are wanted, lists item by item, everything else exactly."""
+    if isinstance(want, dict) and isinstance(have, dict):
+        for name, value in want.items():
+            yield from _differences(value, have.get(name, NOTHING), (*path, str(name)))
+    elif isinstance(want, list) and isinstance(have, list) and len(want) == len(have):
+        for position, (value, other) in enumerate(zip(want, have, strict=True)):
+            yield from _differences(value, other, (*path, str(position)))
+    elif want != have or isinstance(want, bool) != isinstance(have, bool):
+        yield ".".join(path), want, have
+
+
+def _title(shown: Mapping[str, Any]) -> str:
+    return shown["action"] if shown["id"] == shown["action"] else f"{shown['action']} ({shown['id']})"
+
+
+# -- reasons ----------------------------------------------------------------------------------------------------------
+
+
+def _against(explanation: Explanation | None, name: str) -> Reason | None:
+    if explanation is None:
+        return None
+    return next((one.because for one in explanation.rules if one.rule.name == name), None)
+
+
+def _same_path(one: str, other: str) -> bool:
+    keys, others = parse_path(one), parse_path(other)
+    return one == other or (keys is not None and others is not None and canonical(keys) == canonical(others))

@@ -1,0 +1,150 @@
+"""What each word of a rules file means, for the reference and for editors: Markdown, one phrase each.
+
+Parameters of steps and parts of limits say it of themselves, in their models; everything else is here.
+Tests hold these tables to the loader's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+TOP: Mapping[str, str] = {
+    "version": "`1`; must be there",
+    "mode": "`live` (default), `dry_run` or `off`, for every rule that has no [mode](#modes) of its own",
+    "workspaces": "Azure Machine Learning workspaces: [name to ARM id](#workspaces). Only these are listened to",
+    "factories": "Azure Data Factories: [name to ARM id](#factories)",
+    "vision": "[Custom Vision projects](#vision), by name",
+    "language": "[replicated Language projects](#language), by name",
+    "channels": "where messages go: [name to channel](#channels)",
+    "rules": "a list of rules; `[]` where there are none yet",
+}
+
+RULE: Mapping[str, str] = {
+    "name": "up to 80 letters, digits, spaces, dots, dashes and underscores; each name once",
+    "on": "one [kind](#kinds-of-events-and-their-fields), or a list of kinds of which any will do",
+    "from": "declared workspaces or Custom Vision projects; left out, every declared one is heard",
+    "where": "[conditions](#filters-where), all of which must hold",
+    "limit": "[how often it acts](#limits-limit)",
+    "cancel_on": "[which event calls its action off](#cancel_on): a kind, a list of kinds, or a mapping",
+    "expect": "[which event should follow](#expect), and how soon",
+    "mode": "[`live`, `dry_run` or `off`](#modes), before the file's own",
+    "do": "[steps](#steps-do-and-on_failure), one after the other; needed where there is no `expect`",
+    "on_failure": "steps to do once a step of `do` has failed",
+}
+
+STEP_ID = "a name for the step: up to 64 letters, digits, dots, dashes and underscores; later steps read `steps.<id>`"
+
+COMBINED: Mapping[str, str] = {
+    "all": "a list of conditions, all of which must hold",
+    "any": "a list of conditions, of which one must hold",
+    "not": "conditions that must not hold together",
+}
+"""Words of `where` at any depth."""
+
+SUBJECT: Mapping[str, str] = {
+    "subjectBeginsWith": "what the event's subject must begin with",
+    "subjectEndsWith": "what it must end with",
+    "isSubjectCaseSensitive": "whether upper and lower case count in these two; `false` where left out",
+    "enableAdvancedFilteringOnArrays": "whether an array counts by its elements; `true` where left out",
+}
+"""Event Grid's own words, at the top level of `where` only."""
+
+
+class Meaning(NamedTuple):
+    """What is said of one operator."""
+
+    holds: str
+    array: str
+
+
+ELEMENT, IS = "an element does", "an element is"
+OPERATORS: Mapping[str, Meaning] = {
+    "StringIn": Meaning("equals one of them", ELEMENT),
+    "StringNotIn": Meaning("equals none of them", "no element equals one"),
+    "StringContains": Meaning("contains one of them", ELEMENT),
+    "StringNotContains": Meaning("contains none of them", "no element contains one"),
+    "StringBeginsWith": Meaning("begins with one of them", ELEMENT),
+    "StringNotBeginsWith": Meaning("begins with none of them", "no element begins with one"),
+    "StringEndsWith": Meaning("ends with one of them", ELEMENT),
+    "StringNotEndsWith": Meaning("ends with none of them", "no element ends with one"),
+    "NumberIn": Meaning("equals one of them", ELEMENT),
+    "NumberNotIn": Meaning("equals none of them", "no element equals one"),
+    "NumberLessThan": Meaning("is less", IS),
+    "NumberLessThanOrEquals": Meaning("is less or equal", IS),
+    "NumberGreaterThan": Meaning("is greater", IS),
+    "NumberGreaterThanOrEquals": Meaning("is greater or equal", IS),
+    "NumberInRange": Meaning("is in one of them, ends included", IS),
+    "NumberNotInRange": Meaning("is in none of them", "no element is"),
+    "BoolEquals": Meaning("is that", IS),
+    "IsNullOrUndefined": Meaning("is missing or null", "never"),
+    "IsNotNull": Meaning("is there and not null", "always"),
+}
+
+URL_IS_SECRET = "it is a secret, so make it a `${NAME}`"
+DECLARED: Mapping[str, Mapping[str, str]] = {
+    "Resource": {
+        "endpoint": "the resource's endpoint, https",
+        "key": "its key, as a `${NAME}`; the app's identity is used where it is left out",
+    },
+    "VisionProject": {
+        "project": "the project's id",
+        "training": "`endpoint` of the training resource, and `key` where the app's identity is not used;"
+        " the identity needs a custom subdomain",
+        "prediction": "the prediction resource's ARM id; read by a later version",
+        "container": "the URL of the container that the project exports to, where it does",
+    },
+    "LanguageProject": {
+        "project": "the project's name",
+        "primary": "`endpoint` of the resource that is edited, and `key` where the app's identity is not used",
+        "secondary": "the same of the resource that it is copied to",
+    },
+    "Email": {
+        "to": "a list of addresses",
+        "endpoint": "the resource's endpoint; `${REACTOR_MAIL_ENDPOINT}` where left out",
+        "sender": "the sender's address; `${REACTOR_MAIL_SENDER}` where left out",
+    },
+    "Smtp": {
+        "to": "a list of addresses",
+        "host": "the server",
+        "sender": "the sender's address",
+        "port": "`587` where left out",
+        "security": "`starttls` (default), `tls` or `none`; with `none` nobody signs in",
+        "user": "where the server wants one",
+        "password": "where the server wants one, as a `${NAME}`",
+    },
+    "Teams": {"url": f"the URL of a Workflows webhook; {URL_IS_SECRET}"},
+    "Slack": {"url": f"the URL of an incoming webhook; {URL_IS_SECRET}"},
+    "Webhook": {
+        "url": "the endpoint",
+        "secret": "signs each message as [Standard Webhooks](https://www.standardwebhooks.com) says:"
+        " `whsec_` and 24 to 64 random bytes in base64",
+        "headers": "further headers",
+    },
+    "EventGridTopic": {
+        "endpoint": "its full URL, with `/api/events`",
+        "key": "its key, as a `${NAME}`; the app's identity where left out",
+    },
+    "Queue": {
+        "url": "`https://<account>.queue.core.windows.net/<queue>`;"
+        " the app's own connection, a SAS in the URL, or the app's identity opens it",
+    },
+    "Route": {
+        "by": "the field's path",
+        "begins_with": "prefix to channel; the first that fits counts, ignoring case",
+        "otherwise": "the channel for everything else; where it is left out, such an alert fails",
+    },
+}
+"""The fields of each model of what a file declares."""
+
+CHANNELS: Mapping[str, str] = {
+    "email": "mail by Azure Communication Services, with the app's identity",
+    "smtp": "mail by a mail server",
+    "teams": "a Teams channel, as an Adaptive Card",
+    "slack": "a Slack channel",
+    "webhook": "any https endpoint, as JSON",
+    "event_grid": "a custom topic with the CloudEvents 1.0 input schema",
+    "queue": "a storage queue, as a CloudEvent in plain text",
+    "route": "another channel, chosen by a field of the event",
+}
+"""What each kind of channel is."""

@@ -1,0 +1,281 @@
+"""`reactor events send`: a realistic event of any kind, to the local stack or to the terminal.
+
+In Azure nobody can publish to a system topic: there the services themselves send, and a person replays.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import Namespace
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from cli.samples import Fields, Message
+    from shared.rules import Declared
+
+READY = Path(".stack/ready.json")
+DOOR = "/runtime/webhooks/EventGrid?functionName=on_ml_event"
+"""The Event Grid endpoint of a function app's host."""
+TIMEOUT = 40.0
+"""Seconds; Event Grid itself gives an endpoint 30."""
+SCHEMAS = ("eventgrid", "cloudevents")
+CONTENT_TYPES = {"eventgrid": "application/json", "cloudevents": "application/cloudevents+json"}
+
+WIRE: Mapping[str, str] = {
+    "model.name": "data.modelName",
+    "model.version": "data.modelVersion",
+    "model.tags": "data.modelTags",
+    "model.properties": "data.modelProperties",
+    "deployment.service": "data.serviceName",
+    "deployment.tags": "data.serviceTags",
+    "run.id": "data.runId",
+    "run.experiment": "data.experimentName",
+    "run.type": "data.runType",
+    "run.status": "data.runStatus",
+    "drift.coefficient": "data.driftCoefficient",
+    "vision.project": "data.projectId",
+    "vision.iteration": "data.iterationId",
+}
+"""Where on the wire a derived field comes from."""
+TEXTS = ("Tags", "Properties")
+"""What ends the name of a dictionary whose values are texts, whatever they look like."""
+
+
+def add_command(commands: Any) -> None:
+    """Add the command to those of `reactor events`."""
+    one = commands.add_parser(
+        "send",
+        help="send a sample event to the local stack, or print it",
+        description="Send a realistic event of a kind to the local stack, with an id and a time of its own. "
+        "Only there: in Azure nobody can publish to a service's own topic.",
+    )
+    one.add_argument("kind", metavar="KIND", help="such as RunFailed; docs/events.md shows them all")
+    one.add_argument(
+        "--set", action="append", default=[], dest="changes", metavar="PATH=VALUE", help="data.modelTags.stage=production"
+    )
+    one.add_argument("--source", metavar="NAME", help="a declared workspace or project, or an id (default: the first)")
+    one.add_argument("--schema", choices=SCHEMAS, default="eventgrid", help="the envelope of Azure ML's events")
+    one.add_argument("--queue", action="store_true", help="through the storage queue ml-events, not the webhook")
+    one.add_argument("--print", action="store_true", dest="only_print", help="print it and send nothing")
+    one.add_argument("--ready", type=Path, default=READY, metavar="FILE", help="what the stack wrote (%(default)s)")
+    one.set_defaults(run=run)
+
+
+def run(options: Namespace) -> int:
+    """Send the event, or print it; 1 where the stack does not take it."""
+    from shared.rules.kinds import KINDS
+
+    _check_kind(options.kind)
+    own = KINDS[options.kind].family == "own"
+    stack = _stack(options.ready, needed=not (options.only_print or own))
+    message = make(options, stack)
+    if options.only_print or own:
+        print(json.dumps(message.wire(options.schema), indent=2, ensure_ascii=False))
+        if not options.only_print:
+            print(f"reactor: {options.kind} is announced by the reactor itself: printed, not sent", file=sys.stderr)
+        return 0
+    return _send(message, options, stack)
+
+
+def make(options: Namespace, stack: Mapping[str, Any]) -> Message:
+    """Make the message that is asked for; UsageError where something in it cannot be."""
+    from cli import samples
+    from shared.rules.kinds import KINDS
+
+    source = _source(options.source, KINDS[options.kind].family, stack)
+    made = samples.message(options.kind)
+    if made.sample.door == "vision_notification" and source:
+        made.data["projectId"] = source
+    elif source:
+        made.source = source
+    made.refresh(datetime.now(UTC))
+    for change in options.changes:
+        path, equals, value = change.partition("=")
+        if not equals:
+            raise UsageError(f"--set {change}: write PATH=VALUE, such as data.modelTags.stage=production")
+        _set(made, path, value)
+    return made
+
+
+def _check_kind(kind: str) -> None:
+    from cli.samples import SAMPLES
+    from shared.rules.kinds import KINDS
+    from shared.rules.problems import did_you_mean
+
+    if kind not in KINDS:
+        raise UsageError(f'unknown kind "{kind}"{did_you_mean(kind, KINDS)}; there are {", ".join(SAMPLES)}')
+    if kind not in SAMPLES:
+        raise UsageError(f"{kind} is a reserved name: nothing announces it in this version")
+
+
+# -- what is changed --------------------------------------------------------------------------------------------------
+
+
+def _set(message: Message, path: str, value: str) -> None:
+    """Change one field: of the data, or of the envelope."""
+    from shared.rules.paths import canonical, parse_path, show_path
+
+    keys = parse_path(path)
+    if keys is None:
+        raise UsageError(f"--set {path}: not a path, such as data.modelTags['team.owner']")
+    keys = canonical(keys)
+    if keys in {("subject",), ("id",)}:
+        setattr(message, keys[0], value)
+        return
+    if keys == ("source",):
+        message.source = value
+        return
+    wire = WIRE.get(".".join(keys[:2]))
+    keys = (*wire.split("."), *keys[2:]) if wire else keys
+    if len(keys) < 2 or keys[0] != "data":
+        raise UsageError(f"--set {path}: only what is on the wire can be set: data.…, subject, id and source")
+    if message.sample.door == "own":
+        raise UsageError(f"--set {path}: our own events have no data")
+    if keys[1] not in message.data:
+        raise UsageError(f"--set {show_path(keys)}: {message.kind} has {', '.join(message.data)}")
+    _put(message.data, keys[1:], value)
+
+
+def _put(data: Fields, keys: tuple[str, ...], value: str) -> None:
+    inner = data
+    for key in keys[:-1]:
+        found = inner.setdefault(key, {})
+        if not isinstance(found, dict):
+            raise UsageError(f"--set: {key} is {json.dumps(found)}, and has nothing inside")
+        inner = found
+    is_text = isinstance(inner.get(keys[-1]), str) or (len(keys) > 1 and keys[0].endswith(TEXTS))
+    inner[keys[-1]] = value if is_text else _json(value)
+
+
+def _json(text: str) -> Any:
+    """Read a number, a list, an object, true, false or null; anything else is the text that it is."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+# -- where it is sent -------------------------------------------------------------------------------------------------
+
+
+def _stack(ready: Path, *, needed: bool) -> Mapping[str, Any]:
+    """Read the facts of the local stack; nothing where it is not running and not needed."""
+    try:
+        facts: dict[str, Any] = json.loads(ready.read_text("utf-8"))
+    except FileNotFoundError:
+        if needed:
+            raise UsageError(
+                f"no local stack: {ready} is not there; start one with `make run`, or --print the event"
+            ) from None
+        return {}
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{ready} does not say where the local stack is: {error}") from error
+    return facts
+
+
+def _source(given: str | None, family: str, stack: Mapping[str, Any]) -> str:
+    """Find the id of the source: what is given, or the first that the stack's rules declare; "" for the sample's."""
+    if family == "own":
+        return ""
+    sources: dict[str, str] = {}
+    declared = _declared(stack)
+    if declared is not None:
+        vision = {name: project.project for name, project in declared.vision.items()}
+        sources = dict(declared.workspaces) if family == "workspaces" else vision
+    if given is None:
+        return next((id for id in sources.values() if "${" not in id), "")
+    if given in sources:
+        return sources[given]
+    if not given.startswith("/") and sources and family == "workspaces":
+        raise UsageError(f'--source: no "{given}" is declared under {family}; there are {", ".join(sources)}')
+    return given
+
+
+def _declared(stack: Mapping[str, Any]) -> Declared | None:
+    """Read what the stack's rules declare, with its settings filled in."""
+    from shared.errors import ReactorError
+    from shared.handlers import ACTIONS
+    from shared.rules import load
+
+    settings: dict[str, str] = stack.get("settings", {})
+    location = settings.get("REACTOR_RULES", "")
+    if not location:
+        return None
+    try:
+        text = _blob(stack, location) if location.startswith("blob:") else _file(stack, location)
+        return load(text, ACTIONS, location).bind(settings).declared
+    except (OSError, ReactorError) as error:
+        print(f"reactor: the stack's rules cannot be read, so the sample's own source is used: {error}", file=sys.stderr)
+        return None
+
+
+def _file(stack: Mapping[str, Any], location: str) -> str:
+    return (Path(stack.get("app", ".")) / location).read_text("utf-8", "replace")
+
+
+def _blob(stack: Mapping[str, Any], location: str) -> str:
+    from shared.storage.failures import temporary
+
+    container, _, name = location.removeprefix("blob:").partition("/")
+    with temporary("reading the rules"):
+        found = _account(stack).blobs.get_blob_client(container, name).download_blob().readall()
+    return str(found.decode("utf-8", "replace"))
+
+
+def _account(stack: Mapping[str, Any]) -> Any:
+    from shared.clients.identity import managed_identity
+    from shared.settings import Storage
+    from shared.storage.account import Account
+
+    return Account(Storage(connection_string=stack["storage"]), managed_identity)
+
+
+def _send(message: Message, options: Namespace, stack: Mapping[str, Any]) -> int:
+    from cli.samples import body
+    from shared.errors import ReactorError
+
+    text = body(message, options.schema)
+    try:
+        if message.sample.door == "vision_notification" or options.queue:
+            where = _to_queue(message, text, stack)
+        else:
+            where = _to_webhook(text, options.schema, stack)
+    except (OSError, ReactorError) as error:
+        print(f"reactor: the local stack did not take it: {error}", file=sys.stderr)
+        return 1
+    what = message.source or f"customvision/{message.data.get('projectId', '')}"
+    print(f"sent {message.kind} {message.id} to {where}")
+    print(f"of   {what}")
+    print("see  reactor events list")
+    return 0
+
+
+def _to_queue(message: Message, text: str, stack: Mapping[str, Any]) -> str:
+    from shared.storage import ML_EVENTS_QUEUE, VISION_QUEUE
+    from shared.storage.queues import Queues
+
+    queue = VISION_QUEUE if message.sample.door == "vision_notification" else ML_EVENTS_QUEUE
+    Queues(_account(stack)).send(queue, text)
+    return f"queue {queue}"
+
+
+def _to_webhook(text: str, schema: str, stack: Mapping[str, Any]) -> str:
+    """Deliver it as Event Grid does; OSError where it is not accepted."""
+    from urllib.parse import urlsplit
+    from urllib.request import Request, urlopen
+
+    from shared.rules.declared import LOOPBACK
+
+    url = f"{stack['functions']}{DOOR}"
+    if urlsplit(url).hostname not in LOOPBACK:
+        raise UsageError(f"{stack['functions']} is not on this machine; events are only sent to the local stack")
+    headers = {"Content-Type": CONTENT_TYPES[schema], "aeg-event-type": "Notification"}
+    request = Request(url, text.encode(), headers)  # noqa: S310 # on this machine, as was just checked
+    with urlopen(request, timeout=TIMEOUT):  # noqa: S310 # the same
+        return str(stack["functions"])

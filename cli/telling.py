@@ -1,0 +1,196 @@
+"""Tells people of one event or one action: what is known of it, what was done step by step, and why not something else.
+
+What is told is the JSON of `api/events/{key}` and `api/actions/{key}` (shared/history/views.py).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cli.tables import BOLD, COLOURS, DIM, Paint, clean, count, measure, moment, pad, read_time, short_key, zone
+
+LONGEST_VALUE = 100
+SHORT_HASH = 12
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Teller:
+    """Writes lines; `paint` colours them, and times are in UTC unless `local`."""
+
+    paint: Paint
+    local: bool = False
+
+    # -- an event -----------------------------------------------------------------------------------------------------
+
+    def event(self, event: Json) -> Iterator[str]:
+        """Tell all of an event."""
+        kinds = " ".join(event["kinds"]) or event["type"] or "no event"
+        yield self.paint(BOLD, clean(f"{kinds}  {event['subject']}".rstrip()))
+        yield from self._pairs(
+            {
+                "key": event["key"],
+                "from": " ".join(filter(None, [", ".join(event["source_names"]), event["source"]])),
+                "happened": moment(event["time"], local=self.local),
+                "received": moment(event["received"], local=self.local),
+                "status": event["status"],
+                "because": event["reason"],
+                "judged by": f"rules {event['rules_hash'][:SHORT_HASH]}" if event["rules_hash"] else "",
+                "led here by": count(event["depth"], "action") if event["depth"] else "",
+            }
+        )
+        facts = dict(_flat(event["facts"]))
+        if facts:
+            yield ""
+            yield self.paint(BOLD, "What rules can read of it, beside data")
+            yield from self._pairs(facts)
+        if event["actions"]:
+            yield ""
+            yield self.paint(BOLD, "Rules that answered")
+            for action in event["actions"]:
+                yield from self.action(action, told_in=event["key"])
+        yield from self._explanation(event["explanation"], event["status"])
+
+    def _explanation(self, explanation: Json, status: str) -> Iterator[str]:
+        silent = [verdict for verdict in explanation["verdicts"] if not verdict["answered"]]
+        if not silent:
+            if explanation["note"] and status != "parked":
+                yield f"\n{explanation['note']}"
+            return
+        yield ""
+        yield self.paint(BOLD, "Rules that did not")
+        if explanation["note"]:
+            yield f"  {explanation['note']}"
+        elsewhere = [verdict for verdict in silent if _listens_elsewhere(verdict)]
+        told = [verdict for verdict in silent if not _listens_elsewhere(verdict)]
+        width = max((measure(verdict["rule"]) for verdict in told), default=0)
+        for verdict in told:
+            yield self.paint(DIM, f"  {pad(verdict['rule'], width)}  {_against(verdict, explanation['rules'], status)}")
+        if elsewhere:
+            names = ", ".join(verdict["rule"] for verdict in elsewhere)
+            listens = "listens" if len(elsewhere) == 1 else "listen"
+            yield self.paint(DIM, f"  {count(len(elsewhere), 'rule')} {listens} to other kinds: {_cut(names)}")
+
+    # -- an action ----------------------------------------------------------------------------------------------------
+
+    def action(self, action: Json, *, told_in: str = "") -> Iterator[str]:
+        """Tell of an action: alone with everything, or below the event whose key is `told_in`."""
+        words = [action["rule"], self._status(action["status"])]
+        if action["mode"] == "dry_run":
+            words.append("dry run: nothing is touched")
+        if told_in:
+            words.append(short_key(action["key"]))
+            yield f"  {'  '.join(words)}"
+        else:
+            yield self.paint(BOLD, "  ".join([words[0], *words[2:]]))
+        yield from self._facts_of(action, told_in)
+        if not told_in:
+            yield ""
+        yield from self._steps(action["steps"], alone=not told_in)
+
+    def _facts_of(self, action: Json, told_in: str) -> Iterator[str]:
+        """Tell what is known of an action beside its steps; below its event, only what is special."""
+        replay, decision, canceled, failure = (
+            action[name] or {} for name in ("replay", "decision", "canceled", "failure")
+        )
+        facts = {
+            "because": "" if failure and failure["reason"] == action["reason"] else action["reason"],
+            "error": action["error"],
+            "replay of": f"{short_key(replay['of'])} {self._by(replay)}" if replay else "",
+            decision.get("verdict", ""): self._by(decision) if decision else "",
+            "canceled": self._by(canceled) if canceled else "",
+            "what helps": failure.get("remedy", ""),
+        }
+        elsewhere = action["event"] if action["event"] != told_in else ""
+        if told_in:
+            facts["answered"] = f"already, for event {short_key(elsewhere)}" if elsewhere else ""
+        else:
+            event = f"{' '.join(action['kinds'])}  {action['subject']}  (event {short_key(action['event'])})"
+            facts = {
+                "key": action["key"],
+                "status": action["status"],
+                "answers": event,
+                "from": " ".join(filter(None, [", ".join(action["source_names"]), action["source"]])),
+                "made": moment(action["created"], local=self.local),
+                "ended": moment(action["ended"], local=self.local),
+                "next look": moment(action["due"], local=self.local) if action["status"] == "open" else "",
+                **facts,
+                "tells of": count(len(action["digest"]), "event") if action["digest"] else "",
+                "replayed": f"by {short_key(action['replayed_as'])}" if action["replayed_as"] else "",
+                "rules": action["rules_hash"][:SHORT_HASH],
+            }
+        yield from self._pairs(facts, indent="    " if told_in else "  ")
+
+    def _steps(self, steps: Sequence[Json], *, alone: bool) -> Iterator[str]:
+        times = [read_time(step["began"], local=self.local) for step in steps]
+        titles = [step["id"] if step["id"] == step["action"] else f"{step['id']} ({step['action']})" for step in steps]
+        width = max(map(measure, titles), default=0)
+        part = "do"
+        for step, title, time in zip(steps, titles, times, strict=True):
+            if step["part"] != part:
+                part = step["part"]
+                yield self.paint(DIM, "    on failure")
+            began = f"{time:%H:%M:%S}" if time else " " * 8
+            words = step["trouble"] or step["note"]
+            if not words and step["state"] == "under way" and step["stage"]:
+                words = f"stage {step['stage']}"
+            state = self._status(step["state"])
+            yield f"    {began}  {pad(title, width)}  {state}{': ' if words else ''}{clean(words)}"
+            if alone:
+                yield from self._pairs(dict(_flat(step["params"] or {})), " " * 16)
+                yield from self._pairs({f"→ {name}": value for name, value in _flat(step["result"])}, " " * 16)
+        if alone and any(times):
+            last = next(time for time in times if time)
+            yield self.paint(DIM, f"    times are {zone(last)}, of when a step's last stage began")
+
+    def _by(self, what: Json) -> str:
+        by = what["by"]
+        name = (by["name"] or by["id"]) if isinstance(by, Mapping) else by
+        why = f": {what['reason']}" if what["reason"] else ""
+        return f"by {name}, {moment(what['at'], local=self.local)}{why}"
+
+    def _status(self, status: str) -> str:
+        colour = COLOURS.get(status)
+        return self.paint(colour, status) if colour else status
+
+    def _pairs(self, pairs: Mapping[str, str], indent: str = "  ") -> Iterator[str]:
+        """Write names and values, those that are empty left out."""
+        shown = {clean(name): clean(value) for name, value in pairs.items() if value}
+        width = max(map(measure, shown), default=0)
+        for name, value in shown.items():
+            yield f"{indent}{pad(name, width)}  {self._status(value) if name == 'status' else value}"
+
+
+def _against(verdict: Json, rules: str, status: str) -> str:
+    """Write the first condition that did not hold, and what was found instead."""
+    because = verdict["because"]
+    if because is None:
+        if rules == "now":
+            return "it would answer, by today's rules"
+        return "nothing is against it" if status == "planned" else "it would have answered, had the event been planned"
+    found = "it is missing" if because["found"] is None else f"it is {_cut(_json(because['found']))}"
+    return clean(f"{because['path']} {because['operator']} {_cut(_json(because['wanted']))}: {found}")
+
+
+def _listens_elsewhere(verdict: Json) -> bool:
+    return bool(verdict["because"] and verdict["because"]["path"] == "kinds")
+
+
+def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Give every field under its path, each value on one line."""
+    if isinstance(value, Mapping) and value:
+        for key, item in value.items():
+            yield from _flat(item, f"{name}.{key}" if name else key)
+    elif name and value not in (None, "", {}, []):
+        yield name, _cut(value if isinstance(value, str) else _json(value))
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"

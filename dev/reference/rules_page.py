@@ -1,0 +1,155 @@
+"""The generated parts of the rules reference: keys, kinds, fields, operators, limits, parameters, declarations."""
+
+import json
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, get_args
+
+from pydantic import BaseModel
+
+from cli import catalogue, language
+from cli.schema_parts import of_model
+from dev.reference import code, table
+from shared.handlers import ACTIONS
+from shared.policy import CancelOn, Expectation, Limit
+from shared.rules import declared, sandbox
+from shared.rules.filters import OPERATORS
+from shared.rules.kinds import ENVELOPE, KINDS, RESERVED
+from shared.rules.steps import parameters
+
+ONE_LINE = {"cancel_on": CancelOn, "expect": Expectation, "limit": Limit}
+
+
+def parts() -> Mapping[str, Callable[[], str]]:
+    """Give the page's parts by the names of their marks."""
+    made: dict[str, Callable[[], str]] = {
+        "keys of the file": lambda: _keys(language.TOP),
+        "keys of a rule": lambda: _keys(language.RULE),
+        "kinds": _kinds,
+        "reserved kinds": _reserved,
+        "fields": _fields,
+        "operators": _operators,
+        "words of where": lambda: _keys(language.COMBINED | language.SUBJECT),
+        "vision": lambda: _declaration("VisionProject"),
+        "language": lambda: _declaration("LanguageProject"),
+        "channels": _channels,
+        "filters of templates": lambda: f"Filters: {_words(sandbox.FILTERS)}.",
+        "methods of templates": lambda: f"Methods: {_words(sandbox.METHODS)}.",
+    }
+    made |= {name: partial(_part, model) for name, model in ONE_LINE.items()}
+    return made | {f"parameters of {action}": partial(_parameters, target) for action, target in ACTIONS.items()}
+
+
+def _keys(words: Mapping[str, str]) -> str:
+    return table("key | what it is", [(code(name), what) for name, what in words.items()])
+
+
+def _words(words: frozenset[str]) -> str:
+    return ", ".join(f"`{word}`" for word in sorted(words))
+
+
+# -- events -----------------------------------------------------------------------------------------------------------
+
+
+def _kinds() -> str:
+    rows = [
+        (f"[`{kind}`](events.md#{kind.lower()})", "derived" if about.derived_from else about.by, about.when)
+        for kind, about in catalogue.KINDS.items()
+        if kind not in RESERVED
+    ]
+    return table("kind | announced by | when", rows)
+
+
+def _reserved() -> str:
+    names = [f"`{kind}`" for kind in KINDS if kind in RESERVED]
+    return f"The names {', '.join(names[:-1])} and {names[-1]} are reserved: nothing announces them yet, and `rules check` warns."
+
+
+def _fields() -> str:
+    envelope = ", ".join(code(name) for name in ENVELOPE)
+    said = "the envelope; `time` is a text in UTC and missing where the wire has none, `kinds` is a list"
+    rows = [(envelope, "all", said)]
+    for space, (whose, what) in catalogue.NAMESPACES.items():
+        names = [path.partition(".")[2] for path in catalogue.FIELDS if path.startswith(f"{space}.")]
+        paths = [f"{space}.…"] if space == "data" else [f"{space}.{names[0]}", *(f".{name}" for name in names[1:])]
+        rows.append((", ".join(map(code, paths)), whose, what))
+    return table("path | of which kinds | what it is", rows)
+
+
+# -- conditions -------------------------------------------------------------------------------------------------------
+
+OPERANDS: Mapping[str, tuple[str, Any]] = {
+    "a list of texts": ("list of texts", ["a"]),
+    "a list of numbers": ("list of numbers", [1]),
+    "a list of [low": ("list of `[low, high]`", [[0, 1]]),
+    "one number": ("one number", 1),
+    "true or false": ("`true` or `false`", True),
+    "the word true": ("`true`", True),
+}
+
+
+def _operators() -> str:
+    rows = []
+    for name, operator in OPERATORS.items():
+        said = language.OPERATORS[name]
+        words, operand = next(about for start, about in OPERANDS.items() if operator.wants.startswith(start))
+        missing = operator.compile(operand)(None)
+        shown = ("**yes**" if "Not" in name else "yes") if missing else "no"
+        rows.append((code(name), words, said.holds, shown, said.array))
+    return table(
+        "operator | operand | holds where the value … | missing or null | an array holds where …", rows
+    )
+
+
+# -- models -----------------------------------------------------------------------------------------------------------
+
+
+def _part(model: type[BaseModel]) -> str:
+    rows = [(code(name), field.description or "") for name, field in model.model_fields.items()]
+    return table("key | what it is", rows)
+
+
+def _parameters(target: str) -> str:
+    model = parameters(target).model
+    schema = of_model(model)["properties"]
+    rows = []
+    for name, field in model.model_fields.items():
+        default = field.get_default(call_default_factory=True) if not field.is_required() else None
+        shown = "required" if field.is_required() else "" if default in (None, "") else code(_plain(default))
+        rows.append((code(name), shown, _sentence(field.description or "", schema[name])))
+    return table("parameter | default | what it is", rows)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, BaseModel):
+        value = value.model_dump(mode="json")
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _sentence(description: str, schema: Mapping[str, Any]) -> str:
+    """Write a description as the phrase of a table, with what the schema adds."""
+    choices = [code(str(word)) for word in schema.get("enum", ())]
+    added = [f"{', '.join(choices[:-1])} or {choices[-1]}"] if choices else []
+    if "maxLength" in schema:
+        added.append(f"{schema.get('minLength', 0)} to {schema['maxLength']} characters")
+    lower = description[:1].lower() + description[1:] if description[1:2].islower() or description[1:2] == " " else description
+    return "; ".join([lower.removesuffix("."), *added])
+
+
+# -- declarations -----------------------------------------------------------------------------------------------------
+
+
+def _declaration(model: str) -> str:
+    rows = [(code(name), language.DECLARED[model][name]) for name in getattr(declared, model).model_fields]
+    return table("field | what it is", rows)
+
+
+def _channels() -> str:
+    rows: list[tuple[str, ...]] = []
+    union = get_args(declared.Channel)[0]
+    for model in get_args(union):
+        (kind,) = get_args(model.model_fields["kind"].annotation)
+        rows.append((code(kind), "", language.CHANNELS[kind]))
+        fields = [name for name in model.model_fields if name != "kind"]
+        rows += [("", code(name), language.DECLARED[model.__name__][name]) for name in fields]
+    return table("kind | field | what it is", rows)

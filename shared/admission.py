@@ -1,0 +1,198 @@
+"""Whether an action may go on now: what is called off, expected, paused or limited is held here, before its next step.
+
+The decisions are `limits`' and `correlation`'s; here they are read from storage and written there, under the ETag of
+what they rest on, so that of twenty events at once as many act as may.
+"""
+
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from shared import correlation, limits
+from shared.actions import Action, Cancellation, Status
+from shared.errors import PermanentError, TemporaryError, UnansweredError
+from shared.ledger import TRIES, Ledger
+from shared.policy import Told, show_duration
+from shared.settle import end, postpone
+from shared.storage.slots import SlotsTable
+
+if TYPE_CHECKING:
+    from shared.storage.pauses import Pause
+
+log = logging.getLogger("reactor")
+
+PAUSED = timedelta(minutes=1)
+"""How often a paused action looks whether it may go on."""
+BEHIND_ANOTHER = timedelta(minutes=30)
+"""How often an action that waits for another one's end looks by itself; that end wakes it."""
+
+
+class Admissions:
+    """Lets actions begin, and go on."""
+
+    def __init__(
+        self,
+        slots: SlotsTable,
+        ledger: Ledger,
+        paused: "Callable[[str], Pause | None]",
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._slots = slots
+        self._ledger = ledger
+        self._paused = paused
+        self._clock = clock
+
+    def hold(self, action: Action) -> Action | None:
+        """Return the record that follows where an action may not go on now, None where it may."""
+        looks = (self._expect,) if action.expect else (self._called_off, self._held, self._admit)
+        moved = action.model_copy(deep=True, update={"error": "", "note": "", "asleep": False})
+        for look in looks:
+            held = look(moved)
+            if held is not None:
+                _log(held)
+                return held
+        action.admitted, action.digest, action.more, action.note = True, moved.digest, moved.more, ""
+        return None
+
+    def release(self, action: Action) -> None:
+        """Say to its limits that an action ended, and let the one begin that waited for it."""
+        if not action.limit or not action.scope:
+            return
+        gives_back = not action.touched and action.status is not Status.SUCCEEDED
+        if action.limit.at_most:
+            self._release(correlation.budget(action.rule, action.mode), action, gives_back=gives_back)
+        if not action.limit.only_at_most:
+            slots = self._release(action.scope, action, gives_back=gives_back)
+            waiting = limits.next_queued(slots)
+            if waiting and (behind := self._ledger.latest(waiting)):
+                self._ledger.wake(behind.key)
+
+    # -- what holds an action -----------------------------------------------------------------------------------------
+
+    def _called_off(self, action: Action) -> Action | None:
+        """End what was canceled, by a flag or by an event that came before it."""
+        if action.committed or not _is_between_steps(action):
+            return None
+        if action.canceled:
+            return end(action, Status.CANCELED, f"called off by {action.canceled}", self._clock())
+        if action.cancel_key and not action.admitted:
+            mark = self._slots.read_mark(action.cancel_key)
+            if mark and mark[0] >= action.moment:
+                return end(action, Status.CANCELED, f"called off by event {mark[1]}", self._clock())
+        return None
+
+    def _held(self, action: Action) -> Action | None:
+        """Wait while the rule is paused."""
+        pause = self._paused(action.rule)
+        state = None if _is_between_steps(action) else action.progress[-1]
+        if not pause or (state and (state.started or state.touched or state.starting_at)):
+            return None
+        now = self._clock()
+        if state:
+            state.began = now  # a stage's time does not run meanwhile
+        action.note = f"paused by {pause.by or 'somebody'}" + (f": {pause.reason}" if pause.reason else "")
+        return postpone(action, now + PAUSED, now, asleep=False)
+
+    def _admit(self, action: Action) -> Action | None:
+        """Ask its limits whether the action may begin."""
+        limit = action.limit
+        if action.admitted or limit is None:
+            return None
+        asking = limits.Asking(key=action.slot_key, at=action.created, event=_told(action))
+        if not limit.only_at_most:
+            answer = self._ask(
+                action.scope, lambda slots: limits.decide(limit, slots, asking, self._clock(), self._is_over)
+            )
+            for key in answer.replaces:
+                self._replace(key, action)
+            if answer.digest:
+                action.digest, action.more = list(answer.digest.events), answer.digest.more
+            if answer.verdict != "go":
+                return self._refused(action, answer)
+        if rate := limit.at_most:
+            key = correlation.budget(action.rule, action.mode)
+            answer = self._ask(key, lambda slots: limits.decide_budget(rate, slots, asking, self._clock()))
+            if answer.verdict != "go":
+                return self._refused(action, answer)
+        return None
+
+    def _refused(self, action: Action, answer: limits.Admission) -> Action:
+        """Skip an action, or have it wait."""
+        now = self._clock()
+        if answer.verdict == "skip":
+            return end(action, Status.SKIPPED, answer.reason, now)
+        action.note = answer.reason
+        return postpone(action, answer.until or now + BEHIND_ANOTHER, now, asleep=answer.until is None)
+
+    def _expect(self, action: Action) -> Action:
+        """Wait for the event that should follow; say that it did, or did not."""
+        assert action.expect is not None
+        now, until = self._clock(), action.created + action.expect.within
+        if action.canceled:
+            return end(action, Status.CANCELED, f"called off by {action.canceled}", now)
+        if not action.met:
+            mark = self._slots.read_mark(action.scope)
+            action.met = mark[1] if mark and mark[0] >= action.moment else ""
+        if action.met:
+            return end(action, Status.SUCCEEDED, f"event {action.met} followed", now)
+        if now >= until:
+            words = f"no {action.expect.kind} followed within {show_duration(action.expect.within)}"
+            return end(action, Status.EXPIRED, words, now)
+        action.note = f"waits for {action.expect.kind}"
+        return postpone(action, until, now, asleep=True)
+
+    # -- slots --------------------------------------------------------------------------------------------------------
+
+    def _ask(self, key: str, decide: Callable[[limits.Slots], limits.Admission]) -> limits.Admission:
+        """Decide by what is remembered, and remember what follows; again where somebody else was faster."""
+        for _ in range(TRIES * 4):
+            slots, etag = self._slots.read(key)
+            answer = decide(slots)
+            if answer.slots == slots or self._write(key, answer.slots, etag):
+                return answer
+        raise TemporaryError(f"the limit {key} is asked by too many at once")
+
+    def _release(self, key: str, action: Action, *, gives_back: bool) -> limits.Slots:
+        for _ in range(TRIES * 4):
+            slots, etag = self._slots.read(key)
+            released = limits.release(slots, action.slot_key, gives_back=gives_back)
+            if released == slots or self._write(key, released, etag):
+                return released
+        raise TemporaryError(f"the limit {key} is asked by too many at once")
+
+    def _write(self, key: str, slots: limits.Slots, etag: str) -> bool:
+        try:
+            return self._slots.write(key, slots, etag, self._clock())
+        except UnansweredError:
+            return False  # it may have been done: read again, and find it there
+
+    def _is_over(self, key: str) -> bool:
+        """Tell whether an action has ended, whose end may not have been written to the limit."""
+        try:
+            action = self._ledger.latest(key)
+        except PermanentError:
+            return False
+        return action is None or not action.is_open
+
+    def _replace(self, key: str, action: Action) -> None:
+        """Call off the action that runs, where nothing irreversible has begun; else its end is waited for."""
+        by = Cancellation(by=f"action {action.key}", at=self._clock(), reason="a newer event took its place")
+        running = self._ledger.latest(key)
+        if running is not None and running.is_open and not running.canceled and not running.committed:
+            self._ledger.wake(running.key, canceled=by)
+
+
+def _told(action: Action) -> Told:
+    """Say what event an action answers, as a digest lists it."""
+    return Told(key=action.event, kind=action.heard, subject=action.subject, source=action.source, time=action.moment)
+
+
+def _is_between_steps(action: Action) -> bool:
+    """Tell whether no step is under way: its remote job is there, or may be."""
+    return not action.progress or bool(action.progress[-1].outcome)
+
+
+def _log(action: Action) -> None:
+    word = "held" if action.is_open else action.status.value
+    log.info("action=%s rule=%s outcome=%s note=%s", action.key, action.rule, word, action.note or action.reason)

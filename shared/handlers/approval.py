@@ -1,0 +1,95 @@
+"""Wait for a person: ask in a channel, and go on once somebody named says so.
+
+Nothing is held meanwhile but a record. Who answers, and why, is written into it; the answer counts once.
+"""
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from shared.actions import Status
+from shared.handlers import telling
+from shared.policy import read_duration
+from shared.rules import templates
+from shared.rules.declared import Names
+from shared.stages import Done, End, Job, Progress, Stage, Waiting
+
+
+def _duration(text: str) -> str:
+    if not templates.is_open(text):
+        read_duration(text)
+    return text
+
+
+class Approval(BaseModel):
+    """Waits until a person approves or rejects."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    by: list[str] = Field(
+        description="Who may decide: addresses, or the object ids of people and groups.", min_length=1
+    )
+    within: Annotated[str, AfterValidator(_duration)] = Field(
+        default="24h",
+        description="How long it can be decided, such as 90m, 24h or 7d; then the action ends as expired.",
+    )
+    channel: Annotated[str, Names("channels")] | None = Field(
+        default=None, description="The declared channel that is asked in; left out, nobody is told."
+    )
+    title: str = Field(
+        default="Approve? {{ action.rule }}: {{ kinds | join(', ') }}", description="One line.", min_length=1
+    )
+    text: str = Field(default="{{ subject }} of {{ source }}", description="What there is to decide about.")
+
+
+def find(params: Approval, job: Job) -> Progress | None:
+    """Look whether the mail that asks is on its way already; nothing else can be looked up."""
+    sent = telling.find(params.channel, job) if params.channel else None
+    return _asked(params, job) if isinstance(sent, Done) else sent
+
+
+def ask(params: Approval, job: Job) -> Progress:
+    """Tell the channel what there is to decide, and how."""
+    if params.channel is None:
+        return _asked(params, job)
+    how = f"Within {params.within}: reactor actions approve {job.action}, or reject."
+    sent = telling.send(
+        params.channel, job, title=params.title, text=f"{params.text}\n\n{how}", link="", severity="warning"
+    )
+    return _asked(params, job) if isinstance(sent, Done) else sent
+
+
+def watch(params: Approval, job: Job) -> Progress:
+    """Look whether the mail that asks went out."""
+    sent = telling.watch(params.channel, job) if params.channel else Done()
+    return _asked(params, job) if isinstance(sent, Done) else sent
+
+
+def _asked(params: Approval, job: Job) -> Done:
+    """Say that somebody is asked, and until when: the time runs from now."""
+    expires = job.now + read_duration(params.within)
+    return Done({"expires": expires.isoformat()}, note=f"asked {', '.join(params.by)}", announces="ApprovalRequested")
+
+
+def wait(params: Approval, job: Job) -> Progress:
+    """Look what was decided."""
+    decision = job.decision
+    if decision is None:
+        until = datetime.fromisoformat(job.result["expires"])
+        if job.now >= until:
+            return End(Status.EXPIRED, f"nobody decided within {params.within}")
+        return Waiting(until, note=f"waits for {', '.join(params.by)}")
+    said = f"by {decision.by}" + (f": {decision.reason}" if decision.reason else "")
+    if decision.verdict == "rejected":
+        return End(Status.REJECTED, f"rejected {said}")
+    result = {"by": str(decision.by), "reason": decision.reason, "at": decision.at.isoformat()}
+    return Done(result, note=f"approved {said}", announces="ApprovalGranted")
+
+
+STAGES = {
+    Approval: (
+        Stage[Approval]("ask", find=find, start=ask, watch=watch, named_by="nobody", effect="tells"),
+        Stage[Approval]("wait", start=wait, watch=wait, effect="reads"),
+    )
+}

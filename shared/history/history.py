@@ -1,0 +1,185 @@
+"""Reads what happened, from the records and the timeline. It writes nothing."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from shared.actions import Action
+from shared.errors import MalformedError, PermanentError
+from shared.events import digest, without_url_queries
+from shared.history.explaining import explain, payload_of, read_payload
+from shared.history.filters import Query, read_query
+from shared.history.views import (
+    ActionDetail,
+    ActionPage,
+    EventDetail,
+    EventPage,
+    action_detail,
+    action_summary,
+    event_summary,
+)
+from shared.rules.declared import source_key
+from shared.storage.records import EventRecord, Records
+from shared.storage.timeline import Row, Rows, Timeline, What, action_row, event_row, place
+
+if TYPE_CHECKING:
+    from shared.rules import Rules
+
+KEY_LENGTH = 32
+SHORTEST_KEY = 6
+KEY = re.compile(rf"[0-9a-f]{{{SHORTEST_KEY},{KEY_LENGTH}}}\Z")
+OPEN_READ = 500
+"""Open actions that one page reads at most: each is a record of its own."""
+LONGEST_CHAIN = 50
+"""Replays of replays that are shown."""
+
+
+class History:
+    """Gives events and actions, listed or one by one."""
+
+    def __init__(
+        self,
+        records: Records,
+        timeline: Timeline,
+        *,
+        rules_by_hash: "Callable[[str], Rules | None]",
+        rules_now: "Callable[[], Rules | None]",
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._records = records
+        self._timeline = timeline
+        self._rules_by_hash = rules_by_hash
+        self._rules_now = rules_now
+        self._clock = clock
+
+    # -- listings -----------------------------------------------------------------------------------------------------
+
+    def events(self, params: Mapping[str, str]) -> EventPage:
+        """List events, newest first; MalformedError names the filter that is wrong."""
+        query = self._query("events", params)
+        found = self._timeline.read("events", query.wanted, most=query.most, after=query.after)
+        names = self._naming()
+        return EventPage(events=[event_summary(row, names(row.source)) for row in found.rows], next=found.next or None)
+
+    def actions(self, params: Mapping[str, str]) -> ActionPage:
+        """List actions, newest first: those that ended by the timeline, the others by what is open."""
+        query = self._query("actions", params)
+        status = query.wanted.status
+        ended = (
+            Rows(())
+            if status == "open"
+            else self._timeline.read("actions", query.wanted, most=query.most, after=query.after)
+        )
+        still_open = Rows(()) if status not in ("", "open") else self._open(query)
+        found = _merged(ended, still_open, query.most)
+        names = self._naming()
+        shown = [action_summary(row, names(row.source)) for row in found.rows]
+        return ActionPage(actions=shown, next=found.next or None)
+
+    def _query(self, what: What, params: Mapping[str, str]) -> Query:
+        return read_query(what, params, self._clock(), self._rules_now())
+
+    def _open(self, query: Query) -> Rows:
+        """List the actions that have not ended, as the timeline lists the others."""
+        wanted = query.wanted
+        waiting = sorted(
+            (place(row.since, row.key), row.key)
+            for row in self._records.list_open()
+            if row.what == "action" and wanted.since <= row.since <= wanted.until
+        )
+        waiting = [(at, key) for at, key in waiting if at > query.after]
+        found: list[Row] = []
+        for at, key in waiting[:OPEN_READ]:
+            action = self._read_action(key)
+            if action is not None and action.is_open and wanted.fits(row := action_row(action)):
+                found.append(row)
+                if len(found) == query.most:
+                    return Rows(tuple(found), at if at != waiting[-1][0] else "")
+        return Rows(tuple(found), waiting[OPEN_READ - 1][0] if len(waiting) > OPEN_READ else "")
+
+    def _naming(self) -> Callable[[str], list[str]]:
+        """Give what today's rules call a source."""
+        rules = self._rules_now()
+        sources = rules.declared.sources() if rules else {}
+        return lambda source: sorted(sources.get(source_key(source), ()))
+
+    # -- one by one ---------------------------------------------------------------------------------------------------
+
+    def find(self, what: What, key: str) -> str | None:
+        """Complete a key that is given by its beginning; None where there is nothing, MalformedError where it is many.
+
+        A whole key is returned as it is, whether or not there is something.
+        """
+        key = key.strip().lower()
+        if not KEY.match(key):
+            raise MalformedError(f"a key is {KEY_LENGTH} hex digits, or at least its first {SHORTEST_KEY}", field="key")
+        if len(key) == KEY_LENGTH:
+            return key
+        found = self._timeline.find(what, key)
+        if len(found) > 1:
+            raise MalformedError(f"{key} is the beginning of several: {', '.join(found)}; give more of it", field="key")
+        return found[0] if found else None
+
+    def event(self, key: str) -> EventDetail | None:
+        """Show an event, what became of it, and why; None where there is none."""
+        found = self.find("events", key)
+        record = self._records.read_event(found) if found else None
+        if record is None:
+            return None
+        event = read_payload(record)
+        summary = event_summary(event_row(record), self._naming()(record.source))
+        kept = {name: getattr(record, name) for name in ("id", "type", "time", "door", "depth", "rules_hash")}
+        return EventDetail(
+            **summary.model_dump() | kept | {"reason": record.reason},
+            handed_over=record.handed_over,
+            facts=without_url_queries(event.facts) if event else {},
+            payload=payload_of(record),
+            actions=[self._detail(action) for action in self._actions_of(record)],
+            explanation=explain(record, event, self._rules_by_hash, self._rules_now),
+        )
+
+    def action(self, key: str) -> ActionDetail | None:
+        """Show an action; None where there is none."""
+        found = self.find("actions", key)
+        action = self._records.read_action(found) if found else None
+        return self._detail(action) if action else None
+
+    def _detail(self, action: Action) -> ActionDetail:
+        summary = action_summary(action_row(action), self._naming()(action.source))
+        replayed_as = digest("replay", action.key)
+        there = self._read_action(replayed_as) is not None
+        return action_detail(action, summary, replayed_as if there else "")
+
+    def _actions_of(self, record: EventRecord) -> Iterator[Action]:
+        """Read the actions of an event: as planned, those that do them again, and those of replays by other rules."""
+        seen: set[str] = set()
+        planned = {action.key: action for action in record.plan}
+        for key in dict.fromkeys([*planned, *record.replayed]):
+            following = key
+            for _ in range(LONGEST_CHAIN):
+                if following in seen:
+                    break
+                action = self._read_action(following) or planned.get(following)
+                if action is None:
+                    break
+                seen.add(following)
+                yield action
+                following = digest("replay", following)
+
+    def _read_action(self, key: str) -> Action | None:
+        """Read an action for a list: one that only another version can read is left out."""
+        try:
+            return self._records.read_action(key)
+        except PermanentError:
+            return None
+
+
+def _merged(ended: Rows, still_open: Rows, most: int) -> Rows:
+    """Put two listings into one, up to where both are known."""
+    known_to = min((rows.next for rows in (ended, still_open) if rows.next), default="")
+    by_key = {row.key: row for row in (*still_open.rows, *ended.rows)}  # one that ended meanwhile has ended
+    rows = sorted((row for row in by_key.values() if not known_to or row.place <= known_to), key=lambda row: row.place)
+    if len(rows) > most:
+        return Rows(tuple(rows[:most]), rows[most - 1].place)
+    return Rows(tuple(rows), known_to)

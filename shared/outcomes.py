@@ -1,0 +1,93 @@
+"""What an action tells as an event: its end, and on the way that a person is asked and what the person said. Pure."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from shared import events
+from shared.actions import Action, Status, StepState
+from shared.events import Event, digest
+
+KINDS = {
+    Status.SUCCEEDED: "ActionSucceeded",
+    Status.FAILED: "ActionFailed",
+    Status.SKIPPED: "ActionSkipped",
+    Status.CANCELED: "ActionCanceled",
+    Status.REJECTED: "ApprovalRejected",
+    Status.EXPIRED: "ApprovalExpired",
+}
+"""What an action's end is called as an event."""
+APPROVAL = "approval"
+"""The name of the step that waits for a person."""
+
+
+def outcome(action: Action) -> Event | None:
+    """Say what came of an action; None of an expectation that was met or called off."""
+    if action.expect:
+        return _missed(action) if action.status is Status.EXPIRED else None
+    facts: dict[str, Mapping[str, Any]] = {"action": _action(action)}
+    if action.failure:
+        facts["failure"] = action.failure.model_dump()
+    if action.progress and action.progress[-1].action == APPROVAL:
+        facts["approval"] = _approval(action, action.progress[-1])
+    return _announced(action, KINDS[action.status], action.status.value, action.ended or action.due, facts)
+
+
+def on_the_way(action: Action, state: StepState, kind: str, result: Mapping[str, Any], now: datetime) -> Event:
+    """Say what a step announces before the action has ended."""
+    facts = {"action": _action(action), "approval": _approval(action, state) | dict(result)}
+    return _announced(action, kind, f"{state.id}/{kind}", now, facts)
+
+
+def _missed(action: Action) -> Event:
+    assert action.expect
+    facts: dict[str, Mapping[str, Any]] = {
+        "action": _action(action),
+        "expectation": {
+            "rule": action.rule,
+            "kind": action.expect.kind,
+            "within": action.expect.within.total_seconds(),
+            "event": action.event,
+            "subject": action.subject,
+            "source": action.source,
+        },
+    }
+    return _announced(action, "ExpectationMissed", action.status.value, action.ended or action.due, facts)
+
+
+def _announced(action: Action, kind: str, what: str, time: datetime, facts: Mapping[str, Mapping[str, Any]]) -> Event:
+    return events.announce(
+        kind,
+        id=digest(action.key, what),
+        subject=f"actions/{action.key}",
+        facts=facts,
+        time=time,
+        depth=action.depth + 1,
+    )
+
+
+def _action(action: Action) -> dict[str, Any]:
+    return {
+        "key": action.key,
+        "rule": action.rule,
+        "status": action.status.value,
+        "reason": action.reason,
+        "event": action.event,
+        "kinds": action.kinds,
+        "source": action.source,
+        "subject": action.subject,
+        "steps": {state.id: state.result for state in action.progress},
+    }
+
+
+def _approval(action: Action, state: StepState) -> dict[str, Any]:
+    """Say what is asked, of whom, and what was said, if anything was."""
+    params = state.params or {}
+    decision = action.decision if action.decision and action.decision.step == state.id else None
+    return {
+        "step": state.id,
+        "by": params.get("by", []),
+        "within": params.get("within", ""),
+        "decided_by": str(decision.by) if decision else None,
+        "reason": decision.reason if decision else action.reason,
+    } | dict(state.result)
