@@ -29,6 +29,9 @@ fix: setup ## format, and mend what lint can mend
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
+docs: $(DONE)-stack ## write anew what the pages and the schema of rules take from the code
+	@$(BIN)/python -m dev.reference
+
 bench: $(DONE)-bench ## measure speed against its bars, side by side with others
 	@$(VENV)/bench/bin/python -m bench $(if $(JSON),--json $(JSON)) $(if $(ONLY),--only $(ONLY))
 
@@ -73,4 +76,4 @@ $(DONE)-scan: $(DONE)-python dev/scan-requirements.txt
 	@$(PIP) --requirement dev/scan-requirements.txt
 	@touch $@
 
-.PHONY: help demo run setup test check fix bench scan clean
+.PHONY: help demo run setup test check fix docs bench scan clean

@@ -4,7 +4,7 @@
     peers      the same rules in the languages of other rule engines
     measure    rounds, ratios, the spread
     table      bars, rows, verdicts, and how they are printed
-    rows       what is measured, one function for each bar: matching, starting, checking, storing
+    rows       what is measured, one function for each bar: matching, starting, checking, backtesting, storing
 
 docs/performance.md says how to read what it prints.
 """

@@ -8,13 +8,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import checking, matching, starting, storing
+from bench import backtesting, checking, matching, starting, storing
 from bench.table import Report
 
 PARTS: dict[str, Callable[[Report], None]] = {
     "start": starting.measure,
     "match": matching.measure,
     "check": checking.measure,
+    "backtest": backtesting.measure,
     "store": storing.measure,
 }
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from cli.app import App, add_options, connect
 
 STATUSES = ("open", "succeeded", "failed", "skipped", "canceled", "rejected", "expired")
-FILTERS = ("kind", "source", "rule", "status", "since", "until")
+FILTERS = ("kind", "source", "rule", "status", "event", "since", "until")
 DEFAULT_MOST = 20
 GREATEST_PAGE = 1_000
 """What the app gives at once."""
@@ -42,7 +42,8 @@ def add_commands(groups: Any) -> None:
     commands = actions.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     one = commands.add_parser("list", help="list actions, newest first")
-    add_filters(one, "actions", STATUSES, DEFAULT_MOST)
+    add_filters(one, STATUSES, DEFAULT_MOST)
+    one.add_argument("--event", metavar="KEY", help="of this event, whenever it came")
     add_output(one)
     one.set_defaults(run=list_actions)
 
@@ -65,9 +66,9 @@ def add_commands(groups: Any) -> None:
 # -- options that events have as well ---------------------------------------------------------------------------------
 
 
-def add_filters(parser: ArgumentParser, what: str, statuses: Sequence[str], most: int) -> None:
+def add_filters(parser: ArgumentParser, statuses: Sequence[str], most: int) -> None:
     """Add the filters of a listing."""
-    parser.add_argument("--kind", metavar="KIND", help=f"{what} of this kind of event: RunFailed")
+    parser.add_argument("--kind", metavar="KIND", help="of this kind, such as RunFailed")
     parser.add_argument("--source", metavar="SOURCE", help="a declared name, or a part of the source's id")
     parser.add_argument("--rule", metavar="NAME", help="of this rule")
     parser.add_argument("--status", metavar="STATUS", help=f"one of {', '.join(statuses)}")
@@ -87,7 +88,7 @@ def add_output(parser: ArgumentParser) -> None:
 
 def asked_for(options: Namespace) -> dict[str, str]:
     """Give the filters that were named."""
-    return {name: value for name in FILTERS if (value := getattr(options, name))}
+    return {name: value for name in FILTERS if (value := getattr(options, name, None))}
 
 
 def read_pages(app: App, what: str, filters: Mapping[str, str], most: int) -> dict[str, Any]:
@@ -155,7 +156,7 @@ def _table(actions: Sequence[Json], paint: Any, width: int, *, local: bool) -> I
         Column("RULE", 16),
         Column("STATUS"),
         Column("STEP", 8),
-        Column("HOW IT STANDS, OR WHY", 24),
+        Column("HOW IT STANDS, OR WHY", 24, is_prose=True),
     ]
     rows = [
         [
@@ -192,9 +193,11 @@ def show(options: Namespace) -> int:
 
 def decide(verb: str, options: Namespace) -> int:
     """Approve, reject or cancel an action, as the person who is signed in."""
+    from cli.tables import clean, short_key
+
     answer = connect(options).post(f"actions/{options.key}/{verb}", {"reason": options.reason})
     if options.json:
         print_json(answer)
     else:
-        print(f"{VERBS[verb].done}: action {options.key}")
+        print(f"{VERBS[verb].done}: {clean(answer['rule'])}, action {short_key(answer['key'])}")
     return 0

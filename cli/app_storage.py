@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cli.app import READY, read_ready
 from cli.errors import UsageError
 
 if TYPE_CHECKING:
     from shared.settings import Settings
     from shared.storage.account import Account
 
-READY = Path(".stack/ready.json")
-"""What a local stack writes, in the folder that it was started in."""
 PIPELINE_USERS = ("GITHUB_ACTOR", "BUILD_REQUESTEDFOREMAIL", "BUILD_REQUESTEDFOR", "GITLAB_USER_LOGIN")
 """Where pipelines of GitHub, Azure and GitLab say who started them."""
 NOWHERE = (
@@ -53,11 +52,14 @@ def find(options: Namespace) -> AppStorage:
 
     UsageError says what is missing.
     """
+    import logging
+
     from shared.clients.identity import operator
     from shared.errors import SettingsError
     from shared.settings import STORAGE_PREFIX, Settings
     from shared.storage.account import Account
 
+    logging.getLogger("azure").setLevel(logging.CRITICAL)  # what the SDKs have to say is in what is raised
     values, folder = dict(os.environ), None
     if options.ready or not any(name.startswith(STORAGE_PREFIX) for name in values):
         if "REACTOR_URL" in values and not options.ready:
@@ -74,15 +76,13 @@ def find(options: Namespace) -> AppStorage:
 
 def _stack(ready: Path) -> tuple[dict[str, str], Path]:
     """Read a local stack's settings and its app's folder."""
-    import json
-
+    if ready == READY and not ready.exists():
+        raise UsageError(NOWHERE)
+    facts = read_ready(ready)
     try:
-        facts = json.loads(ready.read_text("utf-8"))
-        return facts["settings"], Path(facts["app"])
-    except FileNotFoundError:
-        raise UsageError(NOWHERE if ready == READY else f"no local stack has written {ready}") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{ready} is not what a local stack writes: {error}") from error
+        return dict(facts["settings"]), Path(facts["app"])
+    except (KeyError, TypeError, ValueError):
+        raise UsageError(f"{ready} is no ready file of a local stack") from None
 
 
 def who() -> str:

@@ -25,7 +25,7 @@ FOOTNOTE = (
 )
 
 
-def add_commands(commands: Any) -> None:
+def add_command(commands: Any) -> None:
     """Add `reactor rules backtest`."""
     from cli import app
 
@@ -95,11 +95,11 @@ def play(comparison: Comparison, events: Iterator[Recorded | Unreadable]) -> lis
 
 
 def _load(path: Path, settings: Any) -> Rules:
-    from cli.cases import read_text
+    from cli.checking import read
     from shared.handlers import ACTIONS
     from shared.rules import load
 
-    return load(read_text(path), ACTIONS, str(path)).bind(settings)
+    return load(read(path), ACTIONS, str(path)).bind(settings)
 
 
 def _origin(options: Namespace) -> str:
@@ -216,7 +216,7 @@ def _note(tally: Tally) -> str:
     if any(tally.dry_runs):
         notes.append(f"dry runs {_pair(tally.dry_runs)}")
     if any(tally.limited):
-        notes.append(f"kept back by its limit {_pair(tally.limited)}")
+        notes.append(f"limited {_pair(tally.limited)}")
     return "; ".join(notes)
 
 

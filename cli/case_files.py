@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -71,6 +70,7 @@ class Turn:
     event_line: int
     steps: dict[str, Any] | None
     failure: dict[str, str] | None
+    expect_line: int
     wanted: tuple[Wanted, ...]
 
 
@@ -144,18 +144,7 @@ class _Reader:
         for item in items.value:
             turn = self._turn(item, self.reading.mapping(item, "an item of events", TURN), is_item=True)
             steps = turn.steps if shared is None else shared | (turn.steps or {})
-            self.case.turns.append(
-                Turn(
-                    turn.line,
-                    turn.at,
-                    turn.after,
-                    turn.event,
-                    turn.event_line,
-                    steps,
-                    turn.failure or failure,
-                    turn.wanted,
-                )
-            )
+            self.case.turns.append(replace(turn, steps=steps, failure=turn.failure or failure))
 
     def _rules(self, top: Entries) -> None:
         if "rules" not in top:
@@ -164,8 +153,7 @@ class _Reader:
         value = self.reading.value(node) if isinstance(node, ScalarNode) else None
         if isinstance(node, MappingNode):
             start, end = node.start_mark, node.end_mark
-            inner = " " * start.column + self.text[start.index : end.index]
-            self.case.inline = "\n" * start.line + textwrap.dedent(inner)
+            self.case.inline = "\n" * start.line + " " * start.column + self.text[start.index : end.index]
         elif isinstance(value, str) and "\n" in value:
             self.case.inline = "\n" * (node.start_mark.line + 1) + value
         elif isinstance(value, str) and value:
@@ -201,6 +189,7 @@ class _Reader:
             event_line=(keys["event"][1] if "event" in keys else node).start_mark.line + 1,
             steps=self._plain(keys, "steps") if "steps" in keys else None,
             failure=self._failure(keys),
+            expect_line=(keys["expect"][0] if "expect" in keys else node).start_mark.line + 1,
             wanted=tuple(self._expect(keys["expect"][1])) if "expect" in keys else (),
         )
 

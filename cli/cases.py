@@ -21,7 +21,7 @@ RULES = ("rules.yaml", "rules.yml")
 PASSED_OVER = frozenset({"node_modules", "__pycache__"})
 
 
-def add_commands(commands: Any) -> None:
+def add_command(commands: Any) -> None:
     """Add `reactor rules test`."""
     one = commands.add_parser("test", help="play the cases of a folder against a rules file")
     one.add_argument(
@@ -123,12 +123,13 @@ class Runner:
     def play(self, path: Path) -> Played:
         """Play the case in a file."""
         from cli.case_files import CaseError, read_case
+        from cli.checking import read
         from cli.judging import judge
         from shared.rules import RulesError
 
         case: Case | None = None
         try:
-            case = read_case(path, read_text(path))
+            case = read_case(path, read(path))
             return Played(path, judge(case, self._rules_of(case)), [], str(path), case)
         except CaseError as error:
             return Played(path, None, error.problems, str(path), case)
@@ -139,6 +140,7 @@ class Runner:
     def _rules_of(self, case: Case) -> Rules:
         """Load the rules of a case: those of the command, its own, or the file that stands nearest above it."""
         from cli.case_files import CaseError
+        from cli.checking import read
         from shared.handlers import ACTIONS
         from shared.rules import Problem, load
 
@@ -150,7 +152,7 @@ class Runner:
         if found not in self._loaded:
             if not found.is_file() and self._rules is None:
                 raise CaseError([Problem(1, 1, f"there is no rules file {found}")])
-            self._loaded[found] = load(read_text(found), ACTIONS, str(found))
+            self._loaded[found] = load(read(found), ACTIONS, str(found))
         return self._loaded[found]
 
 
@@ -160,16 +162,6 @@ def _nearest(path: Path) -> Path | None:
             if (folder / name).is_file():
                 return folder / name
     return None
-
-
-def read_text(path: Path) -> str:
-    """Read a text file; UsageError says why not."""
-    try:
-        return path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path} is not UTF-8: byte {error.start}") from error
 
 
 # -- for programs and people ------------------------------------------------------------------------------------------

@@ -33,8 +33,10 @@ class Field(NamedTuple):
 
 
 def plain(markdown: str) -> str:
-    """Take the links out of a text, for where they cannot be followed."""
-    return LINK.sub(r"\g<words>", markdown)
+    """Make a sentence of a phrase, without links and ticks, for where those are not shown as such."""
+    text = LINK.sub(r"\g<words>", markdown).replace("`", "")
+    first = text[:1] if markdown.startswith("`") else text[:1].upper()
+    return f"{first}{text[1:]}{'' if text.endswith(('.', '…')) else '.'}"
 
 
 SEVERAL = "A run's events come several times; each rule answers this kind once for a run."

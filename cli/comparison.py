@@ -63,6 +63,8 @@ class Tally:
     """What only one file has done about the event at hand."""
     later: dict[str, tuple[int, Answer | None]] = field(default_factory=dict)
     """What only one file has done so far, and the other may still do."""
+    reasons: dict[tuple[int, str], str] = field(default_factory=dict)
+    """Why a file's limit keeps back what the other may do."""
 
     @property
     def note(self) -> str:
@@ -136,26 +138,29 @@ class Comparison:
                 self._count(side, rehearsal.hear(event))
         if not (matched[OLD] or matched[NEW]):
             return
-        moment = self.order.place(event, recorded.key, at, recorded.place)
+        moment = self.order.place(recorded, at, (*matched[OLD], *matched[NEW]))
         if moment is not None:
             self._answer(moment, matched)
 
     def _answer(self, moment: Moment, matched: tuple[tuple[Rule, ...], tuple[Rule, ...]]) -> None:
         """Have both files answer an event that one of them matches."""
         touched: dict[str, Tally] = {}
-        reasons: dict[tuple[int, str], str] = {}
+        is_new = False
         for side, rehearsal in enumerate(self._sides):
             answers = rehearsal.answer(moment, matched[side])
             self._count(side, answers)
             for answer in answers:
                 tally = touched[answer.rule.name] = self.tallies[answer.rule.name]
-                tally.matched[side] += answer.verdict != "repeated"
-                if answer.reason:
-                    reasons[side, tally.name] = answer.reason
+                if answer.verdict != "repeated":
+                    tally.matched[side] += 1
+                    is_new = True
+        self.order.repeated += bool(touched) and not is_new
         for tally in touched.values():
             for side, answer in tally.now.values():
-                self._differ(tally, side, answer, reasons.get((1 - side, tally.name), ""))
+                self._differ(tally, side, answer)
             tally.now.clear()
+            if not tally.later:
+                tally.reasons.clear()
 
     def finish(self) -> None:
         """Let the time pass that rules still wait for, and settle what is left."""
@@ -164,7 +169,7 @@ class Comparison:
         for tally in self.tallies.values():
             for open_ in (tally.now, tally.later):
                 for side, answer in open_.values():
-                    self._differ(tally, side, answer, "")
+                    self._differ(tally, side, answer)
                 open_.clear()
 
     def _count(self, side: int, answers: Iterable[Answer]) -> None:
@@ -172,18 +177,20 @@ class Comparison:
             tally = self.tallies[answer.rule.name]
             if answer.verdict == "skipped":
                 tally.limited[side] += 1
+                if len(tally.reasons) < MOST_KEPT:
+                    tally.reasons[side, answer.identity] = answer.reason
             elif answer.verdict == "acts" and answer.rule.mode == "dry_run":
                 tally.dry_runs[side] += 1
             elif answer.verdict == "acts":
                 tally.act(side, answer)
 
-    def _differ(self, tally: Tally, side: int, answer: Answer | None, because: str) -> None:
+    def _differ(self, tally: Tally, side: int, answer: Answer | None) -> None:
         tally.only[side] += 1
         if answer is None or len(tally.examples[side]) >= EXAMPLES:
             return
         moment = answer.moment
         time = moment.at.isoformat(timespec="seconds").replace("+00:00", "Z")
-        why = because or self._against(1 - side, tally, answer)
+        why = tally.reasons.get((1 - side, answer.identity)) or self._against(1 - side, tally, answer)
         tally.examples[side].append(Example(moment.place, moment.event.subject, time, why))
 
     def _against(self, side: int, tally: Tally, answer: Answer) -> str:

@@ -20,7 +20,8 @@ from shared.parse.wire import read_message, refuse
 LONGEST = 4 * 1024 * 1024
 """Bytes that one event may have in a file: Event Grid itself takes one MiB."""
 PIECE = 256 * 1024
-"""Characters of an array that are read at a time."""
+"""Bytes that are read at a time."""
+BLANK = b" \t\r\n\xef\xbb\xbf"
 WRAPPINGS = ("payload", "event")
 """Where a record has the event that it is about."""
 
@@ -89,23 +90,37 @@ def stream(path: Path, progress: Progress = lambda _: None) -> Iterator[Recorded
         with path.open("rb") as file:
             yield from read_stream(file, progress)
     except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+        raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
 
 
 def read_stream(file: IO[bytes], progress: Progress = lambda _: None) -> Iterator[Recorded | Unreadable]:
-    """Read JSON Lines, or whatever other JSON a file has in one piece or several; it must be seekable."""
-    first = b""
-    while not first.strip(b" \t\r\n\xef\xbb\xbf") and (line := file.readline(LONGEST)):
-        first = line
-    file.seek(0)
-    is_lines = first.lstrip(b" \t\xef\xbb\xbf").startswith(b"{") and isinstance(_decoded(first, "")[0], dict)
-    for place, text in _lines(file, progress) if is_lines else _values(file, progress):
+    """Read JSON Lines, or whatever other JSON a file has in one piece or several."""
+    begin = first = b""
+    while not first.strip(BLANK) and (line := file.readline(LONGEST)):
+        first, begin = line, begin + line
+    is_lines = first.lstrip(BLANK).startswith(b"{") and isinstance(_decoded(first, "")[0], dict)
+    for place, text in (_lines if is_lines else _values)(begin, file, progress):
+        event = _plain_event(text)
+        if event is not None:
+            yield Recorded(event, event.time, "", place)
+            continue
         value, error = _decoded(text, place)
         if error is not None:
             yield error
             continue
         for number, one in enumerate(value if isinstance(value, list) else (value,), 1):
             yield read_record(one, text, f"{place}, event {number}" if isinstance(value, list) else place)
+
+
+def _plain_event(text: bytes | str) -> Event | None:
+    """Read what can only be an event of Event Grid's, as most are: its JSON is decoded once."""
+    try:
+        text = text if isinstance(text, str) else text.decode("utf-8-sig")
+        if ('"eventType"' in text or '"specversion"' in text) and '"payload"' not in text and '"event"' not in text:
+            return None if text.lstrip().startswith("[") else parse.event_grid(text)
+    except (MalformedError, UnicodeDecodeError):
+        pass  # it is read again, to say what is wrong with it
+    return None
 
 
 def _decoded(text: bytes | str, place: str) -> tuple[Any, Unreadable | None]:
@@ -116,21 +131,30 @@ def _decoded(text: bytes | str, place: str) -> tuple[Any, Unreadable | None]:
         return None, Unreadable(place, reason)
 
 
-def _lines(file: IO[bytes], progress: Progress) -> Iterator[tuple[str, bytes]]:
-    position = 0
-    number = 0
-    while line := file.readline(LONGEST):
-        number += 1
-        position += len(line)
-        whole = line
-        while not line.endswith(b"\n") and (line := file.readline(LONGEST)):
-            position += len(line)  # the rest of a line that is too long for any event
-        if whole.strip(b" \t\r\n\xef\xbb\xbf"):
-            yield f"line {number}", whole
+def _lines(begin: bytes, file: IO[bytes], progress: Progress) -> Iterator[tuple[str, bytes]]:
+    """Give the lines that hold something; of one that is too long for any event only the beginning."""
+    number = position = 0
+    rest = b""
+    is_cut = False
+    while piece := begin or file.read(PIECE):
+        begin = b""
+        position += len(piece)
+        *lines, rest = (rest + piece).split(b"\n")
+        for line in lines:
+            number += 1
+            if line and not line.isspace() and not is_cut:
+                yield f"line {number}", line
+            is_cut = False
+        if len(rest) >= LONGEST:
+            if not is_cut:
+                yield f"line {number + 1}", rest
+            rest, is_cut = b"", True
         progress(position)
+    if rest and not rest.isspace() and not is_cut:
+        yield f"line {number + 1}", rest
 
 
-def _values(file: IO[bytes], progress: Progress) -> Iterator[tuple[str, str]]:
+def _values(begin: bytes, file: IO[bytes], progress: Progress) -> Iterator[tuple[str, str]]:
     """Give the text of each value of a file: of an array its elements, one by one."""
     import codecs
 
@@ -155,7 +179,8 @@ def _values(file: IO[bytes], progress: Progress) -> Iterator[tuple[str, str]]:
             if at < len(text):
                 yield f"event {number + 1}", text[at : at + LONGEST]
             return
-        piece = file.read(max(PIECE, len(text) - at))  # as much again: a long value is not read over and over
+        piece = begin or file.read(max(PIECE, len(text) - at))  # as much again: no value is read over and over
+        begin = b""
         position += len(piece)
         progress(position)
         is_over = not piece
@@ -167,7 +192,7 @@ def read_record(message: Any, text: bytes | str, place: str) -> Recorded | Unrea
     key, at, body = "", None, text
     if type(message) is not dict:
         return Unreadable(place, "an event is expected")
-    wrapping = next((name for name in WRAPPINGS if name in message and "door" not in message.get(name, ())), None)
+    wrapping = next((name for name in WRAPPINGS if name in message), None)
     try:
         if wrapping is not None and "eventType" not in message and "specversion" not in message:
             record, message = message, message[wrapping]

@@ -15,6 +15,8 @@ from cli.errors import UsageError
 STATUSES = ("planned", "unplanned", "parked", "refused", "ignored")
 DEFAULT_MOST = 20
 REPLAYED_AT_ONCE = 1_000
+SAID_BETTER = ("RunStatusChanged", "DatasetDriftDetected")
+"""The wire's names, where a derived kind beside them says what is meant."""
 REFUSED = "refused"
 SAME_AGAIN = 3
 """So many first events that are refused in the same words: the others would be too."""
@@ -28,7 +30,7 @@ def add_commands(groups: Any) -> None:
     commands = events.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     one = commands.add_parser("list", help="list events, newest first")
-    add_filters(one, "events", STATUSES, DEFAULT_MOST)
+    add_filters(one, STATUSES, DEFAULT_MOST)
     add_output(one)
     one.set_defaults(run=list_events)
 
@@ -45,7 +47,7 @@ def add_commands(groups: Any) -> None:
     )
     one.add_argument("--again", action="store_true", help="also what was replayed already")
     one.add_argument("--yes", action="store_true", help="do not ask before a replay by filters")
-    add_filters(one, "events", STATUSES, REPLAYED_AT_ONCE)
+    add_filters(one, STATUSES, REPLAYED_AT_ONCE)
     add_output(one)
     one.set_defaults(run=replay)
 
@@ -70,7 +72,7 @@ def list_events(options: Namespace) -> int:
 
 
 def _table(events: Sequence[Json], paint: Any, width: int, *, local: bool) -> Iterator[str]:
-    from cli.tables import COLOURS, Cell, Column, short_key, table, time_column
+    from cli.tables import COLOURS, DIM, Cell, Column, short_key, table, time_column
 
     heading, times = time_column([event["received"] for event in events], local=local)
     columns = [
@@ -80,21 +82,26 @@ def _table(events: Sequence[Json], paint: Any, width: int, *, local: bool) -> It
         Column("FROM", 8),
         Column("SUBJECT", 16),
         Column("STATUS"),
-        Column("RULES, OR WHY NONE", 18),
+        Column("RULES, OR WHY NONE", 18, is_prose=True),
     ]
     rows = [
         [
             Cell(time),
             Cell(short_key(event["key"])),
-            Cell(" ".join(event["kinds"]) or "-"),
+            Cell(_kinds(event["kinds"]) or "-"),
             Cell(source_of(event) or "-"),
             Cell(event["subject"] or "-"),
             Cell(event["status"], COLOURS.get(event["status"], "")),
-            Cell(", ".join(event["rules"]) or event["reason"] or "-"),
+            Cell(", ".join(event["rules"]) or event["reason"] or "no rule answers", "" if event["rules"] else DIM),
         ]
         for time, event in zip(times, events, strict=True)
     ]
     return table(columns, rows, width, paint)
+
+
+def _kinds(kinds: Sequence[str]) -> str:
+    """Name the derived kinds, or else the wire's own."""
+    return " ".join([kind for kind in kinds if kind not in SAID_BETTER] or kinds)
 
 
 def show(options: Namespace) -> int:
@@ -124,7 +131,7 @@ def replay(options: Namespace) -> int:
         body["rule"] = options.rule
     if options.again:
         body["again"] = True
-    answers = list(_replayed(app, keys, body, quiet=options.json))
+    answers = list(_replayed(app, keys, body, is_named=bool(options.keys), quiet=options.json))
     if options.json:
         print_json(answers[0][1] if len(answers) == 1 else [{"event": key, **answer} for key, answer in answers])
     else:
@@ -167,16 +174,17 @@ def _chosen(app: App, options: Namespace) -> list[str]:
     return [event["key"] for event in reversed(found)]
 
 
-def _replayed(app: App, keys: Sequence[str], body: Json, *, quiet: bool) -> Iterator[tuple[str, Any]]:
+def _replayed(app: App, keys: Sequence[str], body: Json, *, is_named: bool, quiet: bool) -> Iterator[tuple[str, Any]]:
     """Replay one after the other; what the app refuses of one event does not keep the others waiting."""
     shows = sys.stderr.isatty() and len(keys) > 1 and not quiet
+    hopeless = 1 if is_named and len(keys) == 1 else SAME_AGAIN
     said: list[str] = []
     for number, key in enumerate(keys, 1):
         try:
             answer = app.post(f"events/{key}/replay", body)
         except UsageError as error:
             said.append(str(error))
-            if len(keys) == 1 or (len(said) == number and said.count(said[0]) == SAME_AGAIN):
+            if len(said) == number and said.count(said[0]) == hopeless:
                 raise  # nobody is signed in, or nothing answers: so it would go with all of them
             answer = {"replayed": [{"rule": "", "action": "", "outcome": REFUSED, "reason": str(error)}]}
         if shows:
@@ -194,6 +202,8 @@ def _report(answers: Sequence[tuple[str, Any]]) -> None:
     rows = []
     sums: Counter[str] = Counter()
     for key, answer in answers:
+        if not answer["replayed"]:
+            rows.append([Cell(short_key(key)), Cell("-"), Cell("-"), Cell("-"), Cell("no rule answers it")])
         for one in answer["replayed"]:
             sums[one["outcome"]] += 1
             colour = COLOURS.get(one["outcome"], "")
@@ -206,9 +216,14 @@ def _report(answers: Sequence[tuple[str, Any]]) -> None:
                     Cell(one["reason"]),
                 ]
             )
-    columns = [Column("EVENT"), Column("RULE", 16), Column("OUTCOME"), Column("ACTION"), Column("WHY", 24)]
-    if rows:
-        print("\n".join(table(columns, rows, room(), painter())))
+    columns = [
+        Column("EVENT"),
+        Column("RULE", 16),
+        Column("OUTCOME"),
+        Column("ACTION"),
+        Column("WHY"),
+    ]
+    print("\n".join(table(columns, rows, room(), painter())))
     told = ", ".join(f"{number} {outcome.replace('_', ' ')}" for outcome, number in sums.items())
     print(f"{count(len(answers), 'event')}: {told or 'no rule answers'}")
 

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from cli.case_events import event_of
 from cli.case_files import Case, CaseError, Turn, Wanted, WantedStep
+from cli.event_files import Recorded
 from cli.rehearsal import Answer, Order, Rehearsal
 from shared.actions import Step
 from shared.errors import PermanentError
@@ -103,12 +104,13 @@ class _Play:
             event = event_of(self.case, turn, self.rules, number, at)
             explanation = self.rules.explain(event)
             self.verdict.explained.append(explanation)
-            moment = self.order.place(event, "", at, f"line {turn.event_line}")
+            matched = self.rules.match(event)
+            moment = self.order.place(Recorded(event, at, "", f"line {turn.event_line}"), at, matched)
             if moment is None:
                 self._note(turn.event_line, "", "this event came before: it changes nothing; give it another id")
                 return
             answers += self.rehearsal.hear(event)
-            answers += self.rehearsal.answer(moment, self.rules.match(event))
+            answers += self.rehearsal.answer(moment, matched)
         by_rule: dict[str, list[Answer]] = {}
         for answer in answers:
             by_rule.setdefault(answer.rule.name, []).append(answer)
@@ -121,7 +123,7 @@ class _Play:
                 self.verdict.done.append((turn.line, name, [*_performed(answer, turn)]))
             if acting and name not in wanted and not self.case.others_allowed:
                 steps = ", ".join(step.action for step in acting[0].rule.do)
-                self._note(turn.line, name, f"it answers, with {steps}, and the case does not expect it")
+                self._note(turn.expect_line, name, f"it answers, with {steps}, and the case does not expect it")
 
     def _note(self, line: int, rule: str, message: str) -> None:
         self.verdict.differences.append(Difference(line, rule, message))

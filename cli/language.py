@@ -35,14 +35,14 @@ RULE: Mapping[str, str] = {
 
 STEP_ID = "a name for the step: up to 64 letters, digits, dots, dashes and underscores; later steps read `steps.<id>`"
 
-COMBINED: Mapping[str, str] = {
+COMBINED: dict[str, str] = {
     "all": "a list of conditions, all of which must hold",
     "any": "a list of conditions, of which one must hold",
     "not": "conditions that must not hold together",
 }
 """Words of `where` at any depth."""
 
-SUBJECT: Mapping[str, str] = {
+SUBJECT: dict[str, str] = {
     "subjectBeginsWith": "what the event's subject must begin with",
     "subjectEndsWith": "what it must end with",
     "isSubjectCaseSensitive": "whether upper and lower case count in these two; `false` where left out",
@@ -81,7 +81,7 @@ OPERATORS: Mapping[str, Meaning] = {
     "IsNotNull": Meaning("is there and not null", "always"),
 }
 
-URL_IS_SECRET = "it is a secret, so make it a `${NAME}`"
+HIDE_IT = "it is a secret, so make it a `${NAME}`"
 DECLARED: Mapping[str, Mapping[str, str]] = {
     "Resource": {
         "endpoint": "the resource's endpoint, https",
@@ -113,8 +113,8 @@ DECLARED: Mapping[str, Mapping[str, str]] = {
         "user": "where the server wants one",
         "password": "where the server wants one, as a `${NAME}`",
     },
-    "Teams": {"url": f"the URL of a Workflows webhook; {URL_IS_SECRET}"},
-    "Slack": {"url": f"the URL of an incoming webhook; {URL_IS_SECRET}"},
+    "Teams": {"url": f"the URL of a Workflows webhook; {HIDE_IT}"},
+    "Slack": {"url": f"the URL of an incoming webhook; {HIDE_IT}"},
     "Webhook": {
         "url": "the endpoint",
         "secret": "signs each message as [Standard Webhooks](https://www.standardwebhooks.com) says:"

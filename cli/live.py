@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
@@ -24,7 +23,9 @@ SOON = "every instance has it within a minute"
 def add_commands(commands: Any) -> None:
     """Add what publishes to `reactor rules …`."""
     one = commands.add_parser("push", help="check a rules file and put it live, without a deployment")
-    one.add_argument("file", nargs="?", type=Path, default=Path("rules.yaml"), metavar="FILE", help="rules.yaml")
+    one.add_argument(
+        "file", nargs="?", type=Path, default=Path("rules.yaml"), metavar="FILE", help="rules.yaml; - for stdin"
+    )
     one.add_argument("--message", default="", metavar="TEXT", help="why, for the history")
     one.add_argument("--replaces", metavar="HASH|N", help="refuse unless this version is the one that is live")
     add_ready(one)
@@ -46,10 +47,12 @@ def add_commands(commands: Any) -> None:
 
 def push(options: Namespace) -> int:
     """Publish a file; 1 where it has errors, or somebody else published meanwhile."""
+    from cli.checking import read
+
     message = _message(options.message)
-    text = _read(options.file)
+    text = read(options.file)
     app = find(options)
-    rules = _check(text, str(options.file), app)
+    rules = _check(text, str(options.file), app, "mend it; `reactor rules check` shows as much")
     store = _store(app)
     seen = store.look()
     if options.replaces:
@@ -67,7 +70,7 @@ def rollback(options: Namespace) -> int:
     seen = store.look()
     version = seen.find(options.version) if options.version else seen.before()
     text = store.text(version)
-    rules = _check(text, f"version {version.number}", app)
+    rules = _check(text, f"version {version.number}", app, "choose another one of `reactor rules history`")
     published = store.publish(text, seen, by=who(), message=message, restores=version.restores or version.number)
     _say(app, seen, rules, published)
     return 0
@@ -75,6 +78,7 @@ def rollback(options: Namespace) -> int:
 
 def history(options: Namespace) -> int:
     """List the versions; 1 where what is live cannot be loaded."""
+    from cli.checking import print_json
     from shared.errors import PermanentError
 
     app = find(options)
@@ -86,7 +90,7 @@ def history(options: Namespace) -> int:
         except PermanentError as error:
             problem = error.reason
     if options.json:
-        print(json.dumps(_json(app, seen, loads=not problem), indent=2, ensure_ascii=False))
+        print_json(_json(app, seen, loads=not problem))
     else:
         print("\n".join(_table(app, seen)))
     if problem:
@@ -136,16 +140,27 @@ def _load(text: str, origin: str) -> Rules:
     return load(text, ACTIONS, origin)
 
 
-def _check(text: str, origin: str, app: AppStorage) -> Rules:
-    """Load a text as the app will, and show its warnings; RulesError where it has errors.
+def _check(text: str, origin: str, app: AppStorage, remedy: str) -> Rules:
+    """Load a text as the app will, and show what is wrong with it; PermanentError where it has errors.
 
     Which settings are set is known of a local stack only.
     """
-    rules = _load(text, origin)
-    if app.folder:
-        rules = rules.bind(app.settings.values)
-    for warning in rules.warnings:
-        print(warning.show(origin), file=sys.stderr)
+    from cli.checking import shown
+    from cli.tables import painter
+    from shared.errors import PermanentError
+    from shared.rules import RulesError
+
+    rules: Rules | None = None
+    try:
+        rules = _load(text, origin)
+        rules = rules.bind(app.settings.values) if app.folder else rules
+        problems = list(rules.warnings)
+    except RulesError as error:
+        problems = error.problems
+    for problem in problems:
+        print(shown(problem, origin, painter()), file=sys.stderr)
+    if rules is None:
+        raise PermanentError(f"{origin} has errors: nothing was published", remedy=remedy)
     return rules
 
 
@@ -171,15 +186,6 @@ def _say(app: AppStorage, seen: History, rules: Rules, published: Version | None
     back = f", which is {published.restores} again" if published.restores else ""
     rules_in_it = count(len(rules.rules), "rule")
     print(f"{where}: version {published.number}{back}, {rules.hash[:12]}, is live: {rules_in_it}; {SOON}")
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path} is not UTF-8: byte {error.start}") from error
 
 
 # -- the list ---------------------------------------------------------------------------------------------------------

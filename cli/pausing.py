@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from argparse import Namespace
 from typing import TYPE_CHECKING, Any
@@ -72,8 +71,10 @@ def resume(options: Namespace) -> int:
         _check(options.rule, known and known | left.keys())
     for name, found in ended.items():
         print(f"{_name(name)} goes on: it was paused{_told(found)}; {WITHIN}")
-    if not ended:
-        print("nothing is paused" if options.all else f"{_name(rule)} is not paused")
+    if not ended and options.rule:
+        print(f"{_name(rule)} is not paused")
+    elif not ended:
+        print("not everything is paused" if left else "nothing is paused")
     for name, found in left.items():
         print(f"{_name(name)} is still paused{_told(found)}; `{_resume(name)}` lets it go on")
     return 0
@@ -81,11 +82,13 @@ def resume(options: Namespace) -> int:
 
 def _list(options: Namespace) -> int:
     """Say what is paused."""
+    from cli.checking import print_json
+
     app, store = _open(options)
     found = store.read()
     if options.json:
         shown = {rule: each.model_dump(mode="json") for rule, each in found.items()}
-        print(json.dumps(shown, indent=2, ensure_ascii=False))
+        print_json(shown)
         return 0
     known = _rule_names(app) if found else None
     for rule, each in found.items():

@@ -14,8 +14,9 @@ from datetime import datetime, timedelta
 from itertools import count
 from typing import Literal, NamedTuple
 
+from cli.event_files import Recorded
 from shared.correlation import budget, cancel_key, followed, scope
-from shared.events import Event, digest
+from shared.events import Event, canonical, digest
 from shared.limits import Asking, Slots, decide, decide_budget, release
 from shared.policy import Told
 from shared.rules import Rule, Rules
@@ -24,6 +25,7 @@ DEEPEST = 5
 """Outcomes that lead to an event before no rule answers it any more; a test holds it to the planner's."""
 REPEAT_WINDOW = timedelta(minutes=10)
 """Equal content without an id is the same event for so long; a test holds it to the planner's."""
+TIME_LIKE = re.compile(r'"\d{4}-[\dW].{4}T')
 ACTION_KEY = re.compile(r"action [0-9a-f]{32}")
 
 Verdict = Literal["acts", "waits", "skipped", "repeated"]
@@ -37,7 +39,7 @@ class Moment(NamedTuple):
     event: Event
     at: datetime
     key: str
-    """The same for an event that comes again."""
+    """The same for an event that comes again; "" where nobody asks, for derived kinds say themselves what they are."""
     place: str = ""
     """Where it was read from, for people."""
 
@@ -127,7 +129,7 @@ class Rehearsal:
         identity, is_once = identify(moment, rule)
         answer = Answer(rule, moment, "acts", identity)
         if is_once:
-            answered = int(digest(identity, rule.name)[:15], 16)
+            answered = hash((identity, rule.name))
             if answered in self._answered:
                 return answer._replace(verdict="repeated", reason="it has answered this already")
             self._answered.add(answered)
@@ -163,12 +165,12 @@ class Rehearsal:
 
 def identify(moment: Moment, rule: Rule) -> tuple[str, bool]:
     """Tell what a rule answers, and whether other events may tell the same: a derived kind is answered once."""
-    once = moment.event.once
-    if once:
-        heard = rule.kinds & moment.event.kinds
-        if heard <= once.keys():
-            return once[min(heard)], True
-    return moment.key, False
+    event = moment.event
+    return (event.once[min(rule.kinds & event.kinds)], True) if _is_once(rule, event) else (moment.key, False)
+
+
+def _is_once(rule: Rule, event: Event) -> bool:
+    return bool(event.once) and rule.kinds & event.kinds <= event.once.keys()
 
 
 def _readable(reason: str) -> str:
@@ -199,19 +201,31 @@ class Order:
         self.clock = at
         return at
 
-    def place(self, event: Event, key: str, at: datetime, place: str) -> Moment | None:
+    def place(self, recorded: Recorded, at: datetime, matched: Iterable[Rule]) -> Moment | None:
         """Give an event its moment; None for one that came before."""
+        event, key = recorded.event, recorded.key
         if not key and event.repeatable:
-            first = self._occurrences.get(event.key)
+            content = event.key
+            first = self._occurrences.get(content)
             if first is not None and at - first < REPEAT_WINDOW:
                 self.repeated += 1
                 return None
-            self._occurrences[event.key] = at
-            return Moment(event, at, digest(event.key, at.isoformat()), place)
-        key = key or event.key
-        short = int(key[:15], 16) if len(key) == 32 else hash(key)
+            self._occurrences[content] = at
+            return Moment(event, at, digest(content, at.isoformat()), recorded.place)
+        if not key and event.once and all(_is_once(rule, event) and not rule.limit for rule in matched):
+            return Moment(event, at, "", recorded.place)
+        key = key or key_of(event)
+        short = hash(key)
         if short in self._seen:
             self.repeated += 1
             return None
         self._seen.add(short)
-        return Moment(event, at, key, place)
+        return Moment(event, at, key, recorded.place)
+
+
+def key_of(event: Event) -> str:
+    """Give an event's key: without looking at every value of its data where no URL and no time is among them."""
+    data = canonical(event.data)
+    if "?" in data or TIME_LIKE.search(data):
+        return event.key
+    return digest(event.source.lower(), event.type.lower(), event.id, event.subject, data)

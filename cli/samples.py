@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from shared import events
+from shared.events import Event
 
 Fields = dict[str, Any]
 Schema = Literal["eventgrid", "cloudevents"]
@@ -131,9 +132,9 @@ APPROVAL = {
     "step": "approval",
     "by": ["ml-leads@example.com"],
     "within": "24h",
-    "expires": "2026-03-03T08:15:04.118402Z",
+    "decided_by": None,
     "reason": "",
-    "action": ACTION["key"],
+    "expires": "2026-03-03T08:15:04.118402+00:00",
 }
 
 
@@ -147,9 +148,9 @@ def _ended(status: str, reason: str = "", **facts: Fields) -> Sample:
     return _own(f"Action{status.title()}", {"action": action, **facts})
 
 
-def _approval(kind: str, reason: str = "", status: str = "open") -> Sample:
-    action = ACTION | {"status": status, "reason": reason, "steps": {}}
-    return _own(kind, {"action": action, "approval": APPROVAL | {"reason": reason}})
+def _approval(kind: str, status: str = "open", reason: str = "", **said: str) -> Sample:
+    action = ACTION | {"status": status, "reason": reason, "steps": {"approval": {"expires": APPROVAL["expires"]}}}
+    return _own(kind, {"action": action, "approval": APPROVAL | {"reason": reason} | said})
 
 
 SAMPLES: Mapping[str, Sample] = {
@@ -183,12 +184,16 @@ SAMPLES: Mapping[str, Sample] = {
             "remedy": "declare it in the pipeline and publish it, or correct the rule",
         },
     ),
-    "ActionSkipped": _ended("skipped", "cooldown: it acted 3h ago, and acts again after 24h"),
-    "ActionCanceled": _ended("canceled", "DriftRecovered came"),
+    "ActionSkipped": _ended("skipped", f"cooldown of 24h since action {ACTION['key']} at 2026-03-01T21:10:00Z"),
+    "ActionCanceled": _ended("canceled", "called off by event 63510556b4ba5fbf1055e276902b02ce"),
     "ApprovalRequested": _approval("ApprovalRequested"),
-    "ApprovalGranted": _approval("ApprovalGranted", "the drift is real"),
-    "ApprovalRejected": _approval("ApprovalRejected", "a holiday, not a drift", "rejected"),
-    "ApprovalExpired": _approval("ApprovalExpired", "nobody decided within 24h", "expired"),
+    "ApprovalGranted": _approval(
+        "ApprovalGranted", decided_by=LEAD, reason="the drift is real", at="2026-03-02T09:02:11.530000+00:00"
+    ),
+    "ApprovalRejected": _approval(
+        "ApprovalRejected", "rejected", f"rejected by {LEAD}: it is a holiday", decided_by=LEAD, said="it is a holiday"
+    ),
+    "ApprovalExpired": _approval("ApprovalExpired", "expired", "nobody decided within 24h"),
     "ExpectationMissed": _own(
         "ExpectationMissed",
         {
@@ -196,9 +201,10 @@ SAMPLES: Mapping[str, Sample] = {
             "expectation": {
                 "rule": "expect-an-export",
                 "kind": "ExportCompleted",
-                "within": "2h",
+                "within": 7200.0,
                 "event": ACTION["event"],
                 "subject": f"projects/{PROJECT}/iterations/{ITERATION}",
+                "source": f"customvision/{PROJECT}",
             },
         },
     ),
@@ -245,13 +251,27 @@ class Message:
                     self.kind, id=self.id, time=self.time, subject=subject, facts=facts, depth=1
                 )
                 return dict(announced.payload)
-        about = {"id": self.id, "subject": subject, "data": data}
         if schema == "cloudevents":
-            names = {"source": self.source, "type": self.sample.type, "time": self.time.isoformat()}
-            return {"specversion": "1.0"} | names | about
-        time = f"{self.time.isoformat().removesuffix('+00:00')}0Z"  # seven digits, as the service writes them
-        names = {"topic": self.source, "eventType": self.sample.type, "eventTime": time}
-        return [names | about | {"dataVersion": "2", "metadataVersion": "1"}]
+            return {
+                "specversion": "1.0",
+                "id": self.id,
+                "source": self.source,
+                "subject": subject,
+                "type": self.sample.type,
+                "time": self.time.isoformat(),
+                "data": data,
+            }
+        event = {
+            "id": self.id,
+            "topic": self.source,
+            "subject": subject,
+            "eventType": self.sample.type,
+            "eventTime": f"{self.time:%Y-%m-%dT%H:%M:%S.%f}0Z",  # seven digits, as the service writes them
+            "data": data,
+            "dataVersion": "2",
+            "metadataVersion": "1",
+        }
+        return [event]
 
 
 def message(kind: str, source: str = WORKSPACE, project: str = PROJECT) -> Message:
@@ -260,7 +280,14 @@ def message(kind: str, source: str = WORKSPACE, project: str = PROJECT) -> Messa
     data = copy.deepcopy(sample.data)
     if "projectId" in data:
         data["projectId"] = project
-    return Message(kind, sample, data, source)
+    return Message(kind, sample, data, source if sample.door == "event_grid" else "")
+
+
+def read(message: Message) -> Event:
+    """Read a message as the app will."""
+    from shared.parse import PARSERS
+
+    return PARSERS[message.sample.door](body(message))
 
 
 def body(message: Message, schema: Schema = "eventgrid") -> str:

@@ -67,4 +67,3 @@ def rules_schema() -> Json:
         "additionalProperties": False,
         "$defs": definitions(),
     }
-

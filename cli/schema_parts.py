@@ -2,113 +2,22 @@
 
 from __future__ import annotations
 
-import inspect
-import re
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, get_args
-
-from pydantic import BaseModel
-from pydantic.json_schema import GenerateJsonSchema
-from pydantic_core import core_schema
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from cli import catalogue, language
 from cli.catalogue import plain
+from cli.schema_models import ID, NAME, NUMERIC, OPEN, TEXT, YES_OR_NO, Json, described, of_model
 from shared.handlers import ACTIONS
 from shared.policy import CancelOn, Expectation, Limit
-from shared.rules.declared import GUID, Declared, Https, StorageUrl, VisionProject
-from shared.rules.filters import OPERATORS
-from shared.rules.kinds import ENVELOPE, KINDS, NAMESPACES, RESERVED
+from shared.rules.declared import Declared
+from shared.rules.filters import OPERATORS, SUBJECT_WORDS
+from shared.rules.kinds import KINDS, RESERVED
 from shared.rules.loading import MODES
 from shared.rules.steps import parameters
+from shared.rules.where import ALL, ANY, NOT, SWITCHES
 
-Json = dict[str, Any]
-
-# -- texts ------------------------------------------------------------------------------------------------------------
-
-TEXT: Json = {"type": "string", "minLength": 1}
-SETTING = r"\$\{[A-Za-z_]"
-"""In a text that is known only when it is used."""
-OPEN: Json = {"type": "string", "pattern": rf"\{{\{{|\{{%|{SETTING}"}
-"""The same where templates may stand too."""
-NUMERIC: Json = {"type": "string", "pattern": r"^\s*[-+]?[0-9][0-9_]*(\.[0-9]*)?([eE][-+]?[0-9]+)?\s*$"}
-"""A number in quotes, which the models take as well."""
-YES_OR_NO: Json = {"type": "string", "pattern": "^([01]|[tT]|[fF]|[yY]|[nN]|[oO][nN]|[oO][fF][fF]|[A-Za-z]{2,5})$"}
-ID: Json = {"type": "string", "pattern": r"^[^\s!-/:-@\[-^`{-~][^\s!-,/:-@\[-^`{-~]*$", "maxLength": 64}
-NAME: Json = {"type": "string", "pattern": r"^[^\s!-/:-@\[-^`{-~][^\t\n\r!-,/:-@\[-^`{-~]*$", "maxLength": 80}
-"""What is no letter is listed, because dialects of patterns do not agree on what one is in other alphabets."""
-
-URLS: Mapping[Any, tuple[str, str]] = {
-    get_args(Https)[1].func: (r"^(?![hH][tT][tT][pP]:)", "must be https"),
-    get_args(StorageUrl)[1].func: (
-        r"^(?![hH][tT][tT][pP]:)|^[hH][tT][tT][pP]://([^/?#]*@)?(127\.0\.0\.1|[lL][oO][cC][aA][lL][hH][oO][sS][tT])([:/?#]|$)",
-        "must be https",
-    ),
-}
-"""Validators of texts to a pattern that says the same, and to what is wrong where it does not fit."""
-IDS: Mapping[Any, tuple[str, str]] = {
-    VisionProject.model_fields["project"].metadata[0].func: (
-        "^" + GUID.pattern.replace(r"\Z", "$"),
-        "must be a project's id, such as 00000000-0000-0000-0000-000000000000",
-    )
-}
-
-
-class Generator(GenerateJsonSchema):
-    """Pydantic's own generator, which also knows what the validators of texts want, and that a setting satisfies all."""
-
-    def function_after_schema(self, schema: core_schema.AfterValidatorFunctionSchema) -> Json:
-        """Add the pattern that a validator stands for."""
-        inner, function = super().function_after_schema(schema), schema["function"]["function"]
-        known = URLS.get(function) or IDS.get(function) or _closed_over(function)
-        if known is None:
-            return inner
-        pattern, message = known
-        return inner | {"pattern": f"{pattern}|{SETTING}", "patternErrorMessage": message}
-
-
-def _closed_over(function: Callable[..., Any]) -> tuple[str, str] | None:
-    """Take the pattern of `ArmId(…)`, which holds it."""
-    pattern = inspect.getclosurevars(function).nonlocals.get("pattern")
-    if not isinstance(pattern, re.Pattern):
-        return None
-    shown = pattern.pattern.replace("[^/]+", "…").replace(r"\Z", "")
-    return "^" + _in_any_case(pattern.pattern), f"must be an ARM id, such as {shown}"
-
-
-def _in_any_case(pattern: str) -> str:
-    """Write a pattern that ignores case as one that needs no flag for it."""
-    pieces = re.findall(r"\[[^\]]*\]|\\.|.", pattern)
-    spelt = [f"[{piece.lower()}{piece.upper()}]" if piece.isalpha() else piece for piece in pieces]
-    return "".join(spelt).replace(r"\Z", "$")
-
-
-# -- models -----------------------------------------------------------------------------------------------------------
-
-
-def of_model(model: type[BaseModel]) -> Json:
-    """Make the schema of a model: no titles of pydantic's making, and no default that is null."""
-    schema: Json = _tidied(model.model_json_schema(schema_generator=Generator))
-    return schema
-
-
-def _tidied(schema: Any, inside: str = "") -> Any:
-    if isinstance(schema, list):
-        return [_tidied(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    if inside in {"properties", "$defs"}:
-        return {name: _tidied(item) for name, item in schema.items()}
-    dropped = {"title", "discriminator"} | ({"default"} if schema.get("default", 0) in (None, [], {}, ()) else set())
-    return {name: _tidied(item, name) for name, item in schema.items() if name not in dropped}
-
-
-def described(schema: Json, words: Mapping[str, str]) -> Json:
-    """Give the properties of an object their descriptions."""
-    properties = {
-        name: one | ({"description": plain(words[name])} if name in words else {})
-        for name, one in schema.get("properties", {}).items()
-    }
-    return schema | {"properties": properties}
+# -- what is declared -------------------------------------------------------------------------------------------------
 
 
 def section_schemas() -> Json:
@@ -137,7 +46,7 @@ def _kind() -> Json:
     for kind in KINDS:
         about = catalogue.KINDS[kind]
         later = " Reserved: nothing announces it yet." if kind in RESERVED else ""
-        words.append(f"{plain(about.when)[0].upper()}{plain(about.when)[1:]} ({about.by}).{later}")
+        words.append(f"{plain(about.when)} Announced by {about.by}.{later}")
     return {"type": "string", "enum": list(KINDS), "enumDescriptions": words}
 
 
@@ -178,12 +87,12 @@ def _rule() -> Json:
 
 def _without_null(schema: Json) -> Json:
     """Take out that a key may be null: it is left out instead."""
-    for one in schema["properties"].values():
+    properties: Json = {}
+    for name, one in schema["properties"].items():
         rest = [branch for branch in one.get("anyOf", ()) if branch != {"type": "null"}]
-        if len(rest) == 1:
-            del one["anyOf"]
-            one |= rest[0]
-    return schema
+        said = {word: value for word, value in one.items() if word != "anyOf"}
+        properties[name] = said | rest[0] if len(rest) == 1 else one
+    return schema | {"properties": properties}
 
 
 # -- conditions -------------------------------------------------------------------------------------------------------
@@ -213,41 +122,38 @@ def _operand(accepts: Callable[[Any], bool]) -> Json:
     return shapes[0] if len(shapes) == 1 else {"anyOf": shapes}
 
 
-def _conditions() -> Iterator[tuple[str, Json]]:
-    yield (
-        "operators",
-        {
-            "type": "object",
-            "properties": {
-                name: _operand(operator.accepts)
-                | {"description": f"Holds where the value {language.OPERATORS[name].holds}: {operator.wants}."}
-                for name, operator in OPERATORS.items()
-            },
-            "additionalProperties": False,
-        },
+def _conditions() -> Json:
+    """Make the schema of a rule's `where`, and of a gate's, whose operands may also be filled in later."""
+    operators = {
+        name: _operand(operator.accepts)
+        | {"description": plain(f"holds where the value {language.OPERATORS[name].holds}: {operator.wants}")}
+        for name, operator in OPERATORS.items()
+    }
+    filled_later = {name: later(operand, numbers=False) for name, operand in operators.items()}
+    return _filter("where", "conditions", "operators", operators) | _filter(
+        "gateWhere", "gateConditions", "gateOperators", filled_later
     )
-    combined: Json = {
-        "all": {"type": "array", "items": {"$ref": "#/$defs/conditions"}},
-        "any": {"type": "array", "items": {"$ref": "#/$defs/conditions"}},
-        "not": {"$ref": "#/$defs/conditions"},
-    }
-    texts, words = one_or_several({"type": "string"}), {"type": "boolean"}
-    subject: Json = {name: words if name.startswith(("is", "enable")) else texts for name in language.SUBJECT}
-    paths = {
-        path: {"$ref": "#/$defs/operators", "description": plain(about.what)}
-        for path, about in catalogue.FIELDS.items()
-        if path.partition(".")[0] in {*ENVELOPE, *NAMESPACES}
-    }
+
+
+def _filter(top: str, nested: str, under: str, operators: Json) -> Json:
+    inner, one = {"$ref": f"#/$defs/{nested}"}, {"$ref": f"#/$defs/{under}"}
+    combined: Json = {word: {"type": "array", "items": inner} for word in (ALL, ANY)} | {NOT: inner}
+    texts: Json = {word: {"type": "string"} for word in SUBJECT_WORDS}
+    switches: Json = {word: {"type": "boolean", "default": default} for word, default in SWITCHES.items()}
+    paths = {path: one | {"description": plain(about.what)} for path, about in catalogue.FIELDS.items()}
     said = language.COMBINED | language.SUBJECT
-    for name, own, what in (
-        ("where", combined | subject, "Conditions on the event, all of which must hold."),
-        ("conditions", combined, "Conditions, all of which must hold."),
-    ):
-        one = {"type": "object", "description": what, "additionalProperties": {"$ref": "#/$defs/operators"}}
-        yield name, described(one | {"properties": own | paths}, said)
+    whole: Json = {"type": "object", "additionalProperties": one}
+    return {
+        under: {"type": "object", "properties": operators, "additionalProperties": False},
+        top: described(whole | {"properties": combined | texts | switches | paths}, said),
+        nested: described(whole | {"properties": combined | paths}, said),
+    }
 
 
 # -- steps ------------------------------------------------------------------------------------------------------------
+
+GATE = "gate"
+"""The one step that has a filter among its parameters."""
 
 
 def step_schemas() -> Iterator[tuple[str, Json, bool]]:
@@ -258,8 +164,14 @@ def step_schemas() -> Iterator[tuple[str, Json, bool]]:
         as_text = bool(model.model_config.get("coerce_numbers_to_str"))
         given = {name: later(one, numbers=as_text) for name, one in schema.get("properties", {}).items()}
         inner = {name: later(one, numbers=as_text) for name, one in schema.get("$defs", {}).items()}
-        properties = {"id": ID | {"description": language.STEP_ID}} | given
-        yield action, schema | {"properties": properties} | ({"$defs": inner} if inner else {}), not schema.get("required")
+        if action == GATE:
+            given["where"] = {"$ref": "#/$defs/gateWhere", "description": given["where"].get("description", "")}
+        properties = {"id": ID | {"description": plain(language.STEP_ID)}} | given
+        yield (
+            action,
+            schema | {"properties": properties} | ({"$defs": inner} if inner else {}),
+            not schema.get("required"),
+        )
 
 
 def later(schema: Json, *, numbers: bool) -> Json:
@@ -298,12 +210,12 @@ def _steps() -> Json:
         "additionalProperties": False,
     }
     bare = [action for action, _, is_bare in made if is_bare]
-    said = [plain(str(schema.get("description", ""))) for _, schema, is_bare in made if is_bare]
+    said = [schema.get("description", "") for _, schema, is_bare in made if is_bare]
     words = {"type": "string", "enum": bare, "enumDescriptions": said}
     return inner | {"step": {"description": "One action, with its parameters.", "anyOf": [one, words]}}
 
 
 def definitions() -> Json:
     """Make everything that the schema refers to."""
-    made = {"rule": _rule(), "kind": _kind(), **dict(_conditions())}
+    made = {"rule": _rule(), "kind": _kind(), **_conditions()}
     return made | _steps() | _declared()

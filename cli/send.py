@@ -57,7 +57,12 @@ def add_command(commands: Any) -> None:
     )
     one.add_argument("kind", metavar="KIND", help="such as RunFailed; docs/events.md shows them all")
     one.add_argument(
-        "--set", action="append", default=[], dest="changes", metavar="PATH=VALUE", help="data.modelTags.stage=production"
+        "--set",
+        action="append",
+        default=[],
+        dest="changes",
+        metavar="PATH=VALUE",
+        help="data.modelTags.stage=production",
     )
     one.add_argument("--source", metavar="NAME", help="a declared workspace or project, or an id (default: the first)")
     one.add_argument("--schema", choices=SCHEMAS, default="eventgrid", help="the envelope of Azure ML's events")
@@ -165,18 +170,14 @@ def _json(text: str) -> Any:
 
 
 def _stack(ready: Path, *, needed: bool) -> Mapping[str, Any]:
-    """Read the facts of the local stack; nothing where it is not running and not needed."""
-    try:
-        facts: dict[str, Any] = json.loads(ready.read_text("utf-8"))
-    except FileNotFoundError:
-        if needed:
-            raise UsageError(
-                f"no local stack: {ready} is not there; start one with `make run`, or --print the event"
-            ) from None
-        return {}
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{ready} does not say where the local stack is: {error}") from error
-    return facts
+    """Read the facts of the local stack; nothing where none runs and none is needed."""
+    from cli.app import read_ready
+
+    if ready.exists():
+        return read_ready(ready)
+    if needed:
+        raise UsageError(f"no local stack runs here ({ready} is missing): `make run` starts one, --print needs none")
+    return {}
 
 
 def _source(given: str | None, family: str, stack: Mapping[str, Any]) -> str:
@@ -211,7 +212,9 @@ def _declared(stack: Mapping[str, Any]) -> Declared | None:
         text = _blob(stack, location) if location.startswith("blob:") else _file(stack, location)
         return load(text, ACTIONS, location).bind(settings).declared
     except (OSError, ReactorError) as error:
-        print(f"reactor: the stack's rules cannot be read, so the sample's own source is used: {error}", file=sys.stderr)
+        print(
+            f"reactor: the stack's rules cannot be read, so the sample's own source is used: {error}", file=sys.stderr
+        )
         return None
 
 
@@ -237,10 +240,16 @@ def _account(stack: Mapping[str, Any]) -> Any:
 
 
 def _send(message: Message, options: Namespace, stack: Mapping[str, Any]) -> int:
-    from cli.samples import body
-    from shared.errors import ReactorError
+    from cli.samples import body, read
+    from shared.errors import MalformedError, ReactorError
 
     text = body(message, options.schema)
+    try:
+        event = read(message)
+    except MalformedError as error:
+        raise UsageError(f"that is no {message.kind}: {error}") from error
+    if message.kind not in event.kinds:
+        raise UsageError(f"that is no {message.kind} any more, but {', '.join(sorted(event.kinds)) or event.type}")
     try:
         if message.sample.door == "vision_notification" or options.queue:
             where = _to_queue(message, text, stack)
@@ -249,10 +258,11 @@ def _send(message: Message, options: Namespace, stack: Mapping[str, Any]) -> int
     except (OSError, ReactorError) as error:
         print(f"reactor: the local stack did not take it: {error}", file=sys.stderr)
         return 1
-    what = message.source or f"customvision/{message.data.get('projectId', '')}"
-    print(f"sent {message.kind} {message.id} to {where}")
-    print(f"of   {what}")
-    print("see  reactor events list")
+    print(f"sent {message.kind}: {event.subject}")
+    print(f"of   {event.source}")
+    print(f"to   {where}")
+    look = f"list --kind {message.kind}" if event.repeatable else f"show {event.key}"  # a repeatable one is keyed anew
+    print(f"see  reactor events {look}")
     return 0
 
 

@@ -38,10 +38,13 @@ Paint = Callable[[str, str], str]
 
 
 class Column(NamedTuple):
-    """A column of a table; `least` is how narrow it may get, None where it is never shortened."""
+    """A column of a table."""
 
     heading: str
     least: int | None = None
+    """How narrow it may get; None where it is never shortened."""
+    is_prose: bool = False
+    """Whether it loses its end; names lose their middle."""
 
 
 class Cell(NamedTuple):
@@ -52,7 +55,7 @@ class Cell(NamedTuple):
 
 
 def table(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], width: int, paint: Paint) -> Iterator[str]:
-    """Write a table that is at most `width` wide, if its columns can be made as narrow; texts lose their middle."""
+    """Write a table that is at most `width` wide, if its columns can be made as narrow; what is long is shortened."""
     shown = [[Cell(clean(cell.text), cell.colour) for cell in row] for row in rows]
     widths = [
         max(measure(column.heading), *(measure(row[number].text) for row in shown))
@@ -62,7 +65,10 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], width: int,
     heading = GAP.join(pad(column.heading, size) for column, size in zip(columns, widths, strict=True))
     yield paint(BOLD, heading.rstrip())
     for row in shown:
-        texts = [shorten(cell.text, size) for cell, size in zip(row, widths, strict=True)]
+        texts = [
+            (cut if column.is_prose else shorten)(cell.text, size)
+            for cell, size, column in zip(row, widths, columns, strict=True)
+        ]
         last = max((number for number, text in enumerate(texts) if text), default=0)
         yield GAP.join(
             _painted(text, cell.colour, paint) + " " * (size - measure(text) if number < last else 0)
@@ -112,10 +118,19 @@ def shorten(text: str, width: int) -> str:
     """Cut a long text in its middle: names are told apart by their ends."""
     if measure(text) <= width:
         return text
-    begin, end = (width - 1 + 1) // 2, (width - 1) // 2
+    begin, end = width // 2, (width - 1) // 2
     while measure(text[:begin]) + measure(text[len(text) - end :]) > width - 1 and begin > 0:
         begin, end = begin - 1, max(end - 1, 0)
     return f"{text[:begin]}…{text[len(text) - end :] if end else ''}"
+
+
+def cut(text: str, width: int) -> str:
+    """Cut a long text at its end."""
+    if measure(text) <= width:
+        return text
+    while measure(text) > width - 1:
+        text = text[:-1]
+    return f"{text}…"
 
 
 def short_key(key: str) -> str:

@@ -6,13 +6,30 @@ What is told is the JSON of `api/events/{key}` and `api/actions/{key}` (shared/h
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cli.tables import BOLD, COLOURS, DIM, Paint, clean, count, measure, moment, pad, read_time, short_key, zone
+from cli.tables import (
+    BOLD,
+    COLOURS,
+    DIM,
+    Paint,
+    clean,
+    count,
+    measure,
+    moment,
+    pad,
+    read_time,
+    short_key,
+    shorten,
+    zone,
+)
 
 LONGEST_VALUE = 100
+PLAIN_KEY = re.compile(r"[\w-]+\Z")
+"""A key that a path needs no brackets for."""
 SHORT_HASH = 12
 Json = Mapping[str, Any]
 
@@ -93,14 +110,15 @@ class Teller:
 
     def _facts_of(self, action: Json, told_in: str) -> Iterator[str]:
         """Tell what is known of an action beside its steps; below its event, only what is special."""
-        replay, decision, canceled, failure = (
-            action[name] or {} for name in ("replay", "decision", "canceled", "failure")
+        replay, decision, canceled, failure, expect = (
+            action[name] or {} for name in ("replay", "decision", "canceled", "failure", "expect")
         )
         facts = {
-            "because": "" if failure and failure["reason"] == action["reason"] else action["reason"],
+            "because": "" if _is_said(action) else action["reason"],
             "error": action["error"],
-            "replay of": f"{short_key(replay['of'])} {self._by(replay)}" if replay else "",
-            decision.get("verdict", ""): self._by(decision) if decision else "",
+            "expects": f"{expect['kind']} within {_span(expect['within'])}" if expect else "",
+            "replay of": f"{short_key(replay['of'])} {self._by(replay)}".strip() if replay else "",
+            decision.get("verdict", ""): self._by(decision) if decision and not told_in else "",
             "canceled": self._by(canceled) if canceled else "",
             "what helps": failure.get("remedy", ""),
         }
@@ -164,6 +182,11 @@ class Teller:
             yield f"{indent}{pad(name, width)}  {self._status(value) if name == 'status' else value}"
 
 
+def _is_said(action: Json) -> bool:
+    """Tell whether one of the steps says already why the action stands or ended as it does."""
+    return any(action["reason"] in (step["note"], step["trouble"]) for step in action["steps"])
+
+
 def _against(verdict: Json, rules: str, status: str) -> str:
     """Write the first condition that did not hold, and what was found instead."""
     because = verdict["because"]
@@ -171,19 +194,36 @@ def _against(verdict: Json, rules: str, status: str) -> str:
         if rules == "now":
             return "it would answer, by today's rules"
         return "nothing is against it" if status == "planned" else "it would have answered, had the event been planned"
-    found = "it is missing" if because["found"] is None else f"it is {_cut(_json(because['found']))}"
-    return clean(f"{because['path']} {because['operator']} {_cut(_json(because['wanted']))}: {found}")
+    return clean(_reason(because))
+
+
+def _reason(because: Json) -> str:
+    """Write a condition and what was found instead: `run.status StringIn ["Failed"]: it is "Completed"`."""
+    condition = f"{because['path']} {because['operator']} {_cut(_json(because['wanted']))}"
+    if because["reasons"]:
+        return f"{condition}: none of them holds ({'; '.join(map(_reason, because['reasons']))})"
+    if because["found"] is None:
+        return f"{condition}: {because['note'] or 'it is missing'}"
+    verb = "it holds with" if because["operator"] == "not" else "it is"
+    note = f" ({because['note']})" if because["note"] else ""
+    return f"{condition}: {verb} {_cut(_json(because['found']))}{note}"
 
 
 def _listens_elsewhere(verdict: Json) -> bool:
-    return bool(verdict["because"] and verdict["because"]["path"] == "kinds")
+    return bool(verdict["because"] and verdict["because"]["path"] == "on")
+
+
+def _span(text: str) -> str:
+    """Write an ISO 8601 duration as rules do: PT24H is 24h."""
+    return text.replace("P", "").replace("T", "").lower()
 
 
 def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
     """Give every field under its path, each value on one line."""
     if isinstance(value, Mapping) and value:
         for key, item in value.items():
-            yield from _flat(item, f"{name}.{key}" if name else key)
+            inner = f".{key}" if PLAIN_KEY.match(key) else f"['{key}']"
+            yield from _flat(item, f"{name}{inner}" if name else key)
     elif name and value not in (None, "", {}, []):
         yield name, _cut(value if isinstance(value, str) else _json(value))
 
@@ -193,4 +233,4 @@ def _json(value: Any) -> str:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"
+    return shorten(text, LONGEST_VALUE)

@@ -27,6 +27,9 @@ PAUSED = timedelta(minutes=1)
 BEHIND_ANOTHER = timedelta(minutes=30)
 """How often an action that waits for another one's end looks by itself; that end wakes it."""
 
+GIVEN_BACK_UNLESS = {Status.CANCELED: "committed", Status.SKIPPED: "touched", Status.FAILED: "touched"}
+"""An action that ended so gives its slots back, unless it did that. Whoever was asked in vain is not asked again."""
+
 
 class Admissions:
     """Lets actions begin, and go on."""
@@ -43,9 +46,16 @@ class Admissions:
         self._paused = paused
         self._clock = clock
 
+    def hear_cancellation(self, action: Action) -> None:
+        """Note it where an event called the action off before it could be found."""
+        if action.cancel_key and not action.admitted and not action.canceled:
+            mark = self._slots.read_mark(action.cancel_key)
+            if mark and mark[0] >= action.moment:
+                action.canceled = Cancellation(by=f"event {mark[1]}", at=self._clock())
+
     def hold(self, action: Action) -> Action | None:
         """Return the record that follows where an action may not go on now, None where it may."""
-        looks = (self._expect,) if action.expect else (self._called_off, self._held, self._admit)
+        looks = (self._expect,) if action.expect else (self._pause, self._admit)
         moved = action.model_copy(deep=True, update={"error": "", "note": "", "asleep": False})
         for look in looks:
             held = look(moved)
@@ -59,7 +69,8 @@ class Admissions:
         """Say to its limits that an action ended, and let the one begin that waited for it."""
         if not action.limit or not action.scope:
             return
-        gives_back = not action.touched and action.status is not Status.SUCCEEDED
+        unless = GIVEN_BACK_UNLESS.get(action.status)
+        gives_back = unless is not None and not getattr(action, unless)
         if action.limit.at_most:
             self._release(correlation.budget(action.rule, action.mode), action, gives_back=gives_back)
         if not action.limit.only_at_most:
@@ -70,19 +81,7 @@ class Admissions:
 
     # -- what holds an action -----------------------------------------------------------------------------------------
 
-    def _called_off(self, action: Action) -> Action | None:
-        """End what was canceled, by a flag or by an event that came before it."""
-        if action.committed or not _is_between_steps(action):
-            return None
-        if action.canceled:
-            return end(action, Status.CANCELED, f"called off by {action.canceled}", self._clock())
-        if action.cancel_key and not action.admitted:
-            mark = self._slots.read_mark(action.cancel_key)
-            if mark and mark[0] >= action.moment:
-                return end(action, Status.CANCELED, f"called off by event {mark[1]}", self._clock())
-        return None
-
-    def _held(self, action: Action) -> Action | None:
+    def _pause(self, action: Action) -> Action | None:
         """Wait while the rule is paused."""
         pause = self._paused(action.rule)
         state = None if _is_between_steps(action) else action.progress[-1]

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import to_json
 
 from shared.decisions import Caller, DecisionError
+from shared.defects import told
 from shared.errors import MalformedError, PermanentError, ReactorError, SettingsError, SignInError, TemporaryError
 from shared.redaction import LONGEST_TEXT, tidy
 
@@ -109,11 +110,13 @@ class Request:
 
     def read[T: BaseModel](self, shape: type[T]) -> T:
         """Read the body; MalformedError names the field that is wrong."""
+        if len(self.body) > LARGEST_BODY:
+            raise RefusedError(413, f"the body is larger than {LARGEST_BODY:,} bytes", "send less")
         try:
             return shape.model_validate_json(self.body or b"{}")
         except ValidationError as problem:
             first = problem.errors(include_url=False, include_input=False)[0]
-            raise MalformedError(tidy(first["msg"]), field=".".join(map(str, first["loc"]))) from None
+            raise MalformedError(tidy(first["msg"]), field=tidy(".".join(map(str, first["loc"])))) from None
 
 
 class Api:
@@ -147,16 +150,16 @@ class Api:
         path = "/".join(part for part in (what, key and "*", verb) if part)
         try:
             handler = self._handler(method, path)
-            if len(body) > LARGEST_BODY:
-                raise RefusedError(413, f"the body is larger than {LARGEST_BODY:,} bytes", "send less")
             authorization = next((value for name, value in headers.items() if name.lower() == "authorization"), "")
             asked = {name: value for name, value in query.items() if name.lower() not in KEYS_OWN}
             request = Request(key=key, query=asked, authorization=authorization, body=body)
             return Reply(200, to_json(handler(request)), HEADERS)
         except ReactorError as problem:
             if method != "GET" and path in self._routes:
-                log.warning("api=%s outcome=refused reason=%s", path, problem.reason)
+                log.warning("api=%s key=%s outcome=refused reason=%s", path, tidy(key), tidy(problem.reason))
             return refusal(problem)
+        except Exception as error:  # noqa: BLE001 # told without what was asked, and raised
+            raise told(error, f"api={path}") from None
 
     def _handler(self, method: str, path: str) -> "Callable[[Request], Any]":
         methods = self._routes.get(path)
@@ -206,7 +209,6 @@ class Api:
             if problem.kind == "forbidden" and person.are_groups_left_out:
                 raise RefusedError(403, problem.reason + LEFT_OUT, NAME_THEM) from None
             raise
-        log.info("api=actions/*/%s action=%s by=%s outcome=done", verb, key, person.person.id)
         return action.model_dump(mode="json", include=TOLD)
 
     def _replay(self, request: Request) -> Any:
@@ -216,7 +218,6 @@ class Api:
         done = behind.decisions.replay(
             key, _caller(person), reason=tidy(asked.reason), rules=asked.rules, rule=asked.rule, again=asked.again
         )
-        log.info("api=events/*/replay event=%s by=%s rules=%s outcome=done", key, person.person.id, asked.rules)
         return {"event": key, "replayed": done}
 
 
@@ -267,5 +268,5 @@ def refusal(problem: ReactorError) -> Reply:
         headers["WWW-Authenticate"] = f'Bearer error="invalid_token", error_description="{problem.reason}"'
     if isinstance(problem, TemporaryError) and problem.after is not None:
         headers["Retry-After"] = str(ceil(problem.after))
-    told = {"reason": problem.reason, "remedy": getattr(problem, "remedy", ""), "field": getattr(problem, "field", "")}
-    return Reply(status, to_json({"error": {name: text for name, text in told.items() if text}}), headers)
+    words = {"reason": problem.reason, "remedy": getattr(problem, "remedy", ""), "field": getattr(problem, "field", "")}
+    return Reply(status, to_json({"error": {name: text for name, text in words.items() if text}}), headers)

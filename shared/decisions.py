@@ -16,7 +16,7 @@ from shared.errors import MalformedError, PermanentError, TemporaryError
 from shared.events import Event
 from shared.ledger import TRIES, Ledger, replay_key
 from shared.outcomes import APPROVAL
-from shared.planner import Planner, plan
+from shared.planner import Planner, open_row, plan
 from shared.rules import templates
 from shared.storage.records import EventRecord, Records
 
@@ -197,6 +197,8 @@ class Decisions:
     def _replay(self, planned: Action, record: EventRecord, replay: Replay, *, again: bool) -> Replayed:
         latest = self._ledger.latest(planned.key)
         if latest and latest.is_open:
+            if latest.seq == 0:
+                self._planner.start(latest)  # whoever asked before may have died before doing so
             return Replayed(planned.rule, latest.key, "under_way")
         if latest and latest.status is Status.SUCCEEDED and not again:
             return Replayed(planned.rule, latest.key, "succeeded_before", "say `again` to do it once more")
@@ -207,6 +209,7 @@ class Decisions:
         made = planned.model_copy(update={**changes, "created": replay.at, "due": replay.at, "event": record.key})
         if not latest:
             self._remember(record.key, key)
+        self._records.open(open_row(made))  # first: where nobody goes on from here, the sweep does
         if not self._records.insert_action(made):
             return Replayed(planned.rule, key, "under_way")
         self._planner.start(made)

@@ -36,6 +36,8 @@ class Slot(BaseModel):
     took: it acts. over: it has acted."""
     taken: datetime | None = None
     """When it began to act."""
+    until: datetime | None = None
+    """While it is quiet: how long."""
 
 
 class Digest(BaseModel):
@@ -155,7 +157,7 @@ def release(slots: Slots, key: str, *, gives_back: bool) -> Slots:
         others = tuple(other for other in slots.digests if other.leader != key)
         told = tuple(event.key for event in digest.events)
         slots = slots.model_copy(update={"digests": others, "told": told})
-    if mine is None:
+    if mine is None or mine.state == "counted":
         return slots
     if gives_back or mine.state in {"quiet", "queued"}:
         return slots.without(key)
@@ -188,12 +190,14 @@ def _quiet(limit: Limit, slots: Slots, asking: Asking, now: datetime) -> Admissi
     if newer:
         return Admission("skip", slots, f"a newer event came before it was quiet for {show_duration(limit.debounce)}")
     others = tuple(slot for slot in slots.slots if slot.state != "quiet" and slot.key != mine.key)
-    if now < asking.at + limit.debounce:
-        waiting = slots.model_copy(update={"slots": (*others, mine)})
-        words = f"waits until nothing came for {show_duration(limit.debounce)}"
-        return Admission("wait", waiting, words, until=asking.at + limit.debounce)
-    queued = slots.slot_of(asking.key)
-    return Admission("go", slots if queued and queued.state == "queued" else slots.model_copy(update={"slots": others}))
+    found = slots.slot_of(asking.key)
+    if found and found.state == "queued":
+        return Admission("go", slots)
+    until = found.until if found and found.until else now + limit.debounce
+    if now < until:
+        waiting = slots.model_copy(update={"slots": (*others, mine.model_copy(update={"until": until}))})
+        return Admission("wait", waiting, f"waits until nothing came for {show_duration(limit.debounce)}", until=until)
+    return Admission("go", slots.model_copy(update={"slots": others}))
 
 
 def _gathered(limit: Limit, slots: Slots, asking: Asking, now: datetime) -> Admission:
@@ -271,7 +275,7 @@ def _alone(limit: Limit, slots: Slots, asking: Asking, is_over: Callable[[str], 
     mine = slots.slot_of(asking.key) or Slot(key=asking.key, at=asking.at, state="queued")
     queued = [slot for slot in slots.slots if slot.state == "queued" and slot.key != mine.key]
     if limit.concurrency == "replace":
-        if any(_age(slot) > _age(mine) for slot in queued):
+        if any(_age(slot) > _age(mine) for slot in slots.slots if slot.state in {"queued", "took", "over"}):
             return Admission("skip", slots, "a newer event took its place")
         queued, replaces = [], running
     else:

@@ -2,11 +2,10 @@
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
-
-from pydantic import BaseModel
 
 from shared import parse
 from shared.actions import FLAGS, Action, Message, Status, StepState
@@ -28,6 +27,16 @@ if TYPE_CHECKING:
     from shared.rules import Rules
 
 log = logging.getLogger("reactor")
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A stage that can be performed."""
+
+    stage: Stage[Any]
+    next_stage: str
+    params: Any
+    job: Job
 
 
 class Performer:
@@ -90,24 +99,24 @@ class Performer:
 
     def _advance(self, action: Action) -> Action:
         """Perform the current stage and return the record that follows; nothing is written but what a start needs."""
+        self._admissions.hear_cancellation(action)
+        if action.canceled and not action.committed and not action.expect:
+            ended = self._call_off(action)
+            if ended is not None:
+                return ended
         held = self._admissions.hold(action)
         if held is not None:
             return held
         state = current_state(action, self._clock())
         verdict: Verdict
         next_stage = ""
-        event = cache(lambda: self._read_event(action.event))
         try:
-            handler = find_handler(self._handlers, state.action)
-            stage = handler.stage(state.stage)
-            state.stage = stage.name
-            if state.params is None:
-                state.params = self._render(action, event)
-            if action.mode == "dry_run" and stage.effect != "decides":
+            ready = self._prepare(action, state)
+            if action.mode == "dry_run" and ready.stage.effect != "decides":
                 verdict = Done(note="dry run: nothing was touched")
             else:
-                next_stage = handler.stage_after(stage)
-                verdict = self._perform(action, state, stage, handler.parse(self._resolve(state.params)), event)
+                next_stage = ready.next_stage
+                verdict = self._perform(action, state, ready)
         except (TemporaryError, PermanentError) as error:
             verdict = error
         log_outcome(action, state, verdict)
@@ -116,26 +125,52 @@ class Performer:
             self._planner.plan(on_the_way(action, state, verdict.announces, verdict.result, now), now)
         return settle(action, verdict, next_stage, self._clock(), self._timing)
 
-    def _perform(
-        self, action: Action, state: StepState, stage: Stage[Any], params: BaseModel, event: Callable[[], Event]
-    ) -> Verdict:
-        """Perform a stage, unless the action was called off before it began anything irreversible."""
-        job = self._job(action, state, event)
-        if action.canceled and not action.committed and _is_not_there(stage, params, job, state):
-            return End(Status.CANCELED, f"called off by {action.canceled}")
+    def _prepare(self, action: Action, state: StepState) -> Ready:
+        """Find the stage that is next, and fill in its parameters."""
+        event = cache(lambda: self._read_event(action.event))
+        handler = find_handler(self._handlers, state.action)
+        stage = handler.stage(state.stage)
+        state.stage = stage.name
+        if state.params is None:
+            state.params = self._render(action, event)
+        params = (
+            handler.parse(self._resolve(state.params)) if action.mode == "live" or stage.effect == "decides" else None
+        )
+        return Ready(stage, handler.stage_after(stage), params, self._job(action, state, event))
+
+    def _perform(self, action: Action, state: StepState, ready: Ready) -> Verdict:
         try:
             return perform_stage(
-                stage,
-                params,
-                job,
+                ready.stage,
+                ready.params,
+                ready.job,
                 state,
                 patience=self._timing.patience,
                 may_start=lambda: self._clock() <= action.claimed_at + self._timing.start_within,
                 about_to_start=lambda: self._note_start(action, state),
             )
         finally:
-            action.touched |= state.touched and stage.effect in {"acts", "tells"}
-            action.committed |= state.touched and stage.effect == "acts"
+            action.touched |= state.touched and ready.stage.effect in {"acts", "tells"}
+            action.committed |= state.touched and ready.stage.effect == "acts"
+
+    def _call_off(self, action: Action) -> Action | None:
+        """End an action that was called off, unless something irreversible was begun; None where it was.
+
+        What the record does not know of may have been started by somebody who died, so the remote job is looked for.
+        """
+        moved = action.model_copy(deep=True)
+        state = current_state(moved, self._clock())
+        verdict: Verdict = End(Status.CANCELED, f"called off by {action.canceled}")
+        try:
+            ready = self._prepare(moved, state)
+            if action.mode == "live" and not _is_not_there(ready, state):
+                log.warning("action=%s rule=%s outcome=too_late_to_cancel", action.key, action.rule)
+                return None
+        except TemporaryError as error:
+            verdict = error
+        except PermanentError:
+            log.info("action=%s rule=%s outcome=canceled", action.key, action.rule)  # it could not have begun
+        return settle(moved, verdict, "", self._clock(), self._timing)
 
     def _settle(self, moved: Action, claimed: Action, message_id: str) -> None:
         """Write what follows, then send the message for it, or announce the end."""
@@ -184,7 +219,8 @@ class Performer:
         now = self._clock()
         late = timedelta() if action and action.asleep else self._timing.overdue
         if action is None:
-            self._records.close("action", row.key)
+            if row.since + self._timing.overdue <= now:  # else somebody may just be making it
+                self._records.close("action", row.key)
         elif not action.is_open and action.announced:
             self._timeline.note_action(action)
             self._records.close("action", row.key)
@@ -251,11 +287,11 @@ def _results(action: Action) -> dict[str, Any]:
     return {done.id: done.result for done in action.progress if done.outcome == "succeeded"}
 
 
-def _is_not_there(stage: Stage[Any], params: BaseModel, job: Job, state: StepState) -> bool:
+def _is_not_there(ready: Ready, state: StepState) -> bool:
     """Tell whether nothing irreversible was begun: for certain, so the remote job is looked for."""
-    if stage.effect != "acts":
+    if ready.stage.effect != "acts":
         return True
-    return not state.started and state.starting_at is None and stage.find(params, job) is None
+    return not state.started and state.starting_at is None and ready.stage.find(ready.params, ready.job) is None
 
 
 WORDS: dict[type, str] = {

@@ -36,10 +36,10 @@ def read_duration(text: str) -> timedelta:
 
 
 def show_duration(duration: timedelta) -> str:
-    """Write a duration as rules do: in its largest whole unit."""
+    """Write a duration as rules do: in its largest whole unit of which there are more than one, or in hours."""
     seconds = int(duration.total_seconds())
     for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
-        if seconds and seconds % size == 0:
+        if seconds % size == 0 and seconds >= (2 * size if unit == "d" else size):
             return f"{seconds // size}{unit}"
     return f"{seconds}s"
 

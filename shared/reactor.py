@@ -149,7 +149,7 @@ class Reactor:
         """Delete some of what has been over for longer than records are kept."""
         now = self._clock()
         count = self._records.sweep_old(now - self._keep, most=FORGET_AT_ONCE)
-        count += self._timeline.sweep(now - self._keep, most=FORGET_AT_ONCE)
+        count += self._timeline.sweep(now - self._keep, most=10 * FORGET_AT_ONCE)
         count += self._slots.sweep(now, most=FORGET_AT_ONCE)
         log.info("outcome=forgotten records=%d", count)
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cli import rules as explaining
+from cli import explaining
 from dev.azurite import program
 from dev.demo import costs, effects, report, stories
 from dev.demo.ledger import Entry

@@ -4,7 +4,7 @@ What is generated stands between `<!-- generated: NAME -->` and `<!-- end of NAM
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -23,7 +23,7 @@ def filled(page: str, parts: Mapping[str, Callable[[], str]]) -> str:
     return MARKED.sub(lambda match: f"{match['begin']}\n{parts[match['name']]().strip()}\n\n{match['end']}", page)
 
 
-def table(heads: str, rows: list[tuple[str, ...]]) -> str:
+def table(heads: str, rows: Sequence[tuple[str, ...]]) -> str:
     """Write a table; `heads` has its columns' names with bars between."""
     columns = heads.split("|")
     lines = [heads.split("|"), ["---"] * len(columns), *rows]

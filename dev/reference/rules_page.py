@@ -8,7 +8,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 
 from cli import catalogue, language
-from cli.schema_parts import of_model
+from cli.schema_models import of_model
 from dev.reference import code, table
 from shared.handlers import ACTIONS
 from shared.policy import CancelOn, Expectation, Limit
@@ -16,8 +16,9 @@ from shared.rules import declared, sandbox
 from shared.rules.filters import OPERATORS
 from shared.rules.kinds import ENVELOPE, KINDS, RESERVED
 from shared.rules.steps import parameters
+from shared.rules.where import NOT, SWITCHES
 
-ONE_LINE = {"cancel_on": CancelOn, "expect": Expectation, "limit": Limit}
+PARTS: Mapping[str, type[BaseModel]] = {"limit": Limit, "cancel_on": CancelOn, "expect": Expectation}
 
 
 def parts() -> Mapping[str, Callable[[], str]]:
@@ -29,14 +30,14 @@ def parts() -> Mapping[str, Callable[[], str]]:
         "reserved kinds": _reserved,
         "fields": _fields,
         "operators": _operators,
-        "words of where": lambda: _keys(language.COMBINED | language.SUBJECT),
+        "words of where": _words_of_where,
         "vision": lambda: _declaration("VisionProject"),
         "language": lambda: _declaration("LanguageProject"),
         "channels": _channels,
         "filters of templates": lambda: f"Filters: {_words(sandbox.FILTERS)}.",
         "methods of templates": lambda: f"Methods: {_words(sandbox.METHODS)}.",
     }
-    made |= {name: partial(_part, model) for name, model in ONE_LINE.items()}
+    made |= {name: partial(_part, model) for name, model in PARTS.items()}
     return made | {f"parameters of {action}": partial(_parameters, target) for action, target in ACTIONS.items()}
 
 
@@ -62,7 +63,8 @@ def _kinds() -> str:
 
 def _reserved() -> str:
     names = [f"`{kind}`" for kind in KINDS if kind in RESERVED]
-    return f"The names {', '.join(names[:-1])} and {names[-1]} are reserved: nothing announces them yet, and `rules check` warns."
+    listed = f"{', '.join(names[:-1])} and {names[-1]}"
+    return f"The names {listed} are reserved: nothing announces them yet, and `rules check` warns."
 
 
 def _fields() -> str:
@@ -88,6 +90,13 @@ OPERANDS: Mapping[str, tuple[str, Any]] = {
 }
 
 
+def _words_of_where() -> str:
+    forms = {word: "{…}" if word == NOT else "[{…}, …]" for word in language.COMBINED}
+    forms |= {word: str(not SWITCHES[word]).lower() if word in SWITCHES else "text" for word in language.SUBJECT}
+    said = language.COMBINED | language.SUBJECT
+    return table("word | what it is", [(code(f"{word}: {form}"), said[word]) for word, form in forms.items()])
+
+
 def _operators() -> str:
     rows = []
     for name, operator in OPERATORS.items():
@@ -96,16 +105,14 @@ def _operators() -> str:
         missing = operator.compile(operand)(None)
         shown = ("**yes**" if "Not" in name else "yes") if missing else "no"
         rows.append((code(name), words, said.holds, shown, said.array))
-    return table(
-        "operator | operand | holds where the value … | missing or null | an array holds where …", rows
-    )
+    return table("operator | operand | holds where the value … | missing or null | an array holds where …", rows)
 
 
 # -- models -----------------------------------------------------------------------------------------------------------
 
 
 def _part(model: type[BaseModel]) -> str:
-    rows = [(code(name), field.description or "") for name, field in model.model_fields.items()]
+    rows = [(code(name), _sentence(field.description or "", {})) for name, field in model.model_fields.items()]
     return table("key | what it is", rows)
 
 
@@ -132,7 +139,11 @@ def _sentence(description: str, schema: Mapping[str, Any]) -> str:
     added = [f"{', '.join(choices[:-1])} or {choices[-1]}"] if choices else []
     if "maxLength" in schema:
         added.append(f"{schema.get('minLength', 0)} to {schema['maxLength']} characters")
-    lower = description[:1].lower() + description[1:] if description[1:2].islower() or description[1:2] == " " else description
+    lower = (
+        description[:1].lower() + description[1:]
+        if description[1:2].islower() or description[1:2] == " "
+        else description
+    )
     return "; ".join([lower.removesuffix("."), *added])
 
 

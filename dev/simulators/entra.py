@@ -84,6 +84,7 @@ class Entra:
             body={
                 "issuer": f"{tenant}/v2.0",
                 "jwks_uri": f"{tenant}/discovery/v2.0/keys",
+                "authorization_endpoint": f"{tenant}/oauth2/v2.0/authorize",
                 "token_endpoint": f"{tenant}/oauth2/v2.0/token",
                 "id_token_signing_alg_values_supported": ["RS256"],
             }

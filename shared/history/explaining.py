@@ -52,14 +52,15 @@ def explain(
     if event is None or rules is None:
         note = NO_EVENT if event is None else NO_RULES
         return Explanation(rules_hash="", rules="none", note=note, verdicts=_recorded(answered, stored))
+    explained = rules.explain(event)
     found = {
-        verdict.rule.name: Because.model_validate(verdict.because.json()) if verdict.because else None
-        for verdict in rules.explain(event).verdicts
+        one.rule.name: Because.model_validate(one.because.json()) if one.because else None for one in explained.rules
     }
     return Explanation(
         rules_hash=rules.hash,
         rules="then" if then else "now",
-        note=_note(record, event, is_then=then is not None),
+        note=_note(record, event, is_then=then is not None)
+        or (explained.refused if record.status != "refused" else ""),
         verdicts=[
             *(_verdict(name, because, answered, stored) for name, because in found.items()),
             *(one for one in _recorded(answered, stored) if one.rule not in found),

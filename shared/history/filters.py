@@ -17,7 +17,10 @@ from shared.storage.timeline import Wanted, What
 if TYPE_CHECKING:
     from shared.rules import Rules
 
-FILTERS = ("kind", "source", "rule", "status", "since", "until", "most", "after")
+FILTERS: Mapping[What, tuple[str, ...]] = {
+    "events": ("kind", "source", "rule", "status", "since", "until", "most", "after"),
+    "actions": ("kind", "source", "rule", "status", "event", "since", "until", "most", "after"),
+}
 STATUSES: Mapping[What, tuple[str, ...]] = {
     "events": ("planned", "unplanned", "parked", "refused", "ignored"),
     "actions": tuple(status.value for status in Status),
@@ -39,20 +42,24 @@ class Query:
     wanted: Wanted
     most: int
     after: str
+    event: str
+    """The key of the event whose actions are wanted, as it was given; "" for those of all."""
 
 
 def read_query(what: What, params: Mapping[str, str], now: datetime, rules: "Rules | None") -> Query:
     """Read the filters of a listing; MalformedError names the one that is wrong, and what it may be."""
     for name in params:
-        if name not in FILTERS:
-            known = f"filter by {', '.join(FILTERS[:6])}"
-            raise MalformedError(f"there is no such filter{did_you_mean(name, FILTERS)}; {known}", field=shorten(name))
+        if name not in FILTERS[what]:
+            known = f"filter by {', '.join(FILTERS[what][:-2])}"
+            meant = did_you_mean(name, FILTERS[what])
+            raise MalformedError(f"there is no such filter{meant}; {known}", field=shorten(name))
     given = {name: value.strip() for name, value in params.items() if value.strip()}
     until = _time("until", given["until"], now) if "until" in given else now + AHEAD
-    since = _time("since", given["since"], now) if "since" in given else min(until, now) - LAST
+    last = FURTHEST if "event" in given else LAST
+    since = _time("since", given["since"], now) if "since" in given else min(until, now) - last
     if since > until:
         raise MalformedError(f"{since:%Y-%m-%d %H:%M:%S} is later than until, {until:%Y-%m-%d %H:%M:%S}", field="since")
-    if until - since > FURTHEST:
+    if until - since > FURTHEST + AHEAD:
         raise MalformedError(f"at most {FURTHEST.days} days before until", field="since")
     wanted = Wanted(
         since=since,
@@ -63,7 +70,7 @@ def read_query(what: What, params: Mapping[str, str], now: datetime, rules: "Rul
         rule=given.get("rule", ""),
         status=_choice("status", given.get("status", ""), STATUSES[what]),
     )
-    return Query(wanted, _most(given.get("most", "")), _after(given.get("after", "")))
+    return Query(wanted, _most(given.get("most", "")), _after(given.get("after", "")), given.get("event", ""))
 
 
 def _choice(field: str, value: str, known: Mapping[str, object] | tuple[str, ...]) -> str:

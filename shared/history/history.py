@@ -63,19 +63,34 @@ class History:
         return EventPage(events=[event_summary(row, names(row.source)) for row in found.rows], next=found.next or None)
 
     def actions(self, params: Mapping[str, str]) -> ActionPage:
-        """List actions, newest first: those that ended by the timeline, the others by what is open."""
+        """List actions, newest first; MalformedError names the filter that is wrong."""
         query = self._query("actions", params)
-        status = query.wanted.status
-        ended = (
-            Rows(())
-            if status == "open"
-            else self._timeline.read("actions", query.wanted, most=query.most, after=query.after)
-        )
-        still_open = Rows(()) if status not in ("", "open") else self._open(query)
-        found = _merged(ended, still_open, query.most)
+        found = self._answering(query) if query.event else self._all_actions(query)
         names = self._naming()
         shown = [action_summary(row, names(row.source)) for row in found.rows]
         return ActionPage(actions=shown, next=found.next or None)
+
+    def _all_actions(self, query: Query) -> Rows:
+        """List actions by time: those that ended as the timeline has them, beside those that are open."""
+        status, ended, still_open = query.wanted.status, Rows(()), Rows(())
+        if status != "open":
+            ended = self._timeline.read("actions", query.wanted, most=query.most, after=query.after)
+        if status in ("", "open"):
+            still_open = self._open(query)
+        return _merged(ended, still_open, query.most)
+
+    def _answering(self, query: Query) -> Rows:
+        """List the actions of one event, from its record."""
+        key = self.find("events", query.event, field="event")
+        record = self._records.read_event(key) if key else None
+        rows = [action_row(action) for action in self._actions_of(record)] if record else []
+        wanted = query.wanted
+        found = [
+            row
+            for row in sorted(rows, key=lambda row: row.place)
+            if row.place > query.after and wanted.since <= row.at <= wanted.until and wanted.fits(row)
+        ]
+        return Rows(tuple(found[: query.most]), found[query.most - 1].place if len(found) > query.most else "")
 
     def _query(self, what: What, params: Mapping[str, str]) -> Query:
         return read_query(what, params, self._clock(), self._rules_now())
@@ -106,19 +121,19 @@ class History:
 
     # -- one by one ---------------------------------------------------------------------------------------------------
 
-    def find(self, what: What, key: str) -> str | None:
+    def find(self, what: What, key: str, *, field: str = "key") -> str | None:
         """Complete a key that is given by its beginning; None where there is nothing, MalformedError where it is many.
 
         A whole key is returned as it is, whether or not there is something.
         """
         key = key.strip().lower()
         if not KEY.match(key):
-            raise MalformedError(f"a key is {KEY_LENGTH} hex digits, or at least its first {SHORTEST_KEY}", field="key")
+            raise MalformedError(f"a key is {KEY_LENGTH} hex digits, or at least its first {SHORTEST_KEY}", field=field)
         if len(key) == KEY_LENGTH:
             return key
         found = self._timeline.find(what, key)
         if len(found) > 1:
-            raise MalformedError(f"{key} is the beginning of several: {', '.join(found)}; give more of it", field="key")
+            raise MalformedError(f"{key} is the beginning of several: {', '.join(found)}; give more of it", field=field)
         return found[0] if found else None
 
     def event(self, key: str) -> EventDetail | None:

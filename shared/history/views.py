@@ -128,7 +128,10 @@ class Because(BaseModel):
     operator: str
     wanted: Any = None
     found: Any = None
-    """null where there was nothing."""
+    """null where there was nothing; for a `not`, what the fields in it are."""
+    note: str = ""
+    reasons: list["Because"] = Field(default_factory=list)
+    """For an `any`: what is against each of its alternatives."""
 
 
 class Verdict(BaseModel):

@@ -1,8 +1,9 @@
 """The rules: from the text of `rules.yaml` to what answers an event, and why.
 
-`load` reads the file (`document` the YAML, `reading` with its problems, `sections` what is declared, `steps` what is to
-be done), by what `kinds` and `paths` say an event has.
-`match` finds the rules that answer an event and explains the others, by the operators of `filters`.
+`load` reads the file (`document` the YAML, `reading` with its problems, `sections` what is declared, `where` a filter,
+`steps` what is to be done), by what `kinds` and `paths` say an event has.
+`match` finds the rules that answer an event (by their `index`) and explains the others: a filter is a tree of `clauses`
+over the operators of `filters`.
 `templates` fills a step's parameters, within the bounds of `sandbox`.
 All of it is pure: no client, no clock, no environment, no file.
 

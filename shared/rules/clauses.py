@@ -47,16 +47,14 @@ class Reason:
         """Give it as plain data, without the secrets that URLs carry."""
         return self._plain(without_url_queries(self.found), [reason.json() for reason in self.reasons])
 
-    def brief(self) -> dict[str, Any]:
+    def brief(self, most: int = MOST_REASONS) -> dict[str, Any]:
         """Give it as plain data that is small enough to keep: long values are cut, and an `any` is one level deep."""
-        return self._brief([reason._brief([]) for reason in self.reasons[:MOST_REASONS]])  # noqa: SLF001 # its own
-
-    def _brief(self, reasons: list[dict[str, Any]]) -> dict[str, Any]:
-        plain = self._plain(cut(without_url_queries(self.found)), reasons)
-        return plain | {"wanted": cut(self.wanted)}
+        plain = self._plain(cut(without_url_queries(self.found)), [reason.brief(0) for reason in self.reasons[:most]])
+        return plain | {"wanted": cut(plain["wanted"])}
 
     def _plain(self, found: Any, reasons: list[dict[str, Any]]) -> dict[str, Any]:
-        plain = {"path": self.path, "operator": self.operator, "wanted": self.wanted, "found": found}
+        wanted = without_url_queries(self.wanted)
+        plain = {"path": self.path, "operator": self.operator, "wanted": wanted, "found": found}
         if self.note:
             plain["note"] = self.note
         if reasons:
@@ -65,7 +63,7 @@ class Reason:
 
     def show(self) -> str:
         """Write it in one line: `run.status StringIn ["Failed"]: it is "Completed"`."""
-        return f"{self.path} {self.operator} {shorten(self.wanted, 100)}: {self._finding()}"
+        return f"{self.path} {self.operator} {shorten(without_url_queries(self.wanted), 100)}: {self._finding()}"
 
     def _finding(self) -> str:
         if self.reasons:

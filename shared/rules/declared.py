@@ -8,12 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from shared.rules import templates
+from shared.rules import paths, templates
 
 Section = Literal["workspaces", "factories", "vision", "language", "channels"]
 
@@ -171,6 +171,14 @@ class Route(Declaration):
     by: str
     begins_with: Mapping[str, Annotated[str, Names("channels")]]
     otherwise: Annotated[str | None, Names("channels")] = None
+
+    def picks(self, names: Mapping[str, Any]) -> str | None:
+        """Choose by what templates can read of an event; None where nothing fits and there is no `otherwise`."""
+        keys = paths.parse_path(self.by)
+        value = paths.walk(names, paths.canonical(keys)) if keys else paths.MISSING
+        text = "" if value in (paths.MISSING, None) else str(value).lower()
+        fits = (target for prefix, target in self.begins_with.items() if text and text.startswith(prefix.lower()))
+        return next(fits, self.otherwise)
 
 
 Channel = Annotated[

@@ -115,7 +115,8 @@ def doubt_rules(reading: Reading, written: Sequence[Written]) -> None:
             continue
         _spends_freely(reading, one)
         _never_matches(reading, one)
-        if one.rule.limit:
+        _does_nothing(reading, one)
+        if one.rule.limit and one.rule.do:
             _limits_nothing(reading, one, one.rule.limit)
     _hear_themselves(reading, written)
     _hear_each_other(reading, written)
@@ -138,6 +139,20 @@ def _never_matches(reading: Reading, one: Written) -> None:
     found = contradiction(one.rule)
     if found:
         reading.warn(one.at("where"), f"this rule can never match: {found}")
+
+
+def _does_nothing(reading: Reading, one: Written) -> None:
+    """Point out a key without anything to do, and an event that starts what it calls off."""
+    for key in ("limit", "cancel_on") if "do" not in one.keys else ():
+        if key in one.keys:
+            reading.warn(one.at(key), f"{key} is about the steps of `do`, and this rule has none")
+    both = one.rule.kinds & set(one.rule.cancel_on.on if one.rule.cancel_on else ())
+    if both:
+        reading.warn(
+            one.at("cancel_on"),
+            f"{' and '.join(sorted(both))} sets this rule off and calls it off: "
+            "to act on the newest event, say limit: {concurrency: replace}",
+        )
 
 
 # -- limits -----------------------------------------------------------------------------------------------------------
@@ -183,10 +198,7 @@ def doubts_of_limit(limit: Limit, kinds: frozenset[str]) -> Iterator[str]:
         )
     apart = max(filter(None, (quiet, gathered, limit.cooldown)), default=None)
     if apart and limit.at_most and not limit.per and _most(apart, limit.at_most.within) <= limit.at_most.count:
-        yield (
-            f"at most {_show(limit.at_most)} can never be reached: "
-            f"the rule acts at most once in {show_duration(apart)} already"
-        )
+        yield f"at_most can never be reached: the rule acts at most once in {show_duration(apart)} already"
 
 
 def _most(apart: timedelta, within: timedelta) -> int:

@@ -91,7 +91,19 @@ def about_condition(reading: Reading, one: Written, kinds: frozenset[str]) -> No
         answer = "it holds only where there is none" if operator == "NumberNotIn" else "it never matches"
         path = one.condition.path
         reading.warn(one.operator, f"{operator} under {path}: tags and properties are texts, so {answer}")
-    if len(keys) > 1 and any("." in key for key in keys) and _can_be_pushed(keys, kinds):
+
+
+def about_subscription(reading: Reading, one: Written, kinds: frozenset[str]) -> None:
+    """Say what of a condition works here, and could not be part of a subscription to these kinds."""
+    keys = one.condition.keys
+    for place, text in _texts(one) if one.condition.operator in ABOUT_TEXTS else ():
+        if len(text) > LONGEST_TEXT:
+            reading.warn(
+                place,
+                f"{shorten(text, 40)} works here; Event Grid would refuse a text of more than {LONGEST_TEXT} "
+                f"characters, and this one has {len(text)}",
+            )
+    if any("." in key for key in keys) and any(KINDS[kind].family == "workspaces" for kind in kinds):
         reading.problems.append(
             at(one.key, f"{one.condition.path} works here; no subscription can filter on it: its key has a dot", "note")
         )
@@ -99,11 +111,6 @@ def about_condition(reading: Reading, one: Written, kinds: frozenset[str]) -> No
 
 def _is_null(operator: str) -> bool:
     return operator in OPERATORS and OPERATORS[operator].is_about_null
-
-
-def _can_be_pushed(keys: Keys, kinds: frozenset[str]) -> bool:
-    """Tell whether Event Grid brings these kinds, and such a field, at all."""
-    return any(KINDS[kind].family == "workspaces" for kind in kinds) and keys[0] not in {"steps", "live", "action"}
 
 
 def _texts(one: Written) -> Iterator[tuple[Node, str]]:
@@ -116,12 +123,6 @@ def _texts(one: Written) -> Iterator[tuple[Node, str]]:
 
 def _about_text(reading: Reading, one: Written, place: Node, text: str) -> None:
     operator = one.condition.operator
-    if len(text) > LONGEST_TEXT:
-        reading.warn(
-            place,
-            f"{shorten(text, 40)} works here; Event Grid would refuse a text of more than {LONGEST_TEXT} characters, "
-            f"and this one has {len(text)}",
-        )
     if ("*" in text or "?" in text) and "://" not in text:
         word = BY_PLACE.get((text[0] in "*?", text[-1] in "*?"))
         bare = WILDCARD.sub("", text)
@@ -129,6 +130,8 @@ def _about_text(reading: Reading, one: Written, place: Node, text: str) -> None:
         if word and bare and not WILDCARD.search(text.strip("*?")):
             prefix = "StringNot" if "Not" in operator else "String"
             instead = f": use {prefix}{word}: [{shorten(bare)}]"
+            if operator in SUBJECT_WORDS:
+                instead = f": write {shorten(bare)}" if operator.endswith(word) else ""
         reading.warn(place, f"{shorten(text)} is taken as it is written, there are no wildcards{instead}")
 
 

@@ -141,6 +141,6 @@ class Limits:
             for detail in error.errors(include_url=False):
                 first, *rest = detail["loc"] or (name,)
                 place = keys[str(first)][1] if first in keys else node
-                detail["input"] = values.get(str(first), detail["input"])
-                self.reading.invalid(place, tuple(rest) if place is not node else (), detail, str(first))
+                detail["input"] = written = values.get(str(first), detail["input"])
+                self.reading.invalid(place, () if isinstance(written, str) else tuple(rest), detail, str(first))
             return None

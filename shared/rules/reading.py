@@ -27,6 +27,10 @@ INVALID = {
     "string_too_long": "{where}: {input} is too long: at most {max_length} characters{about}",
     "too_short": "{where}: must have at least {min_length}",
     "too_long": "{where}: must have at most {max_length}",
+    "greater_than": "{where}: must be more than {gt}, not {input}",
+    "greater_than_equal": "{where}: must be at least {ge}, not {input}",
+    "less_than": "{where}: must be less than {lt}, not {input}",
+    "less_than_equal": "{where}: must be at most {le}, not {input}",
     "mapping_type": "{where}: must be a mapping, not {input}",
     "dict_type": "{where}: must be a mapping, not {input}",
     "list_type": "{where}: must be a list, not {input}",
@@ -38,6 +42,9 @@ INVALID = {
     "float_parsing": "{where}: must be a number, not {input}",
 }
 """How to say some of pydantic's errors: https://docs.pydantic.dev/latest/errors/validation_errors/."""
+
+BOUNDS = ("gt", "ge", "lt", "le", "min_length", "max_length")
+"""What of pydantic's context these words may use."""
 
 SECRET = frozenset({"key", "password", "secret", "url", "container", "headers"})
 """Fields that should hold a setting, and may hold a secret by mistake: what is in them is never shown."""
@@ -124,8 +131,7 @@ class Reading:
             tag=shorten(tag),
             meant=did_you_mean(wrong, expected.split("'")) if isinstance(wrong, str) else "",
             about=f" ({about.rstrip('.')})" if about else "",
-            min_length=context.get("min_length"),
-            max_length=context.get("max_length"),
+            **{name: context.get(name) for name in BOUNDS},
         )
         self.error(node, message)
 

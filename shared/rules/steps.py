@@ -22,6 +22,8 @@ from shared.rules.problems import did_you_mean, shorten
 from shared.rules.reading import Entries, Reading, Text, locate
 from shared.rules.sections import Sections
 
+FILTER = "where"
+"""The parameter of a step that is a filter, as that of a rule."""
 STEP_ID = re.compile(r"\w[\w.-]{0,63}\Z")
 
 
@@ -183,6 +185,10 @@ class Steps:
                 self.reading.error(key, f'unknown parameter "{name}" of {action}{did_you_mean(name, wanted.known)}')
         for node, text in texts:
             self._check_text(node, text, scope)
+        if FILTER in values:
+            from shared.rules.where import read_gate
+
+            read_gate(self.reading, given[FILTER][1], scope)
         for name in wanted.names.keys() & values.keys():
             self._check_names(given[name][1], values[name], wanted.names[name])
         for name, default in wanted.defaults.items():

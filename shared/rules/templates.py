@@ -24,6 +24,9 @@ SETTING = re.compile(r"(?<!\$)(?P<dollars>\$++)\{(?P<name>[A-Za-z_][\w.]*)\}")
 BAD_SETTING = re.compile(r"(?<!\$)\$\{(?!\{)(?![A-Za-z_][\w.]*\})[^}]{0,40}\}?")
 TEMPLATE = re.compile(r"(?<!\$)\{\{|\{%")
 
+LATER = frozenset({"steps", "action", "failure", "digest"})
+"""What only an action that is under way can tell."""
+
 
 def is_template(text: str) -> bool:
     """Tell whether a text has a hole to be filled from the event; Azure ML's `${{…}}` is none."""
@@ -63,10 +66,10 @@ def render(value: Any, context: Mapping[str, Any], where: str = "") -> Any:
     """Fill the templates of a value, however deep they stand; a template that is the whole value keeps its type.
 
     PermanentError names the parameter and the field that is missing. `${NAME}` stays as it is written.
-    Where the context has no `steps`, their results are not known yet, and templates that need them stay too.
+    Where the context has no `steps`, no action is under way yet, and templates that need one stay too.
     """
     if isinstance(value, str):
-        if not is_template(value) or ("steps" not in context and _needs_steps(value)):
+        if not is_template(value) or ("steps" not in context and _is_for_later(value, context)):
             return value
         return _render_text(value, context, where)
     if isinstance(value, Mapping):
@@ -76,8 +79,10 @@ def render(value: Any, context: Mapping[str, Any], where: str = "") -> Any:
     return value
 
 
-def _needs_steps(text: str) -> bool:
-    return any(reference.keys[0] == "steps" for reference in compile_template(text).references)
+def _is_for_later(text: str, context: Mapping[str, Any]) -> bool:
+    """Tell whether a template needs what only an action that is under way has."""
+    roots = {reference.keys[0] for reference in compile_template(text).references}
+    return bool(roots & LATER - context.keys())
 
 
 def _render_text(text: str, context: Mapping[str, Any], where: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 import yaml
 
@@ -14,6 +15,7 @@ BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 INDENTED = "this line is indented like no line of the block that it belongs to"
 NO_END = "the {opens} on line {since} is not closed before this, or a comma is missing"
 WORDS: tuple[tuple[str, str], ...] = (
+    ("unexpected ':'", "a key has a space after its colon, and a text with a colon is in quotes"),
     ("tab character", "a tab: YAML is indented with spaces"),
     ("block sequence entries", "a list begins on a line of its own, or is written as [a, b]"),
     ("expected '-'", "this line is part of the list above it and not an element: begin it with - or indent it further"),
@@ -22,12 +24,17 @@ WORDS: tuple[tuple[str, str], ...] = (
     ("undefined alias", "found undefined alias: put a text that begins with * in quotes"),
     ("alphabetic or numeric", "a text that begins with * or & must be in quotes"),
     ("comment or line break", "a text after | or > begins on the next line; put one that begins with them in quotes"),
-    ("duplicate anchor", "this anchor (&name) stands further up already"),
+    ("second occurrence", "this anchor (&name) stands further up already"),
     ("mapping keys", "a text that begins with ? must be in quotes"),
     ("',' or ']'", NO_END.replace("{opens}", "[")),
     ("',' or '}'", NO_END.replace("{opens}", "{{")),
 )
 """Part of libyaml's words to ours; {since} is the line on which what it was reading began."""
+NEVER_CLOSED = (
+    ("']'", "the [ that begins here is never closed"),
+    ("'}'", "the { that begins here is never closed"),
+)
+"""The same at the end of a file."""
 
 
 def unreadable(error: yaml.YAMLError | UnicodeError, text: str) -> Problem:
@@ -39,18 +46,29 @@ def unreadable(error: yaml.YAMLError | UnicodeError, text: str) -> Problem:
         reason = str(getattr(error, "reason", error)).splitlines()[0]
         line_start = before.rfind("\n") + 1
         return Problem(before.count("\n") + 1, len(before) - line_start + 1, f"this is not YAML: {reason}")
+    lines = BREAK.split(text)
+    place, words = _in_words(error, mark, lines)
+    if place.line >= len(lines):  # libyaml adds the line break that a file should end with
+        return Problem(len(lines), len(lines[-1]) + 1, f"this is not YAML: {words}")
+    return Problem(place.line + 1, place.column + 1, f"this is not YAML: {words}")
+
+
+def _in_words(error: object, mark: Any, lines: list[str]) -> tuple[Any, str]:
+    """Give the place that is to blame, and why."""
     problem, context = (str(getattr(error, name, None) or "") for name in ("problem", "context"))
     since = getattr(error, "context_mark", None) or mark
-    lines = BREAK.split(text)
     line = lines[mark.line] if mark.line < len(lines) else ""
     for part, say in SAID.items():
         if part in problem:
-            place = since if part in AT_BEGINNING else mark
-            return Problem(place.line + 1, place.column + 1, f"this is not YAML: {say(line, mark.column, context)}")
+            return since if part in AT_BEGINNING else mark, say(line, mark.column, context)
+    is_at_end = not "\n".join(lines[mark.line :])[mark.column :].strip()
+    for part, words in NEVER_CLOSED if is_at_end else ():
+        if part in problem:
+            return since, words
     for part, words in WORDS:
         if part in problem:
-            return Problem(mark.line + 1, mark.column + 1, f"this is not YAML: {words.format(since=since.line + 1)}")
-    return Problem(mark.line + 1, mark.column + 1, "this is not YAML: " + ", ".join(filter(None, (problem, context))))
+            return mark, words.format(since=since.line + 1)
+    return mark, ", ".join(filter(None, (problem, context)))
 
 
 def _second_colon(line: str, column: int, _context: str) -> str:

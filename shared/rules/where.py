@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
@@ -20,9 +20,7 @@ from shared.rules.hints import Written
 from shared.rules.paths import ROOTS, Keys, canonical, parse_path, walk
 from shared.rules.problems import did_you_mean, shorten
 from shared.rules.reading import Entries, Reading, Text
-
-if TYPE_CHECKING:
-    from shared.rules.steps import Scope
+from shared.rules.steps import Scope, check_field
 
 ALL, ANY, NOT = "all", "any", "not"
 CASED, ARRAYS = "isSubjectCaseSensitive", "enableAdvancedFilteringOnArrays"
@@ -31,6 +29,8 @@ SWITCHES = {CASED: False, ARRAYS: True}
 TOP = (*SUBJECT_WORDS, *SWITCHES)
 WORDS = (ALL, ANY, NOT, *TOP)
 ELSEWHERE = {"and": ALL, "allof": ALL, "or": ANY, "anyof": ANY, "oneof": ANY, "none": NOT, "noneof": NOT, "nor": NOT}
+ELSEWHERE |= {"subjectstartswith": "subjectBeginsWith", "subjectprefix": "subjectBeginsWith"}
+ELSEWHERE |= {"subjectsuffix": "subjectEndsWith", "arrays": ARRAYS}
 """What other languages call these words."""
 SUBJECT: Keys = ("subject",)
 LIVE = ("model",)
@@ -238,6 +238,8 @@ class Where:
     def _note(self, one: Written) -> None:
         self.written.append(one)
         hints.about_condition(self.reading, one, self.kinds)
+        if self.gate is None:
+            hints.about_subscription(self.reading, one, self.kinds)
 
     def _check_texts(self, texts: list[Text]) -> None:
         for place, text in texts:
@@ -246,8 +248,6 @@ class Where:
             self.reading.setting(place, text)
 
     def _check_path(self, key: Node, keys: Keys) -> None:
-        from shared.rules.steps import check_field  # there a gate is a step, and reads its filter by this module
-
         root, *rest = keys
         if self.gate is None:
             check_field(self.reading, key, keys, self.kinds)

@@ -134,10 +134,10 @@ class Pauses:
 
         with translated("storage"):
             try:
-                blob = self._blob().download_blob(0, LARGEST + 1)
+                blob = self._blob().download_blob()
             except ResourceNotFoundError:
                 return {}, ""
-            return _pauses(blob.readall()), str(blob.properties.etag)
+            return _pauses(blob.read(LARGEST + 1)), str(blob.properties.etag)
 
     def _blob(self) -> Any:
         return self._account.blobs.get_blob_client(PAYLOADS_CONTAINER, PAUSES)

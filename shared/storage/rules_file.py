@@ -136,8 +136,8 @@ class RulesFile:
         )
         with temporary("reading the rules"):
             try:
-                blob = self._blob().download_blob(0, MOST_BYTES, **known)
-                return str(blob.properties.etag), blob.readall().decode("utf-8", "replace")
+                blob = self._blob().download_blob(**known)
+                return str(blob.properties.etag), blob.read(MOST_BYTES).decode("utf-8", "replace")
             except ResourceNotFoundError:
                 log.error("origin=%s outcome=missing", self._location)  # noqa: TRY400 # there is nothing more to say
                 return "", None

@@ -12,6 +12,7 @@ What somebody writes into the blob by hand becomes a version too, as soon as ano
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
@@ -65,10 +66,10 @@ class RulesStore:
 
         with translated("storage"):
             try:
-                blob = self._live_blob().download_blob(0, MOST_BYTES)
+                blob = self._live_blob().download_blob()
             except ResourceNotFoundError:
                 return None
-            text = bytes(blob.readall()).decode("utf-8", "replace")
+            text = bytes(blob.read(MOST_BYTES)).decode("utf-8", "replace")
         found = blob.properties
         number = (found.metadata or {}).get("version", "")
         return Live(
@@ -85,7 +86,7 @@ class RulesStore:
 
         with translated("storage"):
             try:
-                kept = bytes(self._blob(version.number).download_blob(0, MOST_BYTES).readall())
+                kept = bytes(self._blob(version.number).download_blob().read(MOST_BYTES))
             except ResourceNotFoundError:
                 kept = b""
         text = kept.decode("utf-8", "replace")
@@ -138,7 +139,7 @@ class RulesStore:
                     self._create_container()
                     self._upload(free, text, version)
                 except ResourceExistsError:
-                    if _metadata(version) != self._blob(free).get_blob_properties().metadata:
+                    if not self._etag(version):
                         continue  # somebody else has just taken it; ours, if a lost reply was asked for again
             return version
         raise TemporaryError("too many others are publishing rules")
@@ -164,11 +165,30 @@ class RulesStore:
                 except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError):
                     now = self.look()
                     if not now.is_live(version):  # else it was ours, asked for again after a lost reply
-                        self._blob(version.number).delete_blob()
+                        self._take_back(version)
                         raise _overtaken(now) from None
         except TemporaryError:
             if not self.look().is_live(version):
                 raise
+
+    def _take_back(self, version: Version) -> None:
+        """Delete a version that never went live, and not one that somebody else has kept there since."""
+        from azure.core import MatchConditions
+        from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
+
+        if etag := self._etag(version):
+            with suppress(ResourceModifiedError, ResourceNotFoundError):
+                self._blob(version.number).delete_blob(etag=etag, match_condition=MatchConditions.IfNotModified)
+
+    def _etag(self, version: Version) -> str:
+        """Give the ETag of a version; "" where its place is empty, or another's."""
+        from azure.core.exceptions import ResourceNotFoundError
+
+        try:
+            found = self._blob(version.number).get_blob_properties()
+        except ResourceNotFoundError:
+            return ""
+        return str(found.etag) if found.metadata == _metadata(version) else ""
 
     # -- the blobs ----------------------------------------------------------------------------------------------------
 
@@ -188,10 +208,8 @@ class RulesStore:
     def _create_container(self) -> None:
         from azure.core.exceptions import ResourceExistsError
 
-        try:
+        with suppress(ResourceExistsError):
             self._container_client().create_container()
-        except ResourceExistsError:
-            return
 
     def _container_client(self) -> "ContainerClient":
         return self._account.blobs.get_container_client(self._container)

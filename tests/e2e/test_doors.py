@@ -1,5 +1,6 @@
 """What comes to the doors of a running stack is taken, parked or refused, and never sent back for what is in it."""
 
+import argparse
 import base64
 import json
 import random
@@ -10,6 +11,8 @@ from typing import Any
 import pytest
 import requests
 
+from cli.app import add_options, connect
+from cli.errors import UsageError
 from dev.demo.ledger import Entry
 from dev.demo.stage import Stage, stage
 from dev.demo.stories import RUN_STATUS_CHANGED, STRANGER, WORKSPACE, event_id, machine_learning
@@ -58,6 +61,19 @@ def test_health_says_ok(on: Stage) -> None:
     """Anybody may ask, and hears nothing but that."""
     answer = requests.get(f"{on.functions}/api/health", timeout=30)
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+
+
+def test_the_command_finds_the_stack_and_signs_in(on: Stage) -> None:
+    """The ready file is all it needs; whoever is signed in is told what there is not, and nobody else."""
+    parser = argparse.ArgumentParser()
+    add_options(parser)
+    app = connect(parser.parse_args(["--ready", str(on.ready)]), {})
+    assert app.get("actions", rule="nobody's")["actions"] == []
+    with pytest.raises(UsageError, match="there is no action"):
+        app.post(f"actions/{'0' * 32}/approve", {})
+    stranger = connect(parser.parse_args(["--ready", str(on.ready), "--as", "stranger@example.com"]), {})
+    with pytest.raises(UsageError, match=f"does not sign stranger@example.com in: .*{on.facts['person']}"):
+        stranger.post(f"actions/{'0' * 32}/approve", {})
 
 
 def test_an_event_of_900_kb_is_answered(on: Stage) -> None:

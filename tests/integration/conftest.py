@@ -8,6 +8,9 @@ import pytest
 from dev.azurite import Azurite
 from dev.simulators.remote import Simulators
 from dev.simulators.start import start
+from tests.integration.making import make
+
+__all__ = ["make"]
 
 
 @pytest.fixture(scope="session")

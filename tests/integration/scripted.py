@@ -18,6 +18,9 @@ ACTIONS = {
     "unnamed": "tests.integration.scripted:Unnamed",
     "two": "tests.integration.scripted:Two",
     "unwritable": "tests.integration.scripted:Unwritable",
+    "telling": "tests.integration.scripted:Telling",
+    "approval": "shared.handlers.approval:Approval",
+    "gate": "shared.handlers.gate:Gate",
 }
 
 
@@ -40,6 +43,10 @@ class Unnamed(Scripted):
 
 class Two(Scripted):
     """The same, in two stages."""
+
+
+class Telling(Scripted):
+    """The same, where what was done is only told to somebody."""
 
 
 class Unwritable(Scripted):
@@ -94,6 +101,7 @@ def start_unwritable(params: Scripted, _job: Job) -> Progress:
 STAGES = {
     Scripted: (Stage[Scripted]("work", find=find, start=start, watch=watch),),
     Unnamed: (Stage[Unnamed]("work", find=find, start=start, watch=watch, named_by="service"),),
+    Telling: (Stage[Telling]("tell", start=start, watch=watch, named_by="nobody", effect="tells"),),
     Unwritable: (Stage[Unwritable]("work", start=start_unwritable),),
     Two: (Stage[Two]("first", start=start), Stage[Two]("second", start=start)),
 }

@@ -1,14 +1,14 @@
 """Drives a step's stages against real clients, as the reactor does: find, start, watch, with records left out."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
 from dev.simulators.remote import Simulators
-from shared import parse
+from shared import parse, policy
 from shared.clients import Clients
 from shared.clients.identity import managed_identity
 from shared.errors import TemporaryError
@@ -45,6 +45,8 @@ class Bench:
     event_key: str = ""
     """The key of the event's record, where it is not the event's own."""
     before_stage: Callable[[str], None] = lambda _name: None
+    digest: Sequence[policy.Told] = ()
+    more: int = 0
 
     def run(self, action: str, **params: Any) -> Told:
         """Perform a step to its end; parameters that are left out are the rendered defaults."""
@@ -77,11 +79,11 @@ class Bench:
                 told.troubles.append(trouble.reason)
                 time.sleep(0.05)
                 continue
+            assert isinstance(progress, Done | Pending)
             told.notes.append(progress.note)
             if isinstance(progress, Done):
                 told.result |= progress.result
                 return
-            assert isinstance(progress, Pending)
             started = True
             memory |= progress.memory
             told.wake_on.append(progress.wake_on)
@@ -101,6 +103,14 @@ class Bench:
             clients=self.clients,
             event_key=self.event_key or self.event.key,
             event=lambda: self.event,
+            steps={},
+            digest=self.digest,
+            more=self.more,
+            decision=None,
+            began=datetime.now(UTC),
+            action=self.key,
+            rule="rule",
+            is_dry_run=False,
             resolve=lambda value: templates.resolve(value, self.values),
         )
 

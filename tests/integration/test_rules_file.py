@@ -1,5 +1,6 @@
 """The rules file: read again by its ETag, at most once a minute, and never the end of the app."""
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,7 @@ from uuid import uuid4
 import pytest
 import requests
 from azure.storage.blob import BlobServiceClient
+from azure.storage.blob._shared.base_client import TransportWrapper
 
 from shared.errors import TemporaryError
 from shared.settings import Settings, Storage
@@ -56,11 +58,13 @@ def account(azurite: str) -> Account:
 
 
 @pytest.fixture
-def wire(monkeypatch: pytest.MonkeyPatch) -> Wire:
+def wire(monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
     """Give the place where requests can be broken."""
     wire = Wire()
     wire.install(monkeypatch)
-    return wire
+    monkeypatch.setattr(TransportWrapper, "sleep", lambda _self, _seconds: None)  # the blob clients' own
+    yield wire
+    gc.collect()  # sockets of processes that seemed to die are nobody else's
 
 
 @contextmanager

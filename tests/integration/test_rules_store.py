@@ -1,14 +1,20 @@
 """Published rules: versions that are kept first and go live after, one publisher at a time, and the way back."""
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Thread
 from uuid import uuid4
 
 import pytest
 import requests
 from azure.storage.blob import BlobServiceClient
+from azure.storage.blob._shared.base_client import TransportWrapper
 
+import dev.rules_file
+from dev.process import ChildError
 from shared.errors import PermanentError, SettingsError, TemporaryError
 from shared.rules import load
 from shared.settings import Settings
@@ -67,11 +73,13 @@ def store(account: Account, location: str) -> RulesStore:
 
 
 @pytest.fixture
-def wire(monkeypatch: pytest.MonkeyPatch) -> Wire:
+def wire(monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
     """Give the place where requests can be broken."""
     wire = Wire()
     wire.install(monkeypatch)
-    return wire
+    monkeypatch.setattr(TransportWrapper, "sleep", lambda _self, _seconds: None)  # the blob clients' own
+    yield wire
+    gc.collect()  # sockets of processes that seemed to die are nobody else's
 
 
 def publish(store: RulesStore, name: str, by: str = "alice", after: History | None = None) -> Version:
@@ -207,6 +215,25 @@ def test_only_a_blob_can_be_published_to(account: Account, location: str) -> Non
         RulesStore(account, location, Clock())
 
 
+def test_a_stack_begins_with_the_apps_own_file(
+    store: RulesStore, account: Account, location: str, tmp_path: Path
+) -> None:
+    """The local stack publishes it to the blob that its app reads; an app without one has nothing there yet."""
+    dev.rules_file.publish(location, tmp_path, account)
+    assert store.look().live is None
+    (tmp_path / "rules.yaml").write_text("version: 1\nrules: []\n", "utf-8")
+    assert [line.partition(",")[0] for line in dev.rules_file.look(location, tmp_path, {})] == [
+        f"rules: {location}",
+        "rules: rules.yaml",
+    ]
+    for _ in range(2):
+        dev.rules_file.publish(location, tmp_path, account)
+        (version,) = store.look().versions
+        assert (version.by, store.text(version)) == ("stack", "version: 1\nrules: []\n")
+    with pytest.raises(ChildError, match="blob:container/name"):
+        dev.rules_file.publish("blob:rules", tmp_path, account)
+
+
 # -- going back -------------------------------------------------------------------------------------------------------
 
 
@@ -277,14 +304,39 @@ def test_the_second_of_two_first_ones_is_told(store: RulesStore) -> None:
     assert live(store) == (1, "one")
 
 
+def test_of_many_at_once_one_publishes(store: RulesStore, account: Account, location: str) -> None:
+    """Of all who looked at the same moment one is done, the others are told, and nothing of theirs is left."""
+    publish(store, "one")
+    seen = store.look()
+    ends: list[str] = []
+
+    def push(name: str) -> None:
+        try:
+            RulesStore(account, location, Clock()).publish(text(name), seen, by=name)
+        except PermanentError as error:
+            ends.append("told" if "while this was under way" in error.reason else error.reason)
+        else:
+            ends.append(name)
+
+    threads = [Thread(target=push, args=(f"rule-{number}",)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (winner,) = [end for end in ends if end != "told"]
+    assert len(ends) == 6
+    assert live(store)[1] == winner
+    assert [version.by for version in store.look().versions] == [winner, "alice"]
+
+
 @pytest.mark.parametrize("moment", ["before PUT", "after PUT"])
-@pytest.mark.parametrize("written", [".history/000002.yaml", "rules.yaml"])
+@pytest.mark.parametrize("written", [".history/000002.yaml", ""])
 def test_a_crash_between_writes(store: RulesStore, wire: Wire, moment: str, written: str) -> None:
     """Whoever dies while publishing leaves what was live, or what shall be; the next one goes on from there."""
     publish(store, "one")
-    with wire.dying(moment, f"/team/rules.yaml{written}" if "history" in written else "/team/rules.yaml"):
+    with wire.dying(moment, f"/team/rules.yaml{written}"):
         store.publish(text("two"), store.look(), by="alice")
-    is_live = (moment, written) == ("after PUT", "rules.yaml")
+    is_live = (moment, written) == ("after PUT", "")
     is_kept = (moment, written) != ("before PUT", ".history/000002.yaml")
     assert live(store) == ((2, "two") if is_live else (1, "one"))
     seen = store.look()
@@ -330,7 +382,8 @@ def test_what_was_written_by_hand_is_kept(store: RulesStore, account: Account, l
     publish(store, "one")
     write(account, location, text("by-hand"))
     seen = store.look()
-    assert (seen.current, seen.were_live) == (None, {1})
+    assert seen.current is None
+    assert seen.were_live == {1}
     assert live(store) == (0, "by-hand")
     assert seen.before().number == 1
     assert publish(store, "two").number == 3
@@ -398,6 +451,20 @@ def test_foreign_files_among_the_versions_are_no_versions(store: RulesStore, acc
         write(account, f"{location}.history/{name}", "what?")
     assert [version.number for version in store.look().versions] == [1]
     assert publish(store, "two").number == 3
+
+
+@pytest.mark.guarantee(5)
+def test_an_emptied_blob(store: RulesStore, account: Account, location: str) -> None:
+    """A blob of no length is a broken file like any other: the last good rules stay, and there is a way back."""
+    clock = Clock()
+    file = RulesFile(account, location, actions=ACTIONS, values={}, clock=clock)
+    publish(store, "good")
+    good = file.current()
+    write(account, location, "")
+    clock.now += timedelta(minutes=1)
+    assert file.current() is good is not None
+    assert roll_back(store).restores == 1
+    assert live(store) == (3, "good")
 
 
 def test_a_huge_blob_is_not_read_whole(store: RulesStore, account: Account, location: str) -> None:

@@ -44,6 +44,8 @@ class Nothing(Strict):
 ACTIONS = {
     name: f"{__name__}:{model}" for name, model in {"say": "Say", "train": "Train", "nothing": "Nothing"}.items()
 }
+SPENDING = ACTIONS | dict.fromkeys(("run.data_factory", "deploy.model"), ACTIONS["nothing"])
+"""With steps whose names say that they cost something."""
 
 HEAD = f"""version: 1
 workspaces:

@@ -4,16 +4,20 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
-from bench import peers, samples, starting
+from bench import backtesting, peers, samples, starting
 from bench.__main__ import PARTS
 from bench.measure import Spread, Work, best, ratio, reading, rounds
 from bench.peers import PEERS, terms
 from bench.storing import NOBODYS, body, price
 from bench.table import BARS, LATER, Bar, Report, microseconds, number
 from bench.tape import rename
+from cli.backtest import play
+from cli.comparison import Comparison
+from cli.event_files import stream
 from shared import parse
 from shared.handlers import ACTIONS
 from shared.rules import load
@@ -98,10 +102,11 @@ def test_every_bar_is_there() -> None:
         "match-unindexable": "≥ 3×",
         "events": "≥ 0.8×",
         "check": "≤ 5×",
+        "backtest": "≤ 3×",
     }
     assert {name: bar.show() for name, bar in BARS.items()} == promised
     assert list(LATER) == ["backup"]
-    assert list(PARTS) == ["start", "match", "check", "store"]
+    assert list(PARTS) == ["start", "match", "check", "backtest", "store"]
 
 
 def test_a_missed_bar_is_said() -> None:
@@ -182,6 +187,22 @@ def test_recorded_calls_are_played_under_other_keys() -> None:
         {"PartitionKey": "bb", "body": '{"action":"bb"}', "n": 1, "bytes": b"aa"},
         timedelta(1),
     )
+
+
+def test_a_backtest_counts_what_matching_finds(tmp_path: Path) -> None:
+    """Both sides of its bar do the same job: each match of an event is counted, and the two files differ."""
+    text = samples.write(samples.mixed(100))
+    old, new = (load(one, ACTIONS, "bench") for one in (text, backtesting.changed(text)))
+    assert [rule.limit for rule in old.rules if rule.limit] == []
+    assert [rule.limit for rule in new.rules if rule.limit]
+    texts = backtesting.bodies(60)
+    file = tmp_path / "events.jsonl"
+    file.write_text("\n".join(texts), "utf-8")
+    comparison = Comparison(old, new)
+    assert play(comparison, stream(file)) == []
+    counted = sum(sum(tally.matched) for tally in comparison.tallies.values())
+    assert counted == backtesting.matched(old, new, texts) > 0
+    assert comparison.differs
 
 
 # -- what an import loads ---------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """The operator's command says what it found, in the form that was asked for, with the exit code that fits."""
 
 import base64
+import io
 import json
 import subprocess
 import sys
@@ -8,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from cli.checking import offending
 from cli.main import main
+from shared.rules import Problem
 
 ROOT = Path(__file__).parents[2]
 FIRST = ROOT / "examples/first-rule"
@@ -57,10 +60,78 @@ def test_check_speaks_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     """For programs, the same as data."""
     file = write(tmp_path / "rules.yaml", "version: 1\n")
     assert main(["rules", "check", "--json", file]) == 1
-    problem = {"line": 1, "column": 1, "level": "error"}
+    problem = {"line": 1, "column": 1, "level": "error", "text": "version"}
     found = json.loads(capsys.readouterr().out)
     assert not found["valid"]
     assert [problem | {"message": found["problems"][0]["message"]}] == found["problems"]
+
+
+def test_strict_makes_warnings_count(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With --strict a file that is only doubtful ends with 1; notes do not count."""
+    text = "version: 1\nrules:\n  - {name: a, on: ReplicaOutdated, do: [alert: {channel: x}]}\nchannels:\n"
+    file = write(tmp_path / "rules.yaml", text + "  x: {kind: teams, url: '${X}'}\n")
+    assert main(["rules", "check", file]) == 0
+    assert main(["rules", "check", "--strict", file]) == 1
+    assert "1 warning" in capsys.readouterr().out
+    assert main(["rules", "check", "--strict", str(FIRST / "rules.yaml")]) == 0
+
+
+def test_a_terminal_gets_the_line_with_a_pointer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside each problem stands its line; what may be a secret is blotted out, and colours are left out on request."""
+    text = "version: 1\nrules: []\nchannels:\n  x: {kind: temas, url: 'https://canary.example'}\n"
+    file = write(tmp_path / "rules.yaml", text)
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    assert main(["rules", "check", file]) == 1
+    assert "\033[31merror:\033[0m" in terminal.getvalue()
+    monkeypatch.setenv("NO_COLOR", "1")
+    terminal.truncate(0)
+    assert main(["rules", "check", file]) == 1
+    shown = terminal.getvalue()
+    assert f'{file}:4:6: error: channels.x: unknown kind "temas" (did you mean "teams"?)\n' in shown
+    assert "  4 |   x: {kind: temas, url: ************************}\n    |      ^" in shown
+    assert "canary" not in shown
+
+
+class Terminal(io.StringIO):
+    """Takes what is printed as a terminal does."""
+
+    def isatty(self) -> bool:
+        """Say that it is one."""
+        return True
+
+
+@pytest.mark.parametrize(
+    ("line", "column", "shown"),
+    [
+        ("key: canary-1", 6, "********"),
+        ("training: {key: 'canary 2'}", 17, "**********"),
+        ("password: canary 3 and more", 11, "***"),
+        ("headers: {X-Api-Key: canary}", 22, "******"),
+        ("url: https://x.example/?sig=canary", 6, "****"),
+        ("link: 'https://x.example/?sig=canary&x=1'", 7, "'https://x.example/?sig=******&x=1'"),
+        ('key: "${KEY}"', 6, '"${KEY}"'),
+        ("on: RunFaild", 5, "RunFaild"),
+    ],
+)
+def test_what_may_be_a_secret_is_blotted_out(line: str, column: int, shown: str) -> None:
+    """Of the text that a problem is about, a value that may be a secret is not shown; a setting's name is."""
+    text = offending([line], Problem(1, column, "wrong"))
+    assert text.startswith(shown)
+    assert "canary" not in text
+
+
+def test_a_file_may_come_from_standard_input(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`-` is standard input, for the rules and for the event; the rules are rules.yaml where nothing is said."""
+    monkeypatch.chdir(FIRST)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO((FIRST / "event.json").read_bytes())))
+    assert main(["rules", "explain", "--event", "-"]) == 0
+    assert "yes  tell-the-fraud-team" in capsys.readouterr().out
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"version: 2\n")))
+    assert main(["rules", "check", "-"]) == 1
+    assert "-:1:10: error: this program reads version 1, not 2" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -125,6 +196,7 @@ def test_explain_reads_whatever_a_door_reads(file: Path, capsys: pytest.CaptureF
         ('{"id": NaN}', "NaN is not a number that JSON has"),
         ("[" * 100 + "]" * 100, "nested deeper than 64 levels"),
         ("[1]", "a number where"),
+        ("[]", "the list is empty"),
         ('{"Content": 1, "type": "Export"}', "Content: a number where an object is expected"),
     ],
 )
@@ -148,6 +220,84 @@ def test_explain_gives_a_list_for_an_array(tmp_path: Path, capsys: pytest.Captur
     single = write(tmp_path / "event.json", json.dumps(event))
     assert main(["rules", "explain", "--json", "--rules", str(FIRST / "rules.yaml"), "--event", single]) == 0
     assert json.loads(capsys.readouterr().out)["event"]["id"] == event["id"]
+
+
+EVERYTHING = """version: 1
+workspaces:
+  fraud: "${FRAUD}"
+  churn: /subscriptions/1/resourceGroups/ml/providers/Microsoft.MachineLearningServices/workspaces/churn
+channels:
+  team: {kind: teams, url: "${TEAM}"}
+  mail: {kind: email, to: [a@example.com]}
+  owners: {kind: route, by: run.experiment, begins_with: {FRAUD-: team}, otherwise: mail}
+  nowhere: {kind: route, by: run.experiment, begins_with: {x: mail}}
+rules:
+  - name: tell
+    on: RunFailed
+    limit: {per: run.experiment, cooldown: 24h, at_most: 4 per day, threshold: 3 within 1h, concurrency: queue}
+    cancel_on: {on: RunCompleted, per: run.experiment}
+    expect: {kind: RunCompleted, within: 36h}
+    do:
+      - alert: {channel: owners, title: "{{ run.experiment }} {{ action.key }}"}
+      - alert: {channel: nowhere, title: "x"}
+    on_failure:
+      - alert: {channel: mail, text: "{{ failure.reason }}"}
+  - name: cannot
+    on: RunFailed
+    mode: dry_run
+    do:
+      - alert: {channel: mail, title: "{{ data.runTags.nobody }}"}
+"""
+
+
+def test_explain_tells_all_that_a_rule_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Limits, what calls off and what is expected, where a route leads, on_failure, and a step that cannot be done."""
+    event = json.loads((FIRST / "event.json").read_text("utf-8"))
+    (event,) = event if isinstance(event, list) else [event]
+    monkeypatch.setenv("FRAUD", event.get("topic") or event["source"])
+    arguments = ["--rules", write(tmp_path / "rules.yaml", EVERYTHING), "--event", str(FIRST / "event.json")]
+    assert main(["rules", "explain", *arguments]) == 1
+    shown = capsys.readouterr().out
+    for line in (
+        "limit: cooldown 24h, at_most 4 per day, threshold 3 within 1h, concurrency queue, per run.experiment",
+        'called off by RunCompleted, per run.experiment ("fraud-train")\n',
+        "expects RunCompleted within 36h\n",
+        "owners  (leads to team)\n",
+        "nowhere  (leads nowhere for this event)\n",
+        "{{ run.experiment }} {{ action.key }}\n",
+        "on failure\n",
+        "{{ failure.reason }}\n",
+        "yes  cannot  (dry run: nothing is touched; it cannot be done as written)\n",
+        "cannot be done: title: the event has no data.runTags.nobody\n",
+    ):
+        assert line in shown
+    assert main(["rules", "explain", "--json", *arguments]) == 1
+    explained = json.loads(capsys.readouterr().out)
+    told, cannot = (explained[0] if isinstance(explained, list) else explained)["rules"]
+    assert told["limit"]["per"] == {"run.experiment": "fraud-train"}
+    assert told["limit"]["at_most"] == "4 per day"
+    assert told["cancel_on"] == {"on": ["RunCompleted"], "per": {"run.experiment": "fraud-train"}}
+    assert told["expect"] == {"kind": "RunCompleted", "within": "36h"}
+    assert [step.get("routes") for step in told["steps"]] == [{"channel": "team"}, {"channel": None}]
+    assert [step["id"] for step in told["on_failure"]] == ["alert-3"]
+    assert "nobody" in cannot["steps"][0]["error"]
+
+
+def test_explain_says_first_that_an_event_would_be_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An undeclared source is the first thing to know, and which setting is missing for it to be declared."""
+    monkeypatch.delenv("FRAUD", raising=False)
+    arguments = ["--rules", write(tmp_path / "rules.yaml", EVERYTHING), "--event", str(FIRST / "event.json")]
+    assert main(["rules", "explain", *arguments]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "would be refused" in lines[1]
+    assert lines[2] == "  unless it is fraud, which is not listened to: the setting FRAUD is not set"
+    assert main(["rules", "explain", "--json", *arguments]) == 0
+    explained = json.loads(capsys.readouterr().out)
+    assert (explained[0] if isinstance(explained, list) else explained)["unset"] == {"fraud": ["FRAUD"]}
 
 
 def test_explain_refuses_a_file_with_errors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,7 @@
 """A rules file is read as it is meant, or everything that is wrong with it is said at once."""
 
 import time
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -8,11 +9,13 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from shared.handlers import ACTIONS as REAL_ACTIONS
+from shared.policy import CancelOn, Expectation, Limit, Rate
 from shared.rules import Problem, RulesError, load
 from shared.rules.document import compose, value_of
 from shared.rules.filters import OPERATORS
 from shared.rules.problems import did_you_mean
-from tests.unit.rules_samples import ACTIONS, HEAD, WORKSPACE, rule, rules
+from tests.unit.rules_samples import ACTIONS, HEAD, SPENDING, WORKSPACE, rule, rules
 
 LINE = HEAD.count("\n") + 1
 
@@ -68,7 +71,8 @@ def test_scalars_mean_what_yaml_1_2_says(text: str, value: Any) -> None:
         ("", 1, 1, "the file is empty"),
         ("# nothing\n", 1, 1, "the file is empty"),
         ("- a", 1, 1, "a mapping"),
-        ("a: [1", 2, 1, "this is not YAML"),
+        ("a: [1", 1, 4, "this is not YAML: the [ that begins here is never closed"),
+        ("a: {b: 1\n", 1, 4, "this is not YAML: the { that begins here is never closed"),
         ("version: 1\nrules: []\n---\na: b", 3, 1, "another document"),
         ("version: 1\nrules: *x", 2, 8, "undefined alias"),
         ("version: 1\nrules: &x [*x]", 2, 8, "aliases"),
@@ -426,6 +430,203 @@ def test_a_rules_file_is_known_by_its_text() -> None:
     assert loaded.declared.vision["fruit"].training.key == "${VISION_KEY}"
     assert loaded.rules[0].sources == {"fraud"}
     assert (loaded.version, loaded.mode, loaded.rules[0].mode) == (1, "live", "live")
+
+
+# -- limits, cancellations and expectations ---------------------------------------------------------------------------
+
+
+def test_limits_are_read_as_they_are_meant() -> None:
+    """Durations and rates become what they say; paths are kept in their one spelling."""
+    more = (
+        "limit: {per: [Model.Name, \"data.modelTags['a.b']\"], cooldown: 24h, at_most: 4 per day, "
+        "threshold: 3 within 1h, concurrency: replace}, cancel_on: {on: [ModelDeployed], per: source}, "
+        "expect: {kind: ModelDeployed, within: 2d}"
+    )
+    (read,) = rules(rule("a", more=more)).rules
+    day = timedelta(days=1)
+    assert read.limit == Limit(
+        per=("model.name", "data.modelTags['a.b']"),
+        cooldown=day,
+        at_most=Rate(count=4, within=day),
+        threshold=Rate(count=3, within=timedelta(hours=1)),
+        concurrency="replace",
+    )
+    assert read.cancel_on == CancelOn(on=("ModelDeployed",), per=("source",))
+    assert read.expect == Expectation(kind="ModelDeployed", within=2 * day)
+
+
+@pytest.mark.parametrize(
+    ("written", "kinds"),
+    [
+        ("ActionFailed", ("ActionFailed",)),
+        ("[ActionFailed, ModelDeployed]", ("ActionFailed", "ModelDeployed")),
+        ("{on: ActionFailed}", ("ActionFailed",)),
+    ],
+)
+def test_cancel_on_is_a_kind_or_a_list_or_a_mapping(written: str, kinds: tuple[str, ...]) -> None:
+    """All three say what calls an action off."""
+    (read,) = rules(rule("a", more=f"cancel_on: {written}")).rules
+    assert read.cancel_on == CancelOn(on=kinds)
+
+
+def test_a_rule_that_only_expects_needs_no_steps() -> None:
+    """`expect` is something to do; on_failure without `do` is pointed out."""
+    expect = "{name: a, on: ModelRegistered, expect: {kind: ModelDeployed, within: 1h}"
+    (read,) = rules(f"{expect}}}").rules
+    assert (read.do, read.expect is None) == ((), False)
+    (warning,) = rules(f"{expect}, on_failure: [nothing]}}").warnings
+    assert "there is no `do` whose failure on_failure could answer" in warning.message
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ("limit: 24h", 'limit must be a mapping, not "24h"'),
+        ("limit: null", "limit must be a mapping, not null"),
+        ("limit: {cooldwn: 24h}", 'unknown key "cooldwn" in limit (did you mean "cooldown"?)'),
+        ("limit: {cooldown: 24}", "cooldown must be a duration, such as 90s, 10m, 24h or 7d, not 24"),
+        ("limit: {cooldown: PT1H}", "cooldown must be a duration"),
+        ("limit: {cooldown: 24 hours}", 'cooldown: must be a duration, such as 90s, 10m, 24h or 7d, not "24 hours"'),
+        ("limit: {digest: 0s}", 'digest: must be longer than nothing and at most 366d, not "0s"'),
+        ("limit: {at_most: 4}", "at_most must be a number per minute, hour, day, week, such as 4 per day, not 4"),
+        (
+            "limit: {at_most: 4 a day}",
+            'at_most: must be a number per minute, hour, day, week, such as 4 per day, not "4 a',
+        ),
+        ("limit: {at_most: {count: 4, within: PT1H}}", "at_most must be a number per minute"),
+        ("limit: {at_most: 0 per day}", 'at_most: must be at least 1, not "0 per day"'),
+        (
+            "limit: {threshold: 1 within 1h}",
+            'threshold: must wait for 2 events or more: for 1 it is no threshold, not "1',
+        ),
+        ("limit: {concurrency: skp}", 'concurrency must be skip, queue, replace, not "skp" (did you mean "skip"?)'),
+        ("limit: {cooldown: 1h, per: a..b}", '"a..b" is not a path, such as model.name'),
+        ("limit: {cooldown: 1h, per: '{{ model.name }}'}", "per takes a path as it is, such as model.name"),
+        ("limit: {cooldown: 1h, per: []}", "per is empty"),
+        ("limit: {cooldown: 1h, per: 1}", "per must be a text or a list of texts, not 1"),
+        ("cancel_on: DriftRecoverd", 'unknown kind "DriftRecoverd" (did you mean "DriftRecovered"?)'),
+        ("cancel_on: []", "cancel_on is empty"),
+        ("cancel_on: {per: id}", 'cancel_on needs "on"'),
+        ("cancel_on: {on: RunFailed, pre: id}", 'unknown key "pre" in cancel_on (did you mean "per"?)'),
+        ("expect: ModelDeployed", 'expect must be a mapping, not "ModelDeployed"'),
+        ("expect: {kind: ModelDeployed}", 'expect needs "within"'),
+        ("expect: {within: 1h}", 'expect needs "kind"'),
+        ("expect: {kind: [ModelDeployed, RunFailed], within: 1h}", "expect waits for one kind: write a rule for each"),
+        ("expect: {kind: ModelDeployd, within: 1h}", 'unknown kind "ModelDeployd" (did you mean "ModelDeployed"?)'),
+    ],
+)
+def test_what_is_wrong_with_a_limit_is_said_plainly(more: str, message: str) -> None:
+    """Each mistake is said once, in words of the rules file."""
+    found = wrong(rule("a", more=more))
+    assert len([one for one in found if message in one]) == 1, found
+
+
+def test_what_is_wrong_with_a_limit_is_said_at_its_place() -> None:
+    """Line and column are those of the value, not of the rule."""
+    text = HEAD + (
+        "  - name: a\n    on: ModelRegistered\n    limit:\n      cooldown: 1y\n      per:\n        - run.id\n"
+        "    cancel_on:\n      on: RunFaild\n    expect:\n      kind: RunFailed\n      within: 1\n"
+    )
+    found = [(problem.line - LINE, problem.column, problem.level) for problem in problems(text)]
+    assert found == [(3, 17, "error"), (5, 11, "warning"), (7, 11, "error"), (10, 15, "error")]
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ("limit: {cooldown: 1h, per: run.id}", "no ModelRegistered has run.id"),
+        ("limit: {cooldown: 1h, per: [model.name, Model.Name]}", "model.name stands here twice"),
+        ("limit: {cooldown: 1h, per: model.name}, cancel_on: RunFailed", "limit's per: no RunFailed has model.name"),
+        ("cancel_on: {on: RunFailed, per: model.name}", "no RunFailed has model.name"),
+        ("expect: {kind: RunFailed, within: 1h, per: model.name}", "no RunFailed has model.name"),
+        ("cancel_on: ModelTagged", "this version announces no ModelTagged"),
+    ],
+)
+def test_a_path_that_one_of_both_events_does_not_have_is_a_warning(more: str, message: str) -> None:
+    """What is compared must be there in the rule's own events and in those it waits for."""
+    (warning,) = rules(rule("a", more=more)).warnings
+    assert message in warning.message
+
+
+def test_templates_know_a_digest_only_where_there_is_one() -> None:
+    """A digest is what a limit gathered; anything else that reads it can never be filled in."""
+    do = "[{say: {channel: mail, title: '{{ digest | length }}'}}]"
+    assert rules(rule("a", more="limit: {digest: 15m}", do=do)).warnings == ()
+    (found,) = wrong(rule("a", do=do))
+    assert "there is no digest" in found
+    assert rules(rule("a", do=do.replace("digest |", "digest | default([]) |"))).warnings == ()
+
+
+# -- in plain words ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column", "message"),
+    [
+        ("a:\n  title: Urgent: it failed\n", 2, 16, 'a text with ": " in it must be in quotes'),
+        ("a:\n\tb: 1\n", 2, 1, "a tab: YAML is indented with spaces"),
+        ("a:\n  b: 1\n\tc: 1\n", 3, 1, "a tab: YAML is indented with spaces"),
+        ("a: @x\n", 1, 4, "a text that begins with @ must be in quotes"),
+        (
+            "a:\n  b: 1\n   c: 2\n",
+            3,
+            5,
+            "this line is indented deeper than the key above it, which has a value already",
+        ),
+        ("a:\n    b: 1\n  c: 2\n", 3, 3, "this line is indented like no line of the block that it belongs to"),
+        ("a: 1\nbcd\nc: 2\n", 2, 1, "this is no `key: value`, and no part of what stands above it"),
+        ("a: - b\n", 1, 4, "a list begins on a line of its own, or is written as [a, b]"),
+        ("a: [1, 2\nb: 3\n", 2, 2, "the [ on line 1 is not closed before this, or a comma is missing"),
+        ("a: {x: 1 y: 2}\n", 1, 11, "the { on line 1 is not closed before this, or a comma is missing"),
+        ('a: "abc\nb: 1\n', 1, 4, "the quote that begins here is never closed"),
+        ("a: 'it's'\n", 1, 8, "something follows the end of a value: put the whole of it in one pair of quotes"),
+        ('a: "C:\\path"\n', 1, 7, "in double quotes a backslash is written twice"),
+        ("a:\n  - b\n  c: 1\n", 3, 3, "this line is part of the list above it and not an element"),
+        ("a: * x\n", 1, 5, "a text that begins with * or & must be in quotes"),
+        ("a: ]\n", 1, 4, "this ] closes nothing"),
+    ],
+)
+def test_what_is_no_yaml_is_said_in_plain_words(text: str, line: int, column: int, message: str) -> None:
+    """Nobody has to know the grammar of YAML to put a comma in."""
+    (problem,) = problems(text)
+    assert (problem.line, problem.column) == (line, column)
+    assert problem.message.startswith(f"this is not YAML: {message}")
+
+
+def test_names_that_are_not_declared_list_those_that_are() -> None:
+    """Where none is near and they are few, all of them are said; a step is told by its action's name."""
+    (found,) = wrong(rule("a", do="[{say: {channel: pager}}]"))
+    assert found == 'no "pager" is declared under channels: there is oncall, mail'
+    text = rule("a", do="[run.data_factory, {say: {channel: mail, title: '{{ steps.run.status }}'}}]")
+    with pytest.raises(RulesError) as caught:
+        load(HEAD + f"  - {text}\n", SPENDING, "rules.yaml")
+    said = [problem.message for problem in caught.value.problems if problem.level == "error"]
+    assert said == ['no step "run" comes before this one: give run.data_factory `id: run`']
+
+
+def test_what_a_parameter_stands_for_is_said_where_its_form_is_wrong() -> None:
+    """A pattern is for programs; people get the parameter's description."""
+    text = "{name: a, on: ModelRegistered, from: fraud, do: [deploy.batch_endpoint: {endpoint: 1-x, compute: cpu}]}"
+    with pytest.raises(RulesError) as caught:
+        load(HEAD + f"  - {text}\n", REAL_ACTIONS, "rules.yaml")
+    (problem,) = caught.value.problems
+    assert problem.message.startswith('endpoint: "1-x" has not the form that is wanted (The endpoint')
+
+
+def test_the_filter_of_a_gate_is_checked() -> None:
+    """It may ask for the steps before it, and its mistakes are said like those of a rule's filter."""
+    text = "{{name: a, on: ModelRegistered, do: [{{alert: {{id: x, channel: mail}}}}, gate: {{where: {where}}}]}}"
+
+    def said(where: str) -> list[str]:
+        try:
+            found = list(load(HEAD + f"  - {text.format(where=where)}\n", REAL_ACTIONS, "rules.yaml").warnings)
+        except RulesError as error:
+            found = error.problems
+        return [problem.message for problem in found]
+
+    assert said("{steps.x.channel: {StringIn: [teams]}, live.model.version: {StringIn: ['{{ model.version }}']}}") == []
+    assert any('"StringIm"' in one for one in said("{model.name: {StringIm: [a]}}"))
+    assert any('"y"' in one for one in said("{steps.y.channel: {StringIn: [a]}}"))
 
 
 # -- any text ---------------------------------------------------------------------------------------------------------

@@ -43,6 +43,49 @@ def test_everything_wrong_is_said_at_once() -> None:
         assert name in caught.value.reason
 
 
+TENANT = "https://login.microsoftonline.com/72f988bf-0000-4000-8000-2d7cd011db47/v2.0"
+
+
+def test_people_sign_in_to_one_tenant() -> None:
+    """The authority is one tenant's, the audience a list, and operators are compared ignoring case."""
+    values = {
+        "AzureWebJobsStorage": "UseDevelopmentStorage=true",
+        "REACTOR_AUTHORITY": f" {TENANT}/ ",
+        "REACTOR_AUDIENCE": "api://ml-reactor, 5d0c3c1e",
+        "REACTOR_OPERATORS": "Ann@Example.com,,7B6F ",
+    }
+    settings = Settings.read(values)
+    assert settings.authority == TENANT
+    assert settings.audience == ("api://ml-reactor", "5d0c3c1e")
+    assert settings.operators == {"ann@example.com", "7b6f"}
+
+
+@pytest.mark.parametrize(
+    "authority",
+    [
+        "https://login.microsoftonline.com/organizations/v2.0",
+        "https://login.microsoftonline.com/Common/v2.0",
+        "https://login.microsoftonline.com",
+        TENANT.replace("https", "http"),
+        f"{TENANT}?p=policy",
+        "https://[login/tenant",
+        "https:///tenant",
+        "tenant",
+    ],
+)
+def test_an_authority_that_is_not_one_tenants_is_refused(authority: str) -> None:
+    """Else anybody with an account anywhere could sign in."""
+    values = {"AzureWebJobsStorage": "x", "REACTOR_AUTHORITY": authority, "REACTOR_AUDIENCE": "api://ml-reactor"}
+    with pytest.raises(SettingsError, match="REACTOR_AUTHORITY must be https and name one tenant"):
+        Settings.read(values)
+
+
+def test_an_authority_needs_an_audience() -> None:
+    """Else a token for any other app of the tenant would do."""
+    with pytest.raises(SettingsError, match="REACTOR_AUDIENCE is needed"):
+        Settings.read({"AzureWebJobsStorage": "x", "REACTOR_AUTHORITY": TENANT, "REACTOR_AUDIENCE": " , "})
+
+
 def test_health_says_what_is_missing() -> None:
     """The health page names the settings that are missing, and is well where none is."""
     assert wiring.health({"AzureWebJobsStorage": "UseDevelopmentStorage=true"}) == {"status": "ok"}

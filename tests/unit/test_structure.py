@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+import function_app
+
 REPOSITORY = Path(__file__).parents[2]
 APP = sorted([*(REPOSITORY / "shared").rglob("*.py"), *(REPOSITORY / "cli").rglob("*.py")])
 DOORS = REPOSITORY / "function_app.py"
@@ -39,6 +41,31 @@ def test_a_door_is_two_to_four_lines() -> None:
     assert [function.name for function in functions if len(function.body) > 4] == []
 
 
+def test_everything_but_health_asks_for_the_function_key() -> None:
+    """The host asks for it before a function is called; `api/…` answers nobody without."""
+    routes = {
+        binding["route"]: (binding["authLevel"].value, [str(method.value) for method in binding["methods"]])
+        for function in function_app.app.get_functions()
+        for binding in function.get_dict_repr()["bindings"]
+        if binding["type"] == "httpTrigger"
+    }
+    assert routes == {
+        "health": ("anonymous", ["GET"]),
+        "events/{key?}/{verb?}": ("function", ["GET", "POST"]),
+        "actions/{key?}/{verb?}": ("function", ["GET", "POST"]),
+    }
+
+
+READERS = {
+    "shared/wiring.py",  # the app's settings
+    "cli/app.py",  # where the app is, and who asks
+    "cli/app_storage.py",  # the same, for what is read from its storage
+    "cli/backtest.py",  # the settings that a rules file names
+    "cli/explaining.py",  # the same
+    "cli/tables.py",  # NO_COLOR
+}
+
+
 @pytest.mark.parametrize("name", ["environ", "getenv"])
 def test_the_environment_is_read_in_one_place(name: str) -> None:
     """Only the wiring reads the environment, and the command for itself; everything else is given its settings."""
@@ -50,7 +77,7 @@ def test_the_environment_is_read_in_one_place(name: str) -> None:
             for node in ast.walk(ast.parse(path.read_text("utf-8")))
         )
     ]
-    assert set(readers) <= {"shared/wiring.py", "cli/rules.py", "cli/app.py"}
+    assert set(readers) <= READERS
 
 
 def test_no_function_has_an_output_binding() -> None:
