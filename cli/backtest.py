@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 DEFAULT_SINCE = "30d"
 FOOTNOTE = (
     "Taken for granted: every action succeeds at once, approvals are granted, gates are passed.\n"
-    "Outcomes among the events are those that were recorded; what new ones would lead to is not played."
+    "Outcomes and missed expectations among the events are those that were recorded; no new ones are played."
 )
 
 

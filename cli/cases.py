@@ -57,18 +57,14 @@ def find(place: Path) -> list[Path]:
         return [place]
     if not place.is_dir():
         raise UsageError(f"there is no folder {place}")
-    files = [
-        path
-        for path in sorted(place.rglob("*"))
-        if path.suffix in {".yaml", ".yml"} and path.is_file() and not _passed_over(path.relative_to(place))
-    ]
-    inside = FOLDER in place.resolve().parts
-    cases = [path for path in files if inside or FOLDER in path.relative_to(place).parent.parts]
-    return [path for path in cases or files if path.name not in RULES]
-
-
-def _passed_over(path: Path) -> bool:
-    return any(part in PASSED_OVER or part.startswith(".") for part in path.parts)
+    files: list[Path] = []
+    for folder, folders, names in place.walk():
+        folders[:] = [name for name in folders if name not in PASSED_OVER and not name.startswith(".")]
+        files += [folder / name for name in names if name.endswith((".yaml", ".yml")) and not name.startswith(".")]
+    files = sorted(path for path in files if path.name not in RULES)
+    if FOLDER in place.resolve().parts:
+        return files
+    return [path for path in files if FOLDER in path.relative_to(place).parent.parts] or files
 
 
 # -- playing ----------------------------------------------------------------------------------------------------------

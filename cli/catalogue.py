@@ -213,14 +213,16 @@ FIELDS: Mapping[str, Field] = {
     "approval.step": Field("text", "the id of the step that asks"),
     "approval.by": Field("list of texts", "who may decide"),
     "approval.within": Field("text", "how long they have"),
-    "approval.expires": Field("text", "until when"),
-    "approval.reason": Field("text", "what the person said who decided"),
-    "approval.action": Field("text", "the key of the action that waits"),
+    "approval.decided_by": Field("text or null", "who did"),
+    "approval.reason": Field("text", "why, as they said; or why nobody did"),
+    "approval.expires": Field("text", "until when it can be decided"),
+    "approval.at": Field("text", "when it was granted"),
     "expectation.rule": Field("text", "the rule that expects"),
     "expectation.kind": Field("text", "the kind of event that did not come"),
-    "expectation.within": Field("text", "how long it was waited for"),
+    "expectation.within": Field("number", "how many seconds it was waited for"),
     "expectation.event": Field("text", "the key of the event that it should have followed"),
     "expectation.subject": Field("text", "that event's subject"),
+    "expectation.source": Field("text", "that event's source"),
 }
 """Every field that a rule can read, by its path."""
 

@@ -26,7 +26,7 @@ FAMILIES: Mapping[str, str] = {
     "gate": "",
 }
 """First word of a step's action to what it counts as; "" for what only decides."""
-COUNTED = ("runs", "deployments", "backups", "alerts", "approvals", "other steps")
+COUNTED = ("runs", "deployments", "backups", "alerts", "approvals", "other")
 EXAMPLES = 3
 """Events that are named for each rule and each way."""
 MOST_KEPT = 50
@@ -92,7 +92,7 @@ class Tally:
         rule = self.rules[side]
         counts: Counter[str] = Counter()
         for step in rule.do if rule else ():
-            family = FAMILIES.get(step.action.partition(".")[0], "other steps")
+            family = FAMILIES.get(step.action.partition(".")[0], "other")
             if family:
                 counts[family] += self.acts[side]
         return counts

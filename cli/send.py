@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from cli.samples import Fields, Message
+    from cli.sample_data import Fields
+    from cli.samples import Message
     from shared.rules import Declared
 
 READY = Path(".stack/ready.json")

@@ -32,7 +32,7 @@ def look(location: str, app: Path, settings: Mapping[str, str]) -> list[str]:
     except RulesError as error:
         raise ChildError(f"no rules: {location} does not load\n{error}") from None
     number = len(rules.rules)
-    warnings = (warning.show(location) for warning in rules.warnings)
+    warnings = (warning.show(location) for warning in rules.warnings if warning.level == "warning")
     return [f"rules: {location}, {number} rule{'' if number == 1 else 's'}", *warnings]
 
 

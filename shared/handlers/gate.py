@@ -15,6 +15,8 @@ from shared.rules import templates
 from shared.rules.where import against, compile_where
 from shared.stages import Done, End, Job, Progress, Stage
 
+UNKNOWN = "a dry run gives no results to decide by: it goes on as if this held"
+
 
 class Gate(BaseModel):
     """Stops the action as skipped unless a filter holds."""
@@ -33,9 +35,11 @@ class Gate(BaseModel):
 
 def decide(params: Gate, job: Job) -> Progress:
     """Read what is asked for, and say whether it holds."""
+    if job.is_dry_run and any(map(templates.is_template, _texts(params.where))):
+        return Done(note=UNKNOWN)
     roots = {condition.keys[0] for clause in compile_where(params.where) for condition in clause.conditions()}
-    if job.is_dry_run and ("steps" in roots or any(map(templates.is_template, _texts(params.where)))):
-        return Done(note="a dry run gives no results to decide by: it goes on as if this held")
+    if job.is_dry_run and "steps" in roots:
+        return Done(note=UNKNOWN)
     names = templates.context(job.event(), steps=job.steps, action={"key": job.action, "rule": job.rule})
     if "live" in roots:
         names["live"] = _live(params, job)

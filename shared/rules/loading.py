@@ -21,7 +21,7 @@ from shared.rules.match import Rules
 from shared.rules.problems import Problem, RulesError, did_you_mean, shorten
 from shared.rules.reading import Entries, Reading, written
 from shared.rules.rule import Mode, Rule
-from shared.rules.sections import SECTIONS, Sections
+from shared.rules.sections import SECTIONS, Sections, nearest
 from shared.rules.steps import Scope, Steps
 from shared.rules.where import read_where
 
@@ -163,7 +163,7 @@ class Loading:
         found: set[str] = set()
         for node, name in self.reading.texts(place, "from"):
             if name not in self.sections.families:
-                self.reading.error(node, f'unknown source "{name}"{did_you_mean(name, self.sections.families)}')
+                self.reading.error(node, f'unknown source "{name}"{nearest(name, self.sections.families)}')
                 continue
             found.add(name)
             if families and self.sections.families[name] not in families:

@@ -25,6 +25,7 @@ INVALID = {
     "string_pattern_mismatch": "{where}: {input} has not the form that is wanted{about}",
     "string_too_short": "{where}: {input} is too short: at least {min_length} characters{about}",
     "string_too_long": "{where}: {input} is too long: at most {max_length} characters{about}",
+    "empty": "{where} is empty{about}",
     "too_short": "{where}: must have at least {min_length}",
     "too_long": "{where}: must have at most {max_length}",
     "greater_than": "{where}: must be more than {gt}, not {input}",
@@ -124,10 +125,11 @@ class Reading:
         wrong = tag if detail["type"] == "union_tag_invalid" else detail["input"]
         if detail["type"] == "extra_forbidden":
             wrong, expected = where[-1], "'".join(known)
-        message = INVALID.get(detail["type"], "{where}: {message}, not {input}").format(
+        said = "empty" if context.get("min_length") == 1 and "too_short" in detail["type"] else detail["type"]
+        message = INVALID.get(said, "{where}: {message}, not {input}").format(
             where=".".join(where),
             message=_plainly(detail["msg"]),
-            input=_shown(detail["input"], where[-1]),
+            input=_shown(detail["input"], where),
             tag=shorten(tag),
             meant=did_you_mean(wrong, expected.split("'")) if isinstance(wrong, str) else "",
             about=f" ({about.rstrip('.')})" if about else "",
@@ -136,9 +138,9 @@ class Reading:
         self.error(node, message)
 
 
-def _shown(value: Any, name: str) -> str:
+def _shown(value: Any, where: list[str]) -> str:
     """Quote an offending value, unless a secret may be in it."""
-    if name in SECRET:
+    if SECRET & set(where):
         return "what is there"
     return "a mapping" if isinstance(value, dict) else "a list" if isinstance(value, list) else shorten(value)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
@@ -24,6 +24,12 @@ CHANNELS: tuple[type[BaseModel], ...] = get_args(get_args(Channel)[0])
 FEW = 8
 """Names that are listed where none is near the one that is wanted."""
 FAMILIES: tuple[Family, ...] = ("workspaces", "vision")
+
+
+def nearest(name: str, known: Collection[str]) -> str:
+    """Suggest the nearest declared name, or list all where they are few."""
+    meant = did_you_mean(name, known)
+    return meant or (f": there is {', '.join(known)}" if 0 < len(known) <= FEW else "")
 
 
 def _fields(section: str, path: list[Any]) -> Iterable[str]:
@@ -134,10 +140,7 @@ class Sections:
         """Check that a name, or an id in its place, is declared, unless it is known only later."""
         known = self.names.get(section, {})
         if name not in known and name.lower() not in self._ids(section) and not templates.is_open(name):
-            meant = did_you_mean(name, known)
-            if known and not meant and len(known) <= FEW:
-                meant = f": there is {', '.join(known)}"
-            self.reading.error(node, f'no "{name}" is declared under {section}{meant}')
+            self.reading.error(node, f'no "{name}" is declared under {section}{nearest(name, known)}')
 
     def _ids(self, section: str) -> set[str]:
         """Give the ids that the names of a section stand for, in lower case."""

@@ -71,10 +71,16 @@ def _in_words(error: object, mark: Any, lines: list[str]) -> tuple[Any, str]:
     return mark, ", ".join(filter(None, (problem, context)))
 
 
+HARMLESS = frozenset({"title", "text", "reason", "name"})
+"""Keys whose text is shown: it is no secret."""
+
+
 def _second_colon(line: str, column: int, _context: str) -> str:
     before = line[:column]
     if re.search(r":\s", before):
-        return 'a text with ": " in it must be in quotes'
+        key, _, text = line.strip().lstrip("- ").partition(": ")
+        write = f': {key}: "{text}"' if key in HARMLESS and not set(text) & set("\"\\'{}[],#") else ""
+        return f'a text with ": " in it must be in quotes{write}'
     return "this line is indented deeper than the key above it, which has a value already"
 
 

@@ -3,9 +3,11 @@
 One action with two stages (start, watch), two workers, any interleaving, and a budget of faults: a worker dies before
 any of its steps, a message comes twice, a reply is lost after the write was done, somebody wakes the action. Where the
 start has a bug, performing it raises each time, and the host copies the message to the poison queue after two tries
-(five in truth). The steps below are those of `shared/performer.py` and `shared/ledger.py`, in their order.
+(five in truth). Where the second stage asks a person, the action holds no message until the person sets a flag and
+sends one. The steps below are those of `shared/performer.py` and `shared/ledger.py`, in their order.
 A dead end is a state where nothing can happen any more and the action has not ended or its end is not announced.
-The sweep is left out: it is the net below this.
+The sweep is left out: it is the net below this. It is needed in one place: where a person's decision is written, and
+who wrote it dies before sending the message.
 """
 
 from collections import deque
@@ -33,6 +35,8 @@ class Record(NamedTuple):
     woken: bool = False
     error: bool = False
     """Whether a programming error was written down."""
+    decided: bool = False
+    """Whether the person who was asked has answered."""
 
 
 class Message(NamedTuple):
@@ -54,6 +58,8 @@ class Worker(NamedTuple):
     at: str = "read"
     seen: Record | None = None
     """The record as read or written last: its ETag."""
+    saw: bool = False
+    """Whether the person's answer was there when the stage was performed."""
 
 
 class State(NamedTuple):
@@ -67,16 +73,20 @@ class State(NamedTuple):
     faults: int = 0
     next_id: int = 3
     has_bug: bool = False
+    asks: bool = False
+    """Whether the second stage waits for a person."""
+    person: str = "thinks"
+    """thinks: may answer. has written: the flag is set, the message is not sent. done: sent, or found by the sweep."""
 
 
 def explore(
-    *, faults: int, duplicate: bool = False, has_bug: bool = False, drop_stale: bool = False
+    *, faults: int, duplicate: bool = False, has_bug: bool = False, asks: bool = False, drop_stale: bool = False
 ) -> tuple[int, list[State], list[State]]:
     """Visit every state; return how many there are, the dead ends, and the states where something started twice.
 
     `drop_stale` is the rule that looks simpler (drop every message with an old number), to show that it loses actions.
     """
-    first = State(faults=faults, has_bug=has_bug)
+    first = State(faults=faults, has_bug=has_bug, asks=asks)
     if duplicate:
         first = first._replace(messages=first.messages | {Message(2, 0)})
     seen, waiting = {first}, deque([first])
@@ -112,12 +122,23 @@ def following(state: State, *, drop_stale: bool) -> Iterator[State]:
     if state.faults and state.record.phase != ENDED and not state.record.woken:
         woken = state._replace(record=state.record._replace(woken=True), faults=state.faults - 1)
         yield _sent(woken, woken.record.seq)
+    if state.asks:
+        yield from _person(state)
     for worker in state.workers:
         others = list(state.workers)
         others.remove(worker)
         if state.faults:
             yield state._replace(workers=tuple(others), faults=state.faults - 1)  # it dies
         yield from _step(state._replace(workers=tuple(others)), worker, drop_stale=drop_stale)
+
+
+def _person(state: State) -> Iterator[State]:
+    """Let the person answer once they were asked: the flag first, then the message."""
+    if state.person == "thinks" and state.record.phase == WATCH:
+        answered = state.record._replace(decided=True, woken=True)
+        yield state._replace(record=answered, person="has written")
+    if state.person == "has written":
+        yield _sent(state._replace(person="done"), state.record.seq)  # or they die, and later the sweep does
 
 
 def _step(state: State, me: Worker, *, drop_stale: bool) -> Iterator[State]:  # noqa: C901, PLR0912 # one case a step
@@ -142,15 +163,15 @@ def _step(state: State, me: Worker, *, drop_stale: bool) -> Iterator[State]:  # 
         case "perform":
             assert seen
             started = state.started + (seen.phase == START and not state.started)
-            yield _with(state._replace(started=started), me, "settle", seen)
+            yield _with(state._replace(started=started), me._replace(saw=seen.decided), "settle", seen)
         case "settle":
             assert seen
-            phase = ENDED if me.is_poison else seen.phase + 1
-            moved = seen._replace(
-                seq=seen.seq + 1, claim=0, live=False, moved_by=me.message, phase=phase, woken=False, error=False
-            )
-            after = "announce" if moved.phase == ENDED else "send"
-            if record == seen._replace(woken=True):
+            waits = state.asks and seen.phase == WATCH and not me.saw and not me.is_poison
+            phase = ENDED if me.is_poison else seen.phase + (not waits)
+            moved = seen._replace(seq=seen.seq + 1, claim=0, live=False, moved_by=me.message, phase=phase, error=False)
+            after = "announce" if moved.phase == ENDED else "delete" if waits and not moved.woken else "send"
+            flags = {"woken": seen.woken, "decided": seen.decided}
+            if record != seen and record._replace(**flags) == seen:
                 yield _with(state, me, me.at, record)  # only a flag was set beside us: merge, write again
             elif record.claim == me.message and record != seen and not record.live:
                 yield _with(state, me, me.at, record)  # our claim has lapsed, and still stands

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -305,6 +306,17 @@ def test_explain_refuses_a_file_with_errors(tmp_path: Path, capsys: pytest.Captu
     rules = write(tmp_path / "rules.yaml", "version: 1\n")
     assert main(["rules", "explain", "--rules", rules, "--event", str(FIRST / "event.json")]) == 1
     assert '"rules" is missing' in capsys.readouterr().err
+
+
+def test_explain_takes_less_than_a_second() -> None:
+    """With its start-up, as a command; counted in processor time, which does not depend on who else is busy."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    arguments = ["--rules", str(FIRST / "rules.yaml"), "--event", str(FIRST / "event.json")]
+    subprocess.run(
+        [sys.executable, "-m", "cli.main", "rules", "explain", *arguments], check=True, cwd=ROOT, capture_output=True
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert (after.ru_utime + after.ru_stime) - (before.ru_utime + before.ru_stime) < 1
 
 
 def test_the_command_starts_light() -> None:

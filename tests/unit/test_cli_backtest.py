@@ -244,16 +244,12 @@ filters = st.sampled_from(
 written = st.lists(st.tuples(st.sampled_from(KINDS), filters), min_size=1, max_size=5).map(
     lambda parts: loaded(*(f"name: r{n}, on: {kind}, {where}{ALERT}" for n, (kind, where) in enumerate(parts)))
 )
+NAMED = {"ModelRegistered": "modelName", "RunFailed": "experimentName", "RunCompleted": "experimentName"}
 happened = st.lists(
     st.tuples(st.sampled_from(KINDS), st.integers(0, 6), st.sampled_from(["a", "b", "ab"])), max_size=20
 ).map(
     lambda parts: [
-        event(
-            kind,
-            n,
-            **({"modelName": name} if kind == "ModelRegistered" else {"experimentName": name} if "R" in kind else {}),
-        )
-        for kind, n, name in parts
+        event(kind, number, None, **({NAMED[kind]: name} if kind in NAMED else {})) for kind, number, name in parts
     ]
 )
 
@@ -344,9 +340,8 @@ def test_people_get_a_table_examples_and_totals(files: list[str], capsys: pytest
     shown = capsys.readouterr()
     lines = [" ".join(line.split()) for line in shown.out.splitlines()]
     assert lines[0].startswith("9 events from ")
-    assert (
-        "1 event could not be read; first line 10: neither an Event Grid event (no eventType) nor a CloudEvent (no specversion)"
-        in lines
+    assert any(
+        line.startswith("1 event could not be read; first line 10: neither an Event Grid event") for line in lines
     )
     assert "deploy 3 → 9 3 → 9 3 +6" in lines
     assert "and 1 rule that no event matches in either file" in lines

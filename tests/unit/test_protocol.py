@@ -16,6 +16,16 @@ def test_no_dead_end(faults: int, duplicate: bool) -> None:  # noqa: FBT001 # a 
 
 
 @pytest.mark.guarantee(2)
+@pytest.mark.parametrize(("faults", "duplicate"), [(0, False), (0, True), (1, False), (1, True)])
+def test_waiting_for_a_person_ends(faults: int, duplicate: bool) -> None:  # noqa: FBT001 # a parameter of the table above
+    """An action that holds no message while a person is asked goes on once they answered, whatever dies meanwhile."""
+    states, dead_ends, doubled = explore(faults=faults, duplicate=duplicate, asks=True)
+    assert states > 100
+    assert dead_ends == []
+    assert doubled == []
+
+
+@pytest.mark.guarantee(2)
 @pytest.mark.parametrize(("faults", "duplicate"), [(0, False), (0, True), (1, False)])
 def test_a_bug_ends_too(faults: int, duplicate: bool) -> None:  # noqa: FBT001 # a parameter of the table above
     """A stage that raises each time is poisoned, and the poison door ends the action and has that announced."""
@@ -28,3 +38,9 @@ def test_the_model_can_tell() -> None:
     """The rule that looks simpler, dropping every old message, is found to lose actions: the model can tell."""
     _, dead_ends, _ = explore(faults=1, drop_stale=True)
     assert dead_ends
+
+
+def test_the_model_can_tell_of_people() -> None:
+    """The same rule loses an action that a person has answered for."""
+    _, dead_ends, _ = explore(faults=1, drop_stale=True, asks=True)
+    assert [state for state in dead_ends if state.record.decided]

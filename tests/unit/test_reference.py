@@ -1,12 +1,18 @@
 """What is generated is current: `python -m dev.reference` (or `make docs`) writes it anew."""
 
 import re
+from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from cli import catalogue
-from cli.samples import SAMPLES, message, read
+from cli.samples import SAMPLES, TIME, message, read
 from dev.reference import FILES, ROOT, current, filled
+from shared.actions import Action, Failure, Status, StepState
+from shared.events import Event
+from shared.outcomes import on_the_way, outcome
+from shared.policy import Expectation
 from shared.rules.kinds import ENVELOPE, KINDS, NAMESPACES, RESERVED, WORKSPACE
 
 ANNOUNCED = [kind for kind in KINDS if kind not in RESERVED]
@@ -52,6 +58,47 @@ def test_every_field_of_a_kind_is_described_and_shown(kind: str) -> None:
     if known:
         assert known - shown == set(NOT_IN_THE_SAMPLE.get(kind, "").split())
         assert shown <= known
+
+
+def action(kind: str, **more: Any) -> Action:
+    """Make the action that a sample of our own tells of."""
+    told = message(kind).sample.facts["action"]
+    approval = StepState(
+        id="approval", action="approval", params={"by": ["a"], "within": "1h"}, result={"expires": "x"}
+    )
+    return Action(
+        **{name: told[name] for name in ("key", "rule", "event", "kinds", "source", "subject", "reason")},
+        status=Status(told["status"]),
+        rules_hash="",
+        mode="live",
+        depth=0,
+        created=TIME,
+        due=TIME,
+        steps=[],
+        on_failure=[],
+        progress=[approval] if kind.startswith("Approval") else [],
+        **more,
+    )
+
+
+@pytest.mark.parametrize("kind", [kind for kind in ANNOUNCED if KINDS[kind].family == "own"])
+def test_our_own_samples_tell_what_the_reactor_tells(kind: str) -> None:
+    """The fields of each are those of the event that is made of such an action."""
+    more: dict[str, Any] = {"failure": Failure(step="a", reason="b")} if kind == "ActionFailed" else {}
+    if kind == "ExpectationMissed":
+        more["expect"] = Expectation(kind="ExportCompleted", within=timedelta(hours=2))
+    made = action(kind, **more)
+    if kind in {"ApprovalRequested", "ApprovalGranted"}:
+        result = {"at": "x"} if kind == "ApprovalGranted" else {}
+        announced: Event | None = on_the_way(made, made.progress[-1], kind, result, TIME)
+    else:
+        announced = outcome(made)
+    assert announced is not None
+    assert announced.kinds == {kind}
+    facts = read(message(kind)).facts
+    assert {name: set(values) for name, values in announced.facts.items()} == {
+        name: set(values) for name, values in facts.items()
+    }
 
 
 TYPES: dict[str, tuple[type, ...]] = {

@@ -202,7 +202,7 @@ def test_aliases_share_what_rules_have_in_common() -> None:
             "vision: {a: {project: '${P}', training: {endpont: e}}}",
             'unknown key vision.a.training.endpont (did you mean "endpoint"?)',
         ),
-        ("channels: {a: {kind: smtp, to: [], host: h, sender: s}}", "channels.a.to: must have at least 1"),
+        ("channels: {a: {kind: smtp, to: [], host: h, sender: s}}", "channels.a.to is empty"),
         (
             "channels: {a: {kind: smtp, to: [x], host: h, sender: s, security: startls}}",
             "channels.a.security: must be 'starttls', 'tls' or 'none', not \"startls\" (did you mean \"starttls\"?)",
@@ -287,6 +287,7 @@ def test_nothing_is_sent_in_the_clear(place: str) -> None:
         ("nothing", 'a rule must be a mapping, not "nothing"'),
         (rule("a", more="mode: on"), 'unknown mode "on"'),
         (rule("a", more="from: frad"), 'unknown source "frad" (did you mean "fraud"?)'),
+        (rule("a", more="from: somewhere"), 'unknown source "somewhere": there is fraud, fruit'),
         (rule("a", more="from: fruit"), '"fruit" (vision) never announces ModelRegistered'),
         (rule("a", "ActionFailed", "from: fraud"), "leave `from` out"),
         (rule("a", "'[RunFailed, ExportFailed]'".strip("'"), "from: fraud"), "none of these announces ExportFailed"),
@@ -330,6 +331,9 @@ def test_what_may_be_a_secret_is_not_repeated() -> None:
     said = " ".join(wrong(head=head))
     assert "vision.a.training.key" in said
     assert "canary-" not in said
+    hook = "{kind: webhook, url: 'https://x.example', headers: {Authorization: 4711}}"
+    (said,) = wrong(head=f"version: 1\nchannels: {{a: {hook}}}\nrules: []\n")[:1]
+    assert "4711" not in said
 
 
 def test_a_mistake_is_not_followed_by_others_that_it_causes() -> None:
@@ -525,7 +529,7 @@ def test_what_is_wrong_with_a_limit_is_said_at_its_place() -> None:
     """Line and column are those of the value, not of the rule."""
     text = HEAD + (
         "  - name: a\n    on: ModelRegistered\n    limit:\n      cooldown: 1y\n      per:\n        - run.id\n"
-        "    cancel_on:\n      on: RunFaild\n    expect:\n      kind: RunFailed\n      within: 1\n"
+        "    cancel_on:\n      on: RunFaild\n    expect:\n      kind: RunFailed\n      within: 1\n    do: [nothing]\n"
     )
     found = [(problem.line - LINE, problem.column, problem.level) for problem in problems(text)]
     assert found == [(3, 17, "error"), (5, 11, "warning"), (7, 11, "error"), (10, 15, "error")]
@@ -563,7 +567,13 @@ def test_templates_know_a_digest_only_where_there_is_one() -> None:
 @pytest.mark.parametrize(
     ("text", "line", "column", "message"),
     [
-        ("a:\n  title: Urgent: it failed\n", 2, 16, 'a text with ": " in it must be in quotes'),
+        (
+            "a:\n  title: Urgent: it failed\n",
+            2,
+            16,
+            'a text with ": " in it must be in quotes: title: "Urgent: it failed"',
+        ),
+        ("a:\n  password: canary: x\n", 2, 19, 'a text with ": " in it must be in quotes'),
         ("a:\n\tb: 1\n", 2, 1, "a tab: YAML is indented with spaces"),
         ("a:\n  b: 1\n\tc: 1\n", 3, 1, "a tab: YAML is indented with spaces"),
         ("a: @x\n", 1, 4, "a text that begins with @ must be in quotes"),
@@ -591,6 +601,7 @@ def test_what_is_no_yaml_is_said_in_plain_words(text: str, line: int, column: in
     (problem,) = problems(text)
     assert (problem.line, problem.column) == (line, column)
     assert problem.message.startswith(f"this is not YAML: {message}")
+    assert "canary" not in problem.message
 
 
 def test_names_that_are_not_declared_list_those_that_are() -> None:
