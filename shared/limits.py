@@ -208,10 +208,10 @@ def _gathered(limit: Limit, slots: Slots, asking: Asking, now: datetime) -> Admi
     if mine and now >= mine.until:
         return Admission("go", slots.with_digest(mine.model_copy(update={"is_closed": True})))
     if mine is None:
-        if asking.event.key in slots.told or any(_tells(digest, asking.event) for digest in slots.digests):
+        if asking.event.key in slots.told:
             return Admission("skip", slots, "it was told in a digest")
         for digest in slots.digests:
-            if not digest.is_closed:
+            if not digest.is_closed or _tells(digest, asking.event):
                 words = f"told in the digest of action {digest.leader}"
                 return Admission("skip", slots.with_digest(_joined(digest, asking.event)), words)
         mine = Digest(leader=asking.key, until=asking.at + limit.digest, events=(asking.event,))
@@ -224,6 +224,8 @@ def _tells(digest: Digest, event: Told) -> bool:
 
 
 def _joined(digest: Digest, event: Told) -> Digest:
+    if _tells(digest, event):
+        return digest
     if len(digest.events) < MOST_TOLD:
         return digest.model_copy(update={"events": (*digest.events, event)})
     return digest.model_copy(update={"more": digest.more + 1})

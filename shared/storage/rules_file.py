@@ -101,7 +101,8 @@ class RulesFile:
             self._rules = rules
             self._copies.keep_as_last_good(text)
             for warning in rules.warnings:
-                log.warning("outcome=warned problem=%s", warning.show(self._location))
+                if warning.level == "warning":
+                    log.warning("outcome=warned problem=%s", warning.show(self._location))
             log.info("rules=%s origin=%s outcome=live", rules.hash[:12], self._location)
         else:
             self._rules = self._rules or self._load_last_good()
