@@ -39,6 +39,8 @@ from shared.storage import ACTIONS_QUEUE, ACTIONS_TABLE, EVENTS_TABLE, prepare
 from shared.storage.account import Account
 from shared.storage.queues import Queues
 from shared.storage.records import Records
+from shared.storage.slots import SlotsTable
+from shared.storage.timeline import Timeline
 
 REPOSITORY = Path(__file__).parents[1]
 ROUNDS = 10
@@ -225,8 +227,11 @@ def build(
     settings = here.settings
     return Reactor(
         records=Records(account),
+        timeline=Timeline(account),
+        slots=SlotsTable(account),
         send=send,
         rules=lambda: loaded,
+        paused=lambda _rule: None,
         handlers=handlers,
         clients=Clients(settings, managed_identity, account),
         values=settings.values,

@@ -7,6 +7,7 @@ import re
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +21,12 @@ STDIN = Path("-")
 COLOURS = {"error": RED, "warning": YELLOW, "note": DIM}
 WIDEST = 100
 """Characters of a line that are shown around its problem."""
+LONGEST = 200
+"""Characters that are given of the text that a problem is about."""
 TOKEN = re.compile(r""""(?:[^"\\]|\\.)*"?|'(?:[^']|'')*'?|[^\s,:\[\]{}]+|\S""")
 """What stands at a column: a quoted text, a word, or one sign."""
 SECRET = re.compile(
-    r"""(?P<name>[\w-]*(?:key|password|secret|token|authorization|cookie|sig|code|url|container)["']?\s*[:=]\s*)
+    r"""(?P<name>(?<![\w-])[\w-]*(?:key|password|secret|token|authorization|cookie|sig|code|url|container)["']?\s*[:=]\s*)
     (?P<value>"[^"]*"?|'[^']*'?|[^\s,&}\]]+(?:[ ](?![#])[^\s,&}\]:]+)*)""",
     re.IGNORECASE | re.VERBOSE,
 )
@@ -34,6 +37,7 @@ def check(options: Namespace) -> int:
     """Print every problem of a file and a summary; 1 where there are errors, and with --strict also for warnings."""
     from shared.handlers import ACTIONS
     from shared.rules import RulesError, load
+    from shared.rules.unreadable import BREAK
 
     origin, text = str(options.file), read(options.file)
     rules: Rules | None = None
@@ -42,13 +46,13 @@ def check(options: Namespace) -> int:
         problems = list(rules.warnings)
     except RulesError as error:
         problems = error.problems
-    source = text.split("\n")
+    source = BREAK.split(text)
     if options.json:
         found = [problem.json() | {"text": offending(source, problem)} for problem in problems]
         print_json({"file": origin, "valid": rules is not None, "problems": found})
     else:
         paint, is_terminal = painter(), sys.stdout.isatty()
-        for problem in problems:
+        for problem in problems if rules else [problem for problem in problems if problem.level != "note"]:
             print(shown(problem, origin, paint))
             if is_terminal:
                 print("\n".join(excerpt(source, problem, paint)))
@@ -84,12 +88,17 @@ def excerpt(source: list[str], problem: Problem, paint: Paint) -> Iterator[str]:
 
 def offending(source: list[str], problem: Problem) -> str:
     """Give the text that a problem is about; what may be a secret is blotted out."""
-    token = TOKEN.match(_line(source, problem), problem.column - 1)
+    at = problem.column - 1
+    token = TOKEN.match(_line(source, problem)[at : at + LONGEST])
     return token[0] if token else ""
 
 
 def _line(source: list[str], problem: Problem) -> str:
-    line = source[problem.line - 1].rstrip("\r") if problem.line <= len(source) else ""
+    return _blot(source[problem.line - 1]) if problem.line <= len(source) else ""
+
+
+@lru_cache(maxsize=4)
+def _blot(line: str) -> str:
     return SECRET.sub(_blotted, line)
 
 

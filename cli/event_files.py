@@ -100,9 +100,9 @@ def read_stream(file: IO[bytes], progress: Progress = lambda _: None) -> Iterato
         first, begin = line, begin + line
     is_lines = first.lstrip(BLANK).startswith(b"{") and isinstance(_decoded(first, "")[0], dict)
     for place, text in (_lines if is_lines else _values)(begin, file, progress):
-        event = _plain_event(text)
-        if event is not None:
-            yield Recorded(event, event.time, "", place)
+        plain = _read_plainly(text, place)
+        if plain is not None:
+            yield plain
             continue
         value, error = _decoded(text, place)
         if error is not None:
@@ -112,14 +112,23 @@ def read_stream(file: IO[bytes], progress: Progress = lambda _: None) -> Iterato
             yield read_record(one, text, f"{place}, event {number}" if isinstance(value, list) else place)
 
 
-def _plain_event(text: bytes | str) -> Event | None:
-    """Read what can only be an event of Event Grid's, as most are: its JSON is decoded once."""
+def _read_plainly(text: bytes | str, place: str) -> Recorded | None:
+    """Read an event of Event Grid's, or a record that ends with one: most are so, and their JSON is decoded once.
+
+    None where it is anything else, or wrong: then it is read again with more care.
+    """
     try:
-        text = text if isinstance(text, str) else text.decode("utf-8-sig")
-        if ('"eventType"' in text or '"specversion"' in text) and '"payload"' not in text and '"event"' not in text:
-            return None if text.lstrip().startswith("[") else parse.event_grid(text)
-    except (MalformedError, UnicodeDecodeError):
-        pass  # it is read again, to say what is wrong with it
+        text = (text if isinstance(text, str) else text.decode("utf-8-sig")).strip()
+        begin = next((at for name in WRAPPINGS if (at := text.find(f'"{name}"')) > 0), 0)
+        if not begin and text.startswith("{") and ('"eventType"' in text or '"specversion"' in text):
+            event = parse.event_grid(text)
+            return Recorded(event, event.time, "", place)
+        record = json.loads(f'{text[:begin]}"":0}}') if begin and "[" not in text[:begin] else None
+        if record and all(type(value) is not dict for value in record.values()) and record.get("door") == "event_grid":
+            event = parse.event_grid(text[text.index(":", begin) + 1 : -1])
+            return Recorded(event, _time(record.get("received")) or event.time, str(record.get("key") or ""), place)
+    except (MalformedError, ValueError, RecursionError):
+        pass
     return None
 
 

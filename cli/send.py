@@ -191,7 +191,10 @@ def _source(given: str | None, family: str, stack: Mapping[str, Any]) -> str:
         vision = {name: project.project for name, project in declared.vision.items()}
         sources = dict(declared.workspaces) if family == "workspaces" else vision
     if given is None:
-        return next((id for id in sources.values() if "${" not in id), "")
+        found = next((id for id in sources.values() if "${" not in id), "")
+        if declared is not None and not found:
+            print(f"reactor: the stack's rules declare nothing under {family}, so it will be refused", file=sys.stderr)
+        return found
     if given in sources:
         return sources[given]
     if not given.startswith("/") and sources and family == "workspaces":

@@ -14,7 +14,7 @@ from shared.actions import Action, Cancellation, Status
 from shared.errors import PermanentError, TemporaryError, UnansweredError
 from shared.ledger import TRIES, Ledger
 from shared.policy import Told, show_duration
-from shared.settle import end, postpone
+from shared.settle import Timing, end, postpone
 from shared.storage.slots import SlotsTable
 
 if TYPE_CHECKING:
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("reactor")
 
-PAUSED = timedelta(minutes=1)
-"""How often a paused action looks whether it may go on."""
 BEHIND_ANOTHER = timedelta(minutes=30)
 """How often an action that waits for another one's end looks by itself; that end wakes it."""
 
@@ -40,11 +38,13 @@ class Admissions:
         ledger: Ledger,
         paused: "Callable[[str], Pause | None]",
         clock: Callable[[], datetime],
+        timing: Timing,
     ) -> None:
         self._slots = slots
         self._ledger = ledger
         self._paused = paused
         self._clock = clock
+        self._timing = timing
 
     def hear_cancellation(self, action: Action) -> None:
         """Note it where an event called the action off before it could be found."""
@@ -91,7 +91,7 @@ class Admissions:
         if state:
             state.began = now  # a stage's time does not run meanwhile
         action.note = f"paused by {pause.by or 'somebody'}" + (f": {pause.reason}" if pause.reason else "")
-        return postpone(action, now + PAUSED, now, asleep=False)
+        return postpone(action, now + self._timing.recheck, now, asleep=False)
 
     def _admit(self, action: Action) -> Action | None:
         """Ask its limits whether the action may begin."""

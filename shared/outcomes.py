@@ -7,6 +7,7 @@ from typing import Any
 from shared import events
 from shared.actions import Action, Status, StepState
 from shared.events import Event, digest
+from shared.policy import show_duration
 
 KINDS = {
     Status.SUCCEEDED: "ActionSucceeded",
@@ -35,7 +36,7 @@ def outcome(action: Action) -> Event | None:
 
 def on_the_way(action: Action, state: StepState, kind: str, result: Mapping[str, Any], now: datetime) -> Event:
     """Say what a step announces before the action has ended."""
-    facts = {"action": _action(action), "approval": _approval(action, state) | dict(result)}
+    facts = {"action": _action(action), "approval": _approval(action, state, result)}
     return _announced(action, kind, f"{state.id}/{kind}", now, facts)
 
 
@@ -46,7 +47,7 @@ def _missed(action: Action) -> Event:
         "expectation": {
             "rule": action.rule,
             "kind": action.expect.kind,
-            "within": action.expect.within.total_seconds(),
+            "within": show_duration(action.expect.within),
             "event": action.event,
             "subject": action.subject,
             "source": action.source,
@@ -80,14 +81,15 @@ def _action(action: Action) -> dict[str, Any]:
     }
 
 
-def _approval(action: Action, state: StepState) -> dict[str, Any]:
+def _approval(action: Action, state: StepState, result: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Say what is asked, of whom, and what was said, if anything was."""
-    params = state.params or {}
+    params, told = state.params or {}, {**state.result, **(result or {})}
     decision = action.decision if action.decision and action.decision.step == state.id else None
     return {
         "step": state.id,
         "by": params.get("by", []),
         "within": params.get("within", ""),
+        "expires": told.get("expires"),
         "decided_by": str(decision.by) if decision else None,
         "reason": decision.reason if decision else action.reason,
-    } | dict(state.result)
+    }

@@ -92,7 +92,7 @@ class Reactor:
             records,
             self._ledger,
             self._planner,
-            Admissions(slots, self._ledger, paused, clock),
+            Admissions(slots, self._ledger, paused, clock, timing),
             timeline,
             rules=rules,
             handlers=handlers,

@@ -38,6 +38,11 @@ class Timing:
         """How late an action may be before a sweep wakes it: five minutes of a ten-minute lease."""
         return self.lease / 2
 
+    @property
+    def recheck(self) -> timedelta:
+        """How often the rules, and what is paused, are looked at anew: every minute of a ten-minute lease."""
+        return self.lease / 10
+
     def look_again(self, state: StepState) -> timedelta:
         """When to look at a pending job again: the usual interval, slowly growing to its double."""
         return self.poll * min(2.0, 1 + state.looks / 10)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from shared.history import History
     from shared.reactor import Reactor
     from shared.settings import Settings
+    from shared.settle import Timing
     from shared.storage.account import Account
     from shared.storage.records import Records
     from shared.storage.rules_file import RulesFile
@@ -94,7 +95,21 @@ class App:
         from shared.storage.rules_file import RulesFile
 
         settings = self.settings
-        return RulesFile(self.account, settings.rules, actions=ACTIONS, values=settings.values, clock=now)
+        return RulesFile(
+            self.account,
+            settings.rules,
+            actions=ACTIONS,
+            values=settings.values,
+            clock=now,
+            recheck=self.timing.recheck,
+        )
+
+    @cached_property
+    def timing(self) -> "Timing":
+        """How long things may take."""
+        from shared.settle import Timing
+
+        return Timing(lease=self.settings.lease, poll=self.settings.poll, deadline=self.settings.deadline)
 
     @cached_property
     def reactor(self) -> "Reactor":
@@ -103,7 +118,6 @@ class App:
         from shared.clients.identity import managed_identity
         from shared.handlers import ACTIONS
         from shared.reactor import Reactor
-        from shared.settle import Timing
         from shared.storage.pauses import Pauses
         from shared.storage.queues import Queues
         from shared.storage.slots import SlotsTable
@@ -115,12 +129,12 @@ class App:
             slots=SlotsTable(self.account),
             send=Queues(self.account).send,
             rules=self.rules.current,
-            paused=Pauses(self.account, now).of,
+            paused=Pauses(self.account, now, self.timing.recheck).of,
             handlers=ACTIONS,
             clients=Clients(settings, managed_identity, self.account),
             values=settings.values,
             clock=now,
-            timing=Timing(lease=settings.lease, poll=settings.poll, deadline=settings.deadline),
+            timing=self.timing,
             keep=settings.keep,
         )
 

@@ -120,7 +120,8 @@ def doubt_rules(reading: Reading, written: Sequence[Written]) -> None:
             _limits_nothing(reading, one, one.rule.limit)
     _hear_themselves(reading, written)
     _hear_each_other(reading, written)
-    _do_the_same(reading, written)
+    if all(problem.level != "error" for problem in reading.problems):  # what cannot be read looks the same
+        _do_the_same(reading, written)
 
 
 def _spends_freely(reading: Reading, one: Written) -> None:

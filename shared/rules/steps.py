@@ -186,16 +186,13 @@ class Steps:
         for node, text in texts:
             self._check_text(node, text, scope)
         if FILTER in values:
-            from shared.rules.where import read_gate
-
-            read_gate(self.reading, given[FILTER][1], scope)
+            self._check_filter(given[FILTER][1], scope)
         for name in wanted.names.keys() & values.keys():
             self._check_names(given[name][1], values[name], wanted.names[name])
-        for name, default in wanted.defaults.items():
-            if name not in given:
-                values[name] = default
-                for text in _templates_in(default):
-                    self._check_text(place, text, scope, f"{action} fills {name} with {text}, and ")
+        for name in [name for name in wanted.defaults if name not in given]:
+            values[name] = wanted.defaults[name]
+            for text in _templates_in(values[name]):
+                self._check_text(place, text, scope, f"{action} fills {name} with {text}, and ")
         try:
             wanted.model.model_validate(values)
         except ValidationError as error:
@@ -215,6 +212,12 @@ class Steps:
                 self.reading.invalid(given[name][1], tuple(rest), detail, name, about=about)
         elif not detail["loc"]:
             self.reading.invalid(place, (), detail, action)
+
+    def _check_filter(self, node: Node, scope: Scope) -> None:
+        """Check a filter that is decided when the step begins: it may ask for the steps before it."""
+        from shared.rules.where import read_gate
+
+        read_gate(self.reading, node, scope)
 
     def _check_names(self, node: Node, value: Any, section: str) -> None:
         """Check the declared names in a parameter: one text, or a list or mapping of them."""

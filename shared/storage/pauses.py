@@ -47,9 +47,10 @@ class Pause(BaseModel):
 class Pauses:
     """Tells what is paused, and changes it."""
 
-    def __init__(self, account: "Account", clock: Callable[[], datetime]) -> None:
+    def __init__(self, account: "Account", clock: Callable[[], datetime], recheck: timedelta = RECHECK) -> None:
         self._account = account
         self._clock = clock
+        self._recheck = recheck
         self._known: Mapping[str, Pause] | None = None
         self._checked: datetime | None = None
 
@@ -64,7 +65,7 @@ class Pauses:
 
     def _current(self) -> Mapping[str, Pause]:
         now = self._clock()
-        if self._known is None or self._checked is None or now >= self._checked + RECHECK:
+        if self._known is None or self._checked is None or now >= self._checked + self._recheck:
             try:
                 self._known = self.read()
             except ReactorError as error:

@@ -41,6 +41,7 @@ class RulesFile:
         actions: Mapping[str, str],
         values: Mapping[str, str],
         clock: Callable[[], datetime],
+        recheck: timedelta = RECHECK,
     ) -> None:
         self._account = account
         self._copies = RulesCopies(account)
@@ -48,6 +49,7 @@ class RulesFile:
         self._actions = actions
         self._values = values
         self._clock = clock
+        self._recheck = recheck
         self._rules: Rules | None = None
         self._earlier: dict[str, Rules | None] = {}
         self._version = ""
@@ -59,7 +61,7 @@ class RulesFile:
         The source is looked at once a minute at most. TemporaryError: there are no rules yet and storage fails.
         """
         now = self._clock()
-        if self._checked is None or now >= self._checked + RECHECK:
+        if self._checked is None or now >= self._checked + self._recheck:
             try:
                 self._refresh()
             except TemporaryError as error:

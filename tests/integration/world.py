@@ -18,6 +18,7 @@ import pytest
 import requests
 from azure.core.pipeline.transport import RequestsTransport
 from azure.functions.queue import QueueMessage
+from azure.storage.blob._shared.base_client import TransportWrapper
 from requests.adapters import HTTPAdapter
 
 import function_app
@@ -92,7 +93,8 @@ class Wire:
             return response
 
         monkeypatch.setattr(HTTPAdapter, "send", send)
-        monkeypatch.setattr(RequestsTransport, "sleep", lambda _self, _seconds: None)
+        for transport in (RequestsTransport, TransportWrapper):
+            monkeypatch.setattr(transport, "sleep", lambda _self, _seconds: None)
 
 
 @dataclass

@@ -67,6 +67,16 @@ def test_check_speaks_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert [problem | {"message": found["problems"][0]["message"]}] == found["problems"]
 
 
+def test_notes_are_for_files_that_are_in_order(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is only worth knowing is not put between errors; programs get it all the same."""
+    text = (FIRST / "rules.yaml").read_text("utf-8")
+    assert main(["rules", "check", write(tmp_path / "rules.yaml", text)]) == 0
+    assert ": note: " in capsys.readouterr().out
+    file = write(tmp_path / "rules.yaml", text.replace("on: RunFailed", "on: RunFaild"))
+    assert main(["rules", "check", file]) == 1
+    assert ": note: " not in capsys.readouterr().out
+
+
 def test_strict_makes_warnings_count(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """With --strict a file that is only doubtful ends with 1; notes do not count."""
     text = "version: 1\nrules:\n  - {name: a, on: ReplicaOutdated, do: [alert: {channel: x}]}\nchannels:\n"

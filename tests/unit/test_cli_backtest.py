@@ -79,6 +79,7 @@ def write(path: Path, text: str) -> str:
 
 # -- reading ----------------------------------------------------------------------------------------------------------
 
+DOORS = ["event_grid", "event_grid", "vision_notification", "own"]
 EVENTS = [event("ModelRegistered", 1), event("RunFailed", 2), event("ExportCompleted", 3), event("ActionFailed", 4)]
 
 
@@ -92,6 +93,14 @@ EVENTS = [event("ModelRegistered", 1), event("RunFailed", 2), event("ExportCompl
         f" {json.dumps(EVENTS[:1])}\n{json.dumps(EVENTS[1:])} ",
         "\n".join(json.dumps({"received": "2026-02-01T00:00:00Z", "payload": one}) for one in EVENTS),
         "\n".join(json.dumps({"key": "", "door": "", "payload": json.dumps(one)}) for one in EVENTS),
+        "\n".join(
+            json.dumps({"door": at, "n": {"a": "}"}, "payload": one, "z": 1})
+            for at, one in zip(DOORS, EVENTS, strict=True)
+        ),
+        "\n".join(
+            json.dumps({"door": at, "a": '"payload"', "payload": one}) for at, one in zip(DOORS, EVENTS, strict=True)
+        ),
+        "\n".join(json.dumps({"door": at, "payload": one}) for at, one in zip(DOORS, EVENTS, strict=True)),
         "\n".join(json.dumps({"event": one}, indent=1) for one in EVENTS),
     ],
 )

@@ -286,6 +286,13 @@ def test_sending_needs_a_stack(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "make run" in capsys.readouterr().err
 
 
+def test_what_will_be_refused_is_said(stack: Stack, ready: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where the rules declare no source of such events, the sample's own is used, and the command says what follows."""
+    (Path(ready).parent / "rules.yaml").write_text("version: 1\nrules: []\n", "utf-8")
+    assert main(["events", "send", "TrainingFailed", "--ready", ready]) == 0
+    assert "declare nothing under vision, so it will be refused" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("rules", ["no-such.yaml", "broken.yaml"])
 def test_without_readable_rules_the_samples_own_source_is_used(
     rules: str, stack: Stack, ready: str, capsys: pytest.CaptureFixture[str]

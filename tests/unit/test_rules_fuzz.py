@@ -11,7 +11,9 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cli.checking import excerpt, offending
 from cli.event_files import read_events
+from cli.tables import leave
 from shared.events import Event
 from shared.handlers import ACTIONS
 from shared.rules import Problem, Rules, RulesError, load
@@ -129,6 +131,10 @@ def read_or_refused(text: str) -> Rules | None:
         assert 1 <= problem.line <= len(lines), (problem, text)
         assert 1 <= problem.column <= len(lines[problem.line - 1]) + 1, (problem, text)
         assert problem.message
+    for problem in problems[:20]:
+        offending(lines, problem)
+        assert len(list(excerpt(lines, problem, leave))) in {0, 2}
+    assert time.monotonic() - began < LONGEST
     return loaded
 
 
