@@ -200,8 +200,8 @@ class Decisions:
             if latest.seq == 0:
                 self._planner.start(latest)  # whoever asked before may have died before doing so
             return Replayed(planned.rule, latest.key, "under_way")
-        if latest and latest.status is Status.SUCCEEDED and not again:
-            return Replayed(planned.rule, latest.key, "succeeded_before", "say `again` to do it once more")
+        if latest and latest.status is Status.SUCCEEDED and not again and not _was_only_tried(latest, planned):
+            return Replayed(planned.rule, latest.key, "succeeded_before", "it is done; again does it once more")
         key, of, origin = planned.key, "", ""
         if latest:
             key, of, origin = replay_key(latest.key), latest.key, latest.slot_key
@@ -234,6 +234,11 @@ def _parsed(record: EventRecord) -> Event:
     except (KeyError, MalformedError) as error:
         reason = error.reason if isinstance(error, MalformedError) else f"it came to the queue {record.door}"
         raise DecisionError("invalid", f"it still cannot be read as an event: {reason}") from None
+
+
+def _was_only_tried(latest: Action, planned: Action) -> bool:
+    """Tell whether an action was a dry run, and would not be one now."""
+    return latest.mode == "dry_run" and planned.mode == "live"
 
 
 def _refuse_ended(action: Action) -> None:

@@ -278,7 +278,7 @@ ARM: dict[str, Any] = {
 
 
 @contextmanager
-def stage(folder: Path, *, rules: Path = RULES, allow_bad_rules: bool = False) -> Iterator[Stage]:
+def stage(folder: Path, *, rules: Path | str = RULES, allow_bad_rules: bool = False) -> Iterator[Stage]:
     """Run a stack for as long as the context lasts; everything that its processes say goes to logs in the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     ready = folder / "demo.json"

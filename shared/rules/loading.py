@@ -104,6 +104,8 @@ class Loading:
     def _rule(self, node: Node, mode: Mode, lines: dict[str, int]) -> Written | None:
         keys = self.reading.mapping(node, "a rule", RULE)
         if not keys:
+            if isinstance(node, MappingNode) and not node.value:
+                self.reading.error(node, 'a rule is empty: it needs "name", "on" and "do"')
             return None
         kinds = self._kinds(node, keys)
         sources = self._sources(keys, kinds)

@@ -130,10 +130,8 @@ class Steps:
         if isinstance(node, MappingNode):
             keys = self.reading.mapping(node, "a step")
             if len(keys) != 1:
-                if keys:
-                    self.reading.error(
-                        node, f"a step is one action: {', '.join(keys)} must be steps of their own, or indented"
-                    )
+                words = f"{', '.join(keys)} must be steps of their own, or indented" if keys else "none is named here"
+                self.reading.error(node, f"a step is one action: {words}")
                 return None
             ((action, (place, params)),) = keys.items()
             if isinstance(params, MappingNode):
@@ -189,10 +187,10 @@ class Steps:
             self._check_filter(given[FILTER][1], scope)
         for name in wanted.names.keys() & values.keys():
             self._check_names(given[name][1], values[name], wanted.names[name])
-        for name in [name for name in wanted.defaults if name not in given]:
-            values[name] = wanted.defaults[name]
-            for text in _templates_in(values[name]):
-                self._check_text(place, text, scope, f"{action} fills {name} with {text}, and ")
+        defaults = {name: value for name, value in wanted.defaults.items() if name not in given}
+        for name, text in ((name, text) for name, value in defaults.items() for text in _templates_in(value)):
+            self._check_text(place, text, scope, f"{action} fills {name} with {text}, and ")
+        values |= defaults
         try:
             wanted.model.model_validate(values)
         except ValidationError as error:

@@ -346,6 +346,18 @@ def test_a_replay_by_the_rules_of_now(make: Make) -> None:
         replay(world, body, rules="now", rule="other")
 
 
+def test_what_was_only_tried_is_done_by_a_replay(make: Make) -> None:
+    """A dry run that succeeded is no reason to leave it at that once the rule is live."""
+    world, name = make("\n  - {name: work, on: ModelRegistered, mode: dry_run, do: [scripted]}"), unique()
+    body = registered(name)
+    world.reactor.receive("event_grid", body)
+    world.run()
+    world.rules = make("\n  - {name: work, on: ModelRegistered, do: [scripted]}").rules
+    assert [replay(world, body, rules=rules)[0].outcome for rules in ("then", "now")] == ["succeeded_before", "started"]
+    world.run()
+    assert scripted.CALLS[name].count("start") == 1
+
+
 def test_a_refused_event_can_be_replayed_once_it_is_declared(make: Make) -> None:
     """An event that came before its workspace was declared is answered by the rules of now."""
     world, name = make(FAILS.replace("[permanent, done]", "[done]")), unique()
