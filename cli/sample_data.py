@@ -122,11 +122,13 @@ ACTION = {
     "steps": {"retrain": {"run_id": "5f0c2d3e-0001", "status": "Succeeded"}},
 }
 LEAD = "ada@example.com"
+DECIDED = "2026-03-02T09:02:11.530000+00:00"
 APPROVAL = {
     "step": "approval",
     "by": ["ml-leads@example.com"],
     "within": "24h",
     "decided_by": None,
+    "decided_at": None,
     "reason": "",
     "expires": "2026-03-03T08:15:04.118402+00:00",
 }
@@ -181,14 +183,13 @@ SAMPLES: Mapping[str, Sample] = {
     "ActionSkipped": _ended("skipped", f"cooldown of 24h since action {ACTION['key']} at 2026-03-01T21:10:00Z"),
     "ActionCanceled": _ended("canceled", "called off by event 63510556b4ba5fbf1055e276902b02ce"),
     "ApprovalRequested": _approval("ApprovalRequested"),
-    "ApprovalGranted": _approval(
-        "ApprovalGranted", decided_by=LEAD, reason="the drift is real", at="2026-03-02T09:02:11.530000+00:00"
-    ),
+    "ApprovalGranted": _approval("ApprovalGranted", decided_by=LEAD, decided_at=DECIDED, reason="the drift is real"),
     "ApprovalRejected": _approval(
         "ApprovalRejected",
         "rejected",
         f"rejected by {LEAD}: it is a holiday",
         decided_by=LEAD,
+        decided_at=DECIDED,
         reason="it is a holiday",
     ),
     "ApprovalExpired": _approval("ApprovalExpired", "expired", "nobody decided within 24h"),
@@ -199,7 +200,7 @@ SAMPLES: Mapping[str, Sample] = {
             "expectation": {
                 "rule": "expect-an-export",
                 "kind": "ExportCompleted",
-                "within": 7200.0,
+                "within": "2h",
                 "event": ACTION["event"],
                 "subject": f"projects/{PROJECT}/iterations/{ITERATION}",
                 "source": f"customvision/{PROJECT}",

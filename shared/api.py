@@ -1,6 +1,7 @@
 """The HTTP door's inside: what may be asked under `api/…`, by whom, and how every refusal is said.
 
     GET  events?kind=&source=&rule=&status=&since=&until=&most=&after=     GET  events/{key}
+    GET  events?…&payload=true   the same, each with its payload
     GET  actions?…the same, and event=                                     GET  actions/{key}
     POST events/{key}/replay    {"reason": "…", "rules": "then"|"now", "rule": "…", "again": false}
     POST actions/{key}/approve  {"reason": "…"}           the same for reject and cancel

@@ -123,7 +123,9 @@ class Decisions:
         """Return the approval step that waits; DecisionError where none does, or where it is over."""
         if action.decision and (not action.is_open or action.decision.step == _current(action)):
             decision = action.decision
-            raise DecisionError("conflict", f"it was {decision.verdict} already, by {decision.by} at {decision.at}")
+            raise DecisionError(
+                "conflict", f"it was {decision.verdict} already, by {decision.by} at {decision.at:%Y-%m-%d %H:%M:%S}Z"
+            )
         _refuse_ended(action)
         state = action.progress[-1] if action.progress else None
         if state is None or state.action != APPROVAL or state.outcome or not state.stage:
@@ -131,8 +133,9 @@ class Decisions:
         if action.canceled:
             raise DecisionError("conflict", f"it was called off, by {action.canceled}")
         expires = state.result.get("expires")
-        if expires and now >= datetime.fromisoformat(expires):
-            raise DecisionError("conflict", f"it could be decided until {expires}")
+        until = datetime.fromisoformat(expires) if expires else None
+        if until and now >= until:
+            raise DecisionError("conflict", f"it could be decided until {until:%Y-%m-%d %H:%M:%S}Z")
         return state
 
     def _approvers(self, state: StepState) -> set[str]:

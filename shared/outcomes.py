@@ -91,5 +91,6 @@ def _approval(action: Action, state: StepState, result: Mapping[str, Any] | None
         "within": params.get("within", ""),
         "expires": told.get("expires"),
         "decided_by": str(decision.by) if decision else None,
+        "decided_at": decision.at.isoformat() if decision else None,
         "reason": decision.reason if decision else action.reason,
     }

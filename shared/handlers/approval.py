@@ -3,7 +3,7 @@
 Nothing is held meanwhile but a record. Who answers, and why, is written into it; the answer counts once.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -53,7 +53,11 @@ def ask(params: Approval, job: Job) -> Progress:
     """Tell the channel what there is to decide, and how."""
     if params.channel is None:
         return _asked(params, job)
-    how = f"Within {params.within}: reactor actions approve {job.action}, or reject."
+    until = (job.now + read_duration(params.within)).astimezone(UTC)
+    how = (
+        f"Until {until:%Y-%m-%d %H:%M}Z it can be decided by {', '.join(params.by)}:\n"
+        f"reactor actions approve {job.action}\nreactor actions reject {job.action}"
+    )
     sent = telling.send(
         params.channel, job, title=params.title, text=f"{params.text}\n\n{how}", link="", severity="warning"
     )

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ValidationError
 
 from shared.errors import PermanentError
-from shared.rules import paths, templates
+from shared.rules import templates
 from shared.rules.declared import Channel, Declared, Route, VisionProject
 from shared.stages import Job
 
@@ -79,18 +79,12 @@ def _channel(job: Job, name: str) -> Channel:
 
 
 def _picked(job: Job, name: str, route: Route) -> str:
-    keys = paths.parse_path(route.by)
-    value = paths.walk(templates.context(job.event()), paths.canonical(keys)) if keys else paths.MISSING
-    text = "" if value in (paths.MISSING, None) else str(value).lower()
-    for prefix, target in route.begins_with.items():
-        if text and text.startswith(prefix.lower()):
-            return target
-    if route.otherwise is None:
+    target = route.picks(templates.context(job.event()))
+    if target is None:
         raise PermanentError(
-            f'channel "{name}" leads nowhere for {route.by} = {text or "nothing"}',
-            remedy="give the route an `otherwise`",
+            f'channel "{name}" leads nowhere for the {route.by} of this event', remedy="give the route an `otherwise`"
         )
-    return route.otherwise
+    return target
 
 
 def _arm_id(job: Job, section: Literal["workspaces", "factories"], given: str) -> str:

@@ -5,15 +5,17 @@ it is sent again, and watched until the service says that it went out.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from shared.clients.channels import Message
-from shared.clients.event_grid import CloudEvent
 from shared.errors import PermanentError
 from shared.events import Event
 from shared.handlers import declared
 from shared.rules.declared import Email, EventGridTopic, Queue, Slack, Smtp, Teams, Webhook
 from shared.stages import Done, Job, Pending, Progress
+
+if TYPE_CHECKING:
+    from shared.clients.channels import Message
+    from shared.clients.event_grid import CloudEvent
 
 LOOK_AFTER = 2.0
 """Seconds; a mail is handed on within moments."""
@@ -30,6 +32,8 @@ def find(name: str, job: Job) -> Progress | None:
 
 def send(name: str, job: Job, *, title: str, text: str, link: str, severity: str) -> Progress:
     """Send the message."""
+    from shared.clients.channels import Message
+
     channel = declared.channel(job, name)
     event = job.event()
     message = Message(
@@ -70,11 +74,11 @@ def _sent(kind: str, but: str = "") -> Done:
 # -- by kind of channel -----------------------------------------------------------------------------------------------
 
 
-def _email(channel: Email, message: Message, job: Job) -> None:
+def _email(channel: Email, message: "Message", job: Job) -> None:
     job.clients.channels.email(channel.endpoint, channel.sender, channel.to, message)
 
 
-def _smtp(channel: Smtp, message: Message, job: Job) -> str:
+def _smtp(channel: Smtp, message: "Message", job: Job) -> str:
     refused = job.clients.channels.smtp(
         channel.host,
         _port(channel.port),
@@ -88,28 +92,30 @@ def _smtp(channel: Smtp, message: Message, job: Job) -> str:
     return f"the server refused {refused} of {len(channel.to)} recipients" if refused else ""
 
 
-def _teams(channel: Teams, message: Message, job: Job) -> None:
+def _teams(channel: Teams, message: "Message", job: Job) -> None:
     job.clients.channels.teams(channel.url, message)
 
 
-def _slack(channel: Slack, message: Message, job: Job) -> None:
+def _slack(channel: Slack, message: "Message", job: Job) -> None:
     job.clients.channels.slack(channel.url, message)
 
 
-def _webhook(channel: Webhook, message: Message, job: Job) -> None:
+def _webhook(channel: Webhook, message: "Message", job: Job) -> None:
     body = {"type": "reactor.alert", "timestamp": job.now.isoformat(), "data": _data(message)}
     job.clients.channels.webhook(channel.url, message.key, body, secret=channel.secret or "", headers=channel.headers)
 
 
-def _event_grid(channel: EventGridTopic, message: Message, job: Job) -> None:
+def _event_grid(channel: EventGridTopic, message: "Message", job: Job) -> None:
     job.clients.event_grid.send(channel.endpoint, channel.key or "", _cloud_event(message, job))
 
 
-def _queue(channel: Queue, message: Message, job: Job) -> None:
+def _queue(channel: Queue, message: "Message", job: Job) -> None:
     job.clients.channels.queue(channel.url, _cloud_event(message, job).json())
 
 
-def _cloud_event(message: Message, job: Job) -> CloudEvent:
+def _cloud_event(message: "Message", job: Job) -> "CloudEvent":
+    from shared.clients.event_grid import CloudEvent
+
     return CloudEvent(
         id=message.key,
         source=message.source,
@@ -120,7 +126,7 @@ def _cloud_event(message: Message, job: Job) -> CloudEvent:
     )
 
 
-def _data(message: Message) -> dict[str, str]:
+def _data(message: "Message") -> dict[str, str]:
     names = ("title", "text", "link", "severity", "kind", "source")
     return {name: getattr(message, name) for name in names}
 
@@ -132,7 +138,7 @@ def _port(given: int | str) -> int:
         raise PermanentError(f'the port "{given}" is no number', remedy="correct the channel's port") from None
 
 
-SENDERS: Mapping[type, Callable[[Any, Message, Job], str | None]] = {
+SENDERS: "Mapping[type, Callable[[Any, Message, Job], str | None]]" = {
     Email: _email,
     Smtp: _smtp,
     Teams: _teams,

@@ -5,6 +5,25 @@ form that all of it is given in.
 """
 
 from shared.history.history import History
-from shared.history.views import ActionDetail, ActionPage, ActionSummary, EventDetail, EventPage, EventSummary
+from shared.history.views import (
+    ActionDetail,
+    ActionPage,
+    ActionSummary,
+    EventDetail,
+    EventPage,
+    EventSummary,
+    RecordedEvent,
+    RecordedPage,
+)
 
-__all__ = ["ActionDetail", "ActionPage", "ActionSummary", "EventDetail", "EventPage", "EventSummary", "History"]
+__all__ = [
+    "ActionDetail",
+    "ActionPage",
+    "ActionSummary",
+    "EventDetail",
+    "EventPage",
+    "EventSummary",
+    "History",
+    "RecordedEvent",
+    "RecordedPage",
+]

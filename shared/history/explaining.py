@@ -8,6 +8,7 @@ from shared import parse
 from shared.errors import MalformedError
 from shared.events import Event
 from shared.history.views import Because, Explanation, Verdict
+from shared.parse.wire import read_message
 from shared.storage.records import EventRecord
 
 if TYPE_CHECKING:
@@ -31,11 +32,13 @@ def read_payload(record: EventRecord) -> Event | None:
 
 
 def payload_of(record: EventRecord) -> Any:
-    """Give the payload as JSON, or as the text that it is."""
+    """Give the payload as JSON, or as the text that it is: JSON that was parked may be too deep to be written again."""
     try:
+        if record.status == "parked":
+            read_message(record.payload)
         return json.loads(record.payload)
-    except ValueError:
-        return record.payload
+    except (ValueError, RecursionError, MalformedError):
+        return record.payload.encode("utf-8", "replace").decode()
 
 
 def explain(

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from shared.rules import Rules
 
 FILTERS: Mapping[What, tuple[str, ...]] = {
-    "events": ("kind", "source", "rule", "status", "since", "until", "most", "after"),
-    "actions": ("kind", "source", "rule", "status", "event", "since", "until", "most", "after"),
+    "events": ("kind", "source", "rule", "status", "since", "until"),
+    "actions": ("kind", "source", "rule", "status", "event", "since", "until"),
 }
+PAGING: Mapping[What, tuple[str, ...]] = {"events": ("most", "after", "payload"), "actions": ("most", "after")}
 STATUSES: Mapping[What, tuple[str, ...]] = {
     "events": ("planned", "unplanned", "parked", "refused", "ignored"),
     "actions": tuple(status.value for status in Status),
@@ -32,6 +33,8 @@ FURTHEST = timedelta(days=400)
 AHEAD = timedelta(minutes=1)
 """Clocks differ: what came just now is listed even where another clock said so."""
 DEFAULT_MOST, GREATEST_MOST = 50, 1_000
+GREATEST_WITH_PAYLOAD = 100
+"""Each payload is a record of its own."""
 CURSOR = re.compile(r"\d{14}-[0-9a-f]{32}\Z")
 
 
@@ -44,14 +47,16 @@ class Query:
     after: str
     event: str
     """The key of the event whose actions are wanted, as it was given; "" for those of all."""
+    has_payload: bool
+    """Whether each event is wanted with its payload."""
 
 
 def read_query(what: What, params: Mapping[str, str], now: datetime, rules: "Rules | None") -> Query:
     """Read the filters of a listing; MalformedError names the one that is wrong, and what it may be."""
     for name in params:
-        if name not in FILTERS[what]:
-            known = f"filter by {', '.join(FILTERS[what][:-2])}"
-            meant = did_you_mean(name, FILTERS[what])
+        if name not in (*FILTERS[what], *PAGING[what]):
+            known = f"filter by {', '.join(FILTERS[what])}"
+            meant = did_you_mean(name, (*FILTERS[what], *PAGING[what]))
             raise MalformedError(f"there is no such filter{meant}; {known}", field=shorten(name))
     given = {name: value.strip() for name, value in params.items() if value.strip()}
     until = _time("until", given["until"], now) if "until" in given else now + AHEAD
@@ -70,7 +75,9 @@ def read_query(what: What, params: Mapping[str, str], now: datetime, rules: "Rul
         rule=given.get("rule", ""),
         status=_choice("status", given.get("status", ""), STATUSES[what]),
     )
-    return Query(wanted, _most(given.get("most", "")), _after(given.get("after", "")), given.get("event", ""))
+    has_payload = _choice("payload", given.get("payload", ""), ("true", "false")) == "true"
+    most = _most(given.get("most", ""), GREATEST_WITH_PAYLOAD if has_payload else GREATEST_MOST)
+    return Query(wanted, most, _after(given.get("after", "")), given.get("event", ""), has_payload)
 
 
 def _choice(field: str, value: str, known: Mapping[str, object] | tuple[str, ...]) -> str:
@@ -104,11 +111,11 @@ def _declared(value: str, rules: "Rules | None") -> Callable[[str], bool] | None
     return (lambda source: source_key(source) in keys) if keys else None
 
 
-def _most(value: str) -> int:
+def _most(value: str, greatest: int) -> int:
     if not value:
         return DEFAULT_MOST
-    if not value.isdecimal() or not 1 <= int(value[:9]) <= GREATEST_MOST:
-        raise MalformedError(f"{shorten(value)} is no number from 1 to {GREATEST_MOST}", field="most")
+    if not value.isdecimal() or not 1 <= int(value[:9]) <= greatest:
+        raise MalformedError(f"{shorten(value)} is no number from 1 to {greatest}", field="most")
     return int(value)
 
 

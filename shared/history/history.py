@@ -2,8 +2,12 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from itertools import batched
 from typing import TYPE_CHECKING
+
+from pydantic_core import to_json
 
 from shared.actions import Action
 from shared.errors import MalformedError, PermanentError
@@ -15,6 +19,8 @@ from shared.history.views import (
     ActionPage,
     EventDetail,
     EventPage,
+    RecordedEvent,
+    RecordedPage,
     action_detail,
     action_summary,
     event_summary,
@@ -31,6 +37,10 @@ SHORTEST_KEY = 6
 KEY = re.compile(rf"[0-9a-f]{{{SHORTEST_KEY},{KEY_LENGTH}}}\Z")
 OPEN_READ = 500
 """Open actions that one page reads at most: each is a record of its own."""
+AT_ONCE = 8
+"""Records that are read at the same time."""
+LARGEST_PAGE = 4 * 1024 * 1024
+"""Bytes of the events of a page with payloads; a larger one stands alone."""
 LONGEST_CHAIN = 50
 """Replays of replays that are shown."""
 
@@ -55,12 +65,30 @@ class History:
 
     # -- listings -----------------------------------------------------------------------------------------------------
 
-    def events(self, params: Mapping[str, str]) -> EventPage:
+    def events(self, params: Mapping[str, str]) -> EventPage | RecordedPage:
         """List events, newest first; MalformedError names the filter that is wrong."""
         query = self._query("events", params)
         found = self._timeline.read("events", query.wanted, most=query.most, after=query.after)
+        if query.has_payload:
+            return self._recorded(found)
         names = self._naming()
         return EventPage(events=[event_summary(row, names(row.source)) for row in found.rows], next=found.next or None)
+
+    def _recorded(self, found: Rows) -> RecordedPage:
+        """Add the payload to each event, as far as one answer holds them; one that is swept by now is left out."""
+        names = self._naming()
+        shown: list[RecordedEvent] = []
+        size, last = 0, ""
+        with ThreadPoolExecutor(AT_ONCE) as readers:
+            for some in batched(found.rows, AT_ONCE, strict=False):
+                read = readers.map(lambda row: self._read_recorded(row, names(row.source)), some)
+                for row, event in zip(some, read, strict=True):
+                    size += len(to_json(event)) if event else 0
+                    if size > LARGEST_PAGE and shown:
+                        return RecordedPage(events=shown, next=last)
+                    shown += [event] if event else []
+                    last = row.place
+        return RecordedPage(events=shown, next=found.next or None)
 
     def actions(self, params: Mapping[str, str]) -> ActionPage:
         """List actions, newest first; MalformedError names the filter that is wrong."""
@@ -181,6 +209,17 @@ class History:
                 seen.add(following)
                 yield action
                 following = digest("replay", following)
+
+    def _read_recorded(self, row: Row, names: list[str]) -> RecordedEvent | None:
+        """Read the payload of an event that is listed; None where its record is gone."""
+        listed = event_summary(row, names).model_dump()
+        try:
+            record = self._records.read_event(row.key)
+        except PermanentError:  # another version wrote it
+            return RecordedEvent(**listed, door="", payload=None)
+        if record is None:
+            return None
+        return RecordedEvent(**listed | {"received": record.received}, door=record.door, payload=payload_of(record))
 
     def _read_action(self, key: str) -> Action | None:
         """Read an action for a list: one that only another version can read is left out."""

@@ -56,12 +56,29 @@ class ActionSummary(BaseModel):
     """How things stand, or why it ended so; short."""
 
 
+class RecordedEvent(EventSummary):
+    """An event as it is listed, and as it came: `received` is the record's own time, to the microsecond."""
+
+    door: str
+    """event_grid, vision_notification, own, or the queue of what was parked; "" where another version wrote it."""
+    payload: Any
+    """The message without the queries of its URLs; a text where it is no JSON, null where another version wrote it."""
+
+
 class EventPage(BaseModel):
     """Some events, newest first."""
 
     events: list[EventSummary]
     next: str | None
     """Ask again with this as `after`; null where there is nothing more. A page may be short, even empty, and go on."""
+
+
+class RecordedPage(BaseModel):
+    """Some events with their payloads, newest first."""
+
+    events: list[RecordedEvent]
+    next: str | None
+    """As for events; a page also ends where its payloads become too large for one answer."""
 
 
 class ActionPage(BaseModel):

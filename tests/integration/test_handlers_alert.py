@@ -256,7 +256,7 @@ def test_a_route_picks_by_a_field(make: Callable[..., Bench], simulators: Simula
 
 def test_a_route_that_leads_nowhere_fails(make: Callable[..., Bench]) -> None:
     """Without an `otherwise`, or to another route, it is a permanent failure that says which."""
-    with pytest.raises(PermanentError, match=r"leads nowhere for model\.name = nothing"):
+    with pytest.raises(PermanentError, match=r"leads nowhere for the model\.name of this event"):
         make().run("alert", channel="strict", **SAYS)
     with pytest.raises(PermanentError, match="leads to a route"):
         make().run("alert", channel="loop", **SAYS)

@@ -184,11 +184,11 @@ def test_a_blob_that_two_flavors_share_is_not_trusted(
 def test_an_expired_sas_is_replaced(make: Callable[..., Bench], project: str, simulators: Simulators) -> None:
     """A SAS that expires between the stages costs nothing: each copy asks for a fresh one."""
     bench = make(project)
-    simulators.vision.seed(settings={"sas_seconds": 1})
+    simulators.vision.seed(settings={"sas_seconds": 4})
 
     def wait(stage: str) -> None:
         if stage == "copy":
-            time.sleep(1.5)
+            time.sleep(4.5)
 
     bench.before_stage = wait
     assert len(bench.run("backup.vision_export").result["stored"]) == 2
