@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from argparse import ArgumentParser, Namespace
-from collections.abc import Callable
-from dataclasses import dataclass
+from argparse import Namespace
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cli.app import READY, read_ready
 from cli.errors import UsageError
+from cli.local_stack import READY, read_ready
 
 if TYPE_CHECKING:
     from shared.settings import Settings
@@ -25,8 +24,7 @@ NOWHERE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class AppStorage:
+class AppStorage(NamedTuple):
     """An app's settings, as far as they are known here, and its storage."""
 
     settings: Settings
@@ -39,12 +37,18 @@ class AppStorage:
         """Name the storage account for people."""
         return str(self.account.blobs.account_name)
 
+    def rules(self) -> str | None:
+        """Read the rules file that the app reads; None where there is none, or it is not to be seen from here."""
+        from shared.storage.rules_store import RulesStore, is_blob
+        from shared.wiring import now
 
-def add_ready(parser: ArgumentParser) -> None:
-    """Let a command say which local stack it means."""
-    parser.add_argument(
-        "--ready", type=Path, metavar="FILE", help=f"a local stack's file; default: the environment, else {READY}"
-    )
+        location = self.settings.rules
+        if is_blob(location):
+            live = RulesStore(self.account, location, now).live()
+            return live.text if live else None
+        if self.folder is None or not (self.folder / location).is_file():
+            return None
+        return (self.folder / location).read_text("utf-8", "replace")
 
 
 def find(options: Namespace) -> AppStorage:
@@ -52,37 +56,40 @@ def find(options: Namespace) -> AppStorage:
 
     UsageError says what is missing.
     """
+    from shared.settings import STORAGE_PREFIX
+
+    if not options.ready and any(name.startswith(STORAGE_PREFIX) for name in os.environ):
+        return _open(os.environ, None)
+    if not options.ready and "REACTOR_URL" in os.environ:
+        raise UsageError("REACTOR_URL names an app, but not its storage: set AzureWebJobsStorage… as the app has it")
+    if not options.ready and not READY.exists():
+        raise UsageError(NOWHERE)
+    return of_stack(read_ready(options.ready, "or name the app's storage in the environment"))
+
+
+def of_stack(facts: Mapping[str, Any]) -> AppStorage:
+    """Give the storage of a local stack's app, from what the stack says of itself."""
+    try:
+        values, folder = dict(facts["settings"]), Path(facts["app"])
+    except (KeyError, TypeError, ValueError):
+        raise UsageError("the local stack is of another version; start it again: `make run`") from None
+    return _open(values, folder)
+
+
+def _open(values: Mapping[str, str], folder: Path | None) -> AppStorage:
     import logging
 
     from shared.clients.identity import operator
     from shared.errors import SettingsError
-    from shared.settings import STORAGE_PREFIX, Settings
+    from shared.settings import Settings
     from shared.storage.account import Account
 
     logging.getLogger("azure").setLevel(logging.CRITICAL)  # what the SDKs have to say is in what is raised
-    values, folder = dict(os.environ), None
-    if options.ready or not any(name.startswith(STORAGE_PREFIX) for name in values):
-        if "REACTOR_URL" in values and not options.ready:
-            raise UsageError(
-                "REACTOR_URL names an app, but not its storage: set AzureWebJobsStorage… as the app has it"
-            )
-        values, folder = _stack(options.ready or READY)
     try:
         settings = Settings.read(values)
         return AppStorage(settings, Account(settings.storage, operator), folder)
     except SettingsError as error:
         raise UsageError(error.reason) from error
-
-
-def _stack(ready: Path) -> tuple[dict[str, str], Path]:
-    """Read a local stack's settings and its app's folder."""
-    if ready == READY and not ready.exists():
-        raise UsageError(NOWHERE)
-    facts = read_ready(ready)
-    try:
-        return dict(facts["settings"]), Path(facts["app"])
-    except (KeyError, TypeError, ValueError):
-        raise UsageError(f"{ready} is no ready file of a local stack") from None
 
 
 def who() -> str:
@@ -113,8 +120,3 @@ def reported(command: Callable[[Namespace], int]) -> Callable[[Namespace], int]:
         return 1
 
     return run
-
-
-def printable(text: str) -> str:
-    """Write somebody else's words on one line, without anything that a terminal would obey."""
-    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())

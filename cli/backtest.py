@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
 
     from cli.comparison import Comparison, Example, Tally
     from cli.event_files import Recorded, Unreadable
+    from cli.progress import Bar
     from cli.tables import Paint
     from shared.rules import Rules
 
@@ -48,6 +48,7 @@ def backtest(options: Namespace) -> int:
     import os
 
     from cli.comparison import Comparison
+    from cli.progress import Bar
     from shared.rules import RulesError
 
     try:
@@ -67,12 +68,12 @@ def backtest(options: Namespace) -> int:
         reason = f" ({unreadable[0].place}: {unreadable[0].reason})" if unreadable else ""
         raise UsageError(f"there is no event in {_origin(options)}{reason}")
     if options.json:
-        import json
+        from cli.documents import print_json
 
         skipped = [{"place": one.place, "reason": one.reason} for one in unreadable[:10]]
         files = {"from": str(options.old), "to": str(options.new), "origin": _origin(options)}
         document = files | comparison.json() | {"unreadable": len(unreadable), "first_unreadable": skipped}
-        print(json.dumps(document, indent=2, ensure_ascii=False))
+        print_json(document)
     else:
         from cli.tables import painter
 
@@ -95,7 +96,7 @@ def play(comparison: Comparison, events: Iterator[Recorded | Unreadable]) -> lis
 
 
 def _load(path: Path, settings: Any) -> Rules:
-    from cli.checking import read
+    from cli.documents import read
     from shared.handlers import ACTIONS
     from shared.rules import load
 
@@ -127,35 +128,6 @@ def _events(options: Namespace, comparison: Comparison, bar: Bar) -> Iterator[Re
     )
     since = options.since or DEFAULT_SINCE
     return recorded(connect(options), since, kinds, lambda read, of: bar.show(read, of, comparison.events))
-
-
-class Bar:
-    """A progress bar on stderr, where that is a terminal."""
-
-    WIDTH = 30
-    EVERY = 0.1
-
-    def __init__(self) -> None:
-        self._is_shown = sys.stderr.isatty()
-        self._began = self._next = time.monotonic()
-
-    def show(self, position: int, size: int, events: int) -> None:
-        """Draw it anew, at most ten times a second."""
-        if not self._is_shown or (now := time.monotonic()) < self._next:
-            return
-        self._next = now + self.EVERY
-        part = min(position / size, 1) if size else 1
-        done = round(part * self.WIDTH)
-        rate = events / max(now - self._began, 0.001)
-        bar = "█" * done + "░" * (self.WIDTH - done)
-        print(
-            f"\r{bar} {part:4.0%}  {events:,} events, {rate:,.0f} a second\033[K", end="", file=sys.stderr, flush=True
-        )
-
-    def close(self) -> None:
-        """Take it off the terminal."""
-        if self._is_shown:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
 
 
 # -- for people -------------------------------------------------------------------------------------------------------

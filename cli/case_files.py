@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 from cli import samples
+from cli.event_files import utc_time
 from shared.policy import read_duration
 from shared.rules import Problem
 from shared.rules.document import compose
@@ -279,9 +280,7 @@ class _Reader:
 
     def _time(self, node: Node) -> datetime | None:
         value = self.reading.value(node)
-        try:
-            time = datetime.fromisoformat(str(value))
-        except ValueError:
+        time = utc_time(str(value))
+        if time is None:
             self.reading.error(node, f"must be a time, such as 2026-03-02T08:15:00Z, not {shorten(value)}")
-            return None
-        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+        return time

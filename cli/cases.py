@@ -119,7 +119,7 @@ class Runner:
     def play(self, path: Path) -> Played:
         """Play the case in a file."""
         from cli.case_files import CaseError, read_case
-        from cli.checking import read
+        from cli.documents import read
         from cli.judging import judge
         from shared.rules import RulesError
 
@@ -136,7 +136,7 @@ class Runner:
     def _rules_of(self, case: Case) -> Rules:
         """Load the rules of a case: those of the command, its own, or the file that stands nearest above it."""
         from cli.case_files import CaseError
-        from cli.checking import read
+        from cli.documents import read
         from shared.handlers import ACTIONS
         from shared.rules import Problem, load
 
@@ -172,11 +172,9 @@ def _counts(played: list[Played]) -> dict[str, int]:
 
 
 def _print_json(played: list[Played], seconds: float) -> None:
-    import json
+    from cli.documents import print_json
 
-    counts = _counts(played)
-    document = {"cases": [one.json() for one in played], **counts, "seconds": round(seconds, 3)}
-    print(json.dumps(document, indent=2, ensure_ascii=False, default=str))
+    print_json({"cases": [one.json() for one in played], **_counts(played), "seconds": round(seconds, 3)})
 
 
 def _print(played: list[Played], seconds: float, *, verbose: bool) -> None:
@@ -230,13 +228,11 @@ def _difference(path: Path, difference: Difference, paint: Any) -> Iterator[str]
 
 
 def _value(paint: Any, code: str, what: str, value: Any) -> Iterator[str]:
-    import json
+    from cli.tables import as_json
 
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    text = value if isinstance(value, str) else as_json(value)
     first, *rest = text.splitlines() or [""]
-    quoted = (
-        json.dumps(text, ensure_ascii=False) if isinstance(value, str) and (not text or text != text.strip()) else first
-    )
+    quoted = as_json(text) if isinstance(value, str) and (not text or text != text.strip()) else first
     yield paint(code, f"    {what}{quoted}")
     for line in rest if quoted == first else ():
         yield paint(code, f"    {' ' * len(what)}{line}")
@@ -244,12 +240,12 @@ def _value(paint: Any, code: str, what: str, value: Any) -> Iterator[str]:
 
 def _explained(verdict: Verdict) -> Iterator[str]:
     """Write what was done, and of the rules that did nothing the first thing against each."""
-    import json
+    from cli.tables import as_json
 
     for line, rule, steps in verdict.done:
         yield f"      line {line}: yes  {rule}"
         for step in steps:
-            yield f"        {step['action']}: {json.dumps(step['params'], ensure_ascii=False, default=str)}"
+            yield f"        {step['action']}: {as_json(step['params'])}"
     for explanation in verdict.explained:
         for one in explanation.rules:
             if one.because is not None:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
 from functools import lru_cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from cli.errors import UsageError
+from cli.documents import print_json, read
 from cli.tables import BOLD, DIM, RED, YELLOW, Paint, clean, count, measure, painter
 
 if TYPE_CHECKING:
     from shared.rules import Problem, Rules
 
-STDIN = Path("-")
 COLOURS = {"error": RED, "warning": YELLOW, "note": DIM}
 WIDEST = 100
 """Characters of a line that are shown around its problem."""
@@ -115,19 +112,3 @@ def _summary(rules: Rules | None, problems: list[Problem]) -> str:
     ]
     wrong = counts or ["nothing wrong"]
     return ", ".join(wrong if rules is None else [count(len(rules.rules), "rule"), *wrong])
-
-
-def read(path: Path) -> str:
-    """Read a file, or standard input for `-`; UsageError says why that is not possible."""
-    try:
-        body = sys.stdin.buffer.read() if path == STDIN else path.read_bytes()
-        return body.decode("utf-8-sig")
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path} is not UTF-8: byte {error.start}") from error
-
-
-def print_json(value: Any) -> None:
-    """Print for programs."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))

@@ -126,7 +126,7 @@ def _read_plainly(text: bytes | str, place: str) -> Recorded | None:
         record = json.loads(f'{text[:begin]}"":0}}') if begin and "[" not in text[:begin] else None
         if record and all(type(value) is not dict for value in record.values()) and record.get("door") == "event_grid":
             event = parse.event_grid(text[text.index(":", begin) + 1 : -1])
-            return Recorded(event, _time(record.get("received")) or event.time, str(record.get("key") or ""), place)
+            return Recorded(event, utc_time(record.get("received")) or event.time, str(record.get("key") or ""), place)
     except (MalformedError, ValueError, RecursionError):
         pass
     return None
@@ -205,7 +205,7 @@ def read_record(message: Any, text: bytes | str, place: str) -> Recorded | Unrea
     try:
         if wrapping is not None and "eventType" not in message and "specversion" not in message:
             record, message = message, message[wrapping]
-            key, at = str(record.get("key") or ""), _time(record.get("received"))
+            key, at = str(record.get("key") or ""), utc_time(record.get("received"))
             if isinstance(message, str):
                 message = read_message(message)
             if type(message) is not dict:
@@ -224,7 +224,8 @@ def read_record(message: Any, text: bytes | str, place: str) -> Recorded | Unrea
     return Recorded(event, at or event.time, key, place)
 
 
-def _time(text: Any) -> datetime | None:
+def utc_time(text: Any) -> datetime | None:
+    """Read a time, of UTC where it has no zone; None where it is none."""
     try:
         time = datetime.fromisoformat(text)
     except (TypeError, ValueError):

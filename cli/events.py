@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from cli import send
-from cli.actions import add_filters, add_output, asked_for, nothing, print_json, read_pages, source_of
 from cli.app import App, connect
+from cli.documents import print_json
 from cli.errors import UsageError
+from cli.listing import DEFAULT_MOST, Json, add_filters, add_output, asked_for, nothing, read_pages, source_of
 
 STATUSES = ("planned", "unplanned", "parked", "refused", "ignored")
-DEFAULT_MOST = 20
 REPLAYED_AT_ONCE = 1_000
 SAID_BETTER = ("RunStatusChanged", "DatasetDriftDetected")
 """The wire's names, where a derived kind beside them says what is meant."""
 REFUSED = "refused"
+SAY_AGAIN = "it is done; --again does it once more"
 SAME_AGAIN = 3
 """So many first events that are refused in the same words: the others would be too."""
-
-Json = Mapping[str, Any]
 
 
 def add_commands(groups: Any) -> None:
@@ -176,7 +175,9 @@ def _chosen(app: App, options: Namespace) -> list[str]:
 
 def _replayed(app: App, keys: Sequence[str], body: Json, *, is_named: bool, quiet: bool) -> Iterator[tuple[str, Any]]:
     """Replay one after the other; what the app refuses of one event does not keep the others waiting."""
-    shows = sys.stderr.isatty() and len(keys) > 1 and not quiet
+    from cli.progress import Bar
+
+    bar = Bar(is_shown=len(keys) > 1 and not quiet)
     hopeless = 1 if is_named and len(keys) == 1 else SAME_AGAIN
     said: list[str] = []
     for number, key in enumerate(keys, 1):
@@ -187,10 +188,9 @@ def _replayed(app: App, keys: Sequence[str], body: Json, *, is_named: bool, quie
             if len(said) == number and said.count(said[0]) == hopeless:
                 raise  # nobody is signed in, or nothing answers: so it would go with all of them
             answer = {"replayed": [{"rule": "", "action": "", "outcome": REFUSED, "reason": str(error)}]}
-        if shows:
-            end = "\n" if number == len(keys) else ""
-            print(f"\r{number} of {len(keys)} events", end=end, file=sys.stderr, flush=True)
+        bar.show(number, len(keys), number)
         yield key, answer
+    bar.close()
 
 
 def _report(answers: Sequence[tuple[str, Any]]) -> None:
@@ -213,7 +213,7 @@ def _report(answers: Sequence[tuple[str, Any]]) -> None:
                     Cell(one["rule"] or "-"),
                     Cell(one["outcome"].replace("_", " "), colour),
                     Cell(short_key(one["action"]) or "-"),
-                    Cell(one["reason"]),
+                    Cell(SAY_AGAIN if one["outcome"] == "succeeded_before" else one["reason"]),
                 ]
             )
     columns = [

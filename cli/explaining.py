@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from argparse import Namespace
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from cli.checking import print_json, read
+from cli.documents import print_json, read
 from cli.errors import UsageError
-from cli.tables import BOLD, DIM, GREEN, RED, Paint, clean, count, leave, painter
+from cli.tables import BOLD, DIM, GREEN, RED, Paint, brief, clean, count, leave, painter
 
 if TYPE_CHECKING:
     from shared.events import Event
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["explain", "leave", "lines"]
 
-LONGEST_VALUE = 100
 Json = dict[str, Any]
 
 
@@ -193,7 +191,7 @@ def _rule(explained: RuleExplanation, told: Json, width: int, paint: Paint) -> I
 
 
 def _each(part: Json) -> str:
-    values = [f"{path} ({'none' if value is None else _short(value)})" for path, value in part.get("per", {}).items()]
+    values = [f"{path} ({'none' if value is None else brief(value)})" for path, value in part.get("per", {}).items()]
     return f", per {' and '.join(values)}" if values else ""
 
 
@@ -202,7 +200,7 @@ def _steps(steps: list[Json], paint: Paint, indent: str) -> Iterator[str]:
         yield indent + (step["action"] if step["id"] == step["action"] else f"{step['action']} ({step['id']})")
         width = max(map(len, step["params"]), default=0)
         for name, value in step["params"].items():
-            text = value if isinstance(value, str) else _short(value)
+            text = value if isinstance(value, str) else brief(value)
             target = step.get("routes", {}).get(name, "")
             leads = "" if target == "" else f"  (leads to {target})" if target else "  (leads nowhere for this event)"
             yield f"{indent}  {name.ljust(width)}  {_lines_of(text)}{leads}"
@@ -212,8 +210,3 @@ def _steps(steps: list[Json], paint: Paint, indent: str) -> Iterator[str]:
 
 def _lines_of(text: str) -> str:
     return "\n".join(clean(line) for line in text.split("\n"))
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"

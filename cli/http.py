@@ -5,8 +5,7 @@ The standard library's client: it is there at once, and honours the proxy and th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from cli.errors import UsageError
 
@@ -15,8 +14,7 @@ LARGEST_ANSWER = 32 * 1024 * 1024
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """What came back."""
 
     status: int

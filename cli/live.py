@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cli.app_storage import AppStorage, add_ready, find, printable, reported, who
+from cli.app_storage import AppStorage, find, reported, who
 from cli.errors import UsageError
+from cli.local_stack import add_ready
 
 if TYPE_CHECKING:
     from shared.rules import Rules
@@ -47,7 +48,7 @@ def add_commands(commands: Any) -> None:
 
 def push(options: Namespace) -> int:
     """Publish a file; 1 where it has errors, or somebody else published meanwhile."""
-    from cli.checking import read
+    from cli.documents import read
 
     message = _message(options.message)
     text = read(options.file)
@@ -78,7 +79,7 @@ def rollback(options: Namespace) -> int:
 
 def history(options: Namespace) -> int:
     """List the versions; 1 where what is live cannot be loaded."""
-    from cli.checking import print_json
+    from cli.documents import print_json
     from shared.errors import PermanentError
 
     app = find(options)
@@ -125,9 +126,10 @@ def _store(app: AppStorage) -> RulesStore:
 
 
 def _message(text: str) -> str:
+    from cli.tables import one_line
     from shared.storage.rules_store import LONGEST_MESSAGE
 
-    message = printable(text)
+    message = one_line(text)
     if len(message) > LONGEST_MESSAGE:
         raise UsageError(f"the message has {len(message)} characters, more than {LONGEST_MESSAGE}")
     return message

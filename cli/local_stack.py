@@ -13,12 +13,12 @@ READY = Path(".stack/ready.json")
 """What `make run` writes, in the current folder."""
 
 
-def add_ready(parser: ArgumentParser) -> None:
+def add_ready(parser: ArgumentParser, default: str = f"the app of the environment, else {READY}") -> None:
     """Let a command say which stack it means."""
-    parser.add_argument("--ready", type=Path, metavar="FILE", help=f"the local stack's ready file; default: {READY}")
+    parser.add_argument("--ready", type=Path, metavar="FILE", help=f"the local stack's ready file; default: {default}")
 
 
-def read_ready(file: Path | None, otherwise: str = "name an app with --app URL") -> Mapping[str, Any]:
+def read_ready(file: Path | None = None, otherwise: str = "or name an app with --app URL") -> Mapping[str, Any]:
     """Read what a stack says of itself, by default that of the current folder; UsageError where none runs."""
     import json
 
@@ -26,9 +26,7 @@ def read_ready(file: Path | None, otherwise: str = "name an app with --app URL")
     try:
         facts = json.loads(file.read_text("utf-8"))
     except FileNotFoundError:
-        raise UsageError(
-            f"no local stack runs here ({file} is missing): `make run` starts one; or {otherwise}"
-        ) from None
+        raise UsageError(f"no local stack runs here ({file} is missing): `make run` starts one; {otherwise}") from None
     except (OSError, ValueError) as error:
         raise UsageError(f"{file} cannot be read: {error}") from None
     if not isinstance(facts, dict) or not isinstance(facts.get("functions"), str):

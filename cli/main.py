@@ -1,29 +1,36 @@
 """`reactor`: the operator's command.
 
-Exit codes: 0 all is well, 1 something is wrong with what was looked at, 2 the command was not understood.
+Exit codes: 0 all is well, 1 something is wrong with what was looked at, or the app refuses what was asked of it,
+2 the command was not understood, or there is no app to ask.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from cli import actions, events, pausing, rules
-from cli.errors import UsageError
+from cli.errors import RefusedError, UsageError
 
-GROUPS = (rules, pausing, events, actions)
+GROUPS = (rules, events, actions, pausing)
 """Each adds its commands to the parser, and imports what they need only when they run."""
+PACKAGE = "ml-reactor"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal may lack a letter of somebody's subject
     options = _parser().parse_args(arguments)
     try:
         code: int = options.run(options)
     except UsageError as error:
         print(f"reactor: {error}", file=sys.stderr)
-        return 2
+        return 1 if isinstance(error, RefusedError) else 2
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         sys.stdout = None
         return 0
@@ -34,10 +41,25 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="reactor", description="Look at what an ML Reactor does, and have a say in it."
     )
+    parser.add_argument("--version", action=_Version, nargs=0, help="say which version this is, and exit")
     groups = parser.add_subparsers(dest="group", required=True, metavar="GROUP")
     for group in GROUPS:
         group.add_commands(groups)
     return parser
+
+
+class _Version(argparse.Action):
+    """Looks the version up only when it is asked for: that takes longer than the rest of the start."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_given: Any) -> None:
+        """Say what the installed package says of itself."""
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            print(f"reactor {version(PACKAGE)}")
+        except PackageNotFoundError:
+            print("reactor, not installed as a package")
+        parser.exit()
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+from cli.documents import write
 from cli.errors import UsageError
 
 FOLDER = Path(__file__).parent / "starting_points"
@@ -35,7 +36,7 @@ def run(options: Namespace) -> int:
     if options.output is None:
         print(text, end="")
         return 0
-    _write(options.output, text, force=options.force)
+    write(options.output, text, may_replace=options.force)
     print(f"wrote {options.output}; then", file=sys.stderr)
     print(f"  reactor rules check {options.output}", file=sys.stderr)
     return 0
@@ -58,13 +59,3 @@ def read(name: str) -> str:
     if name not in names():
         raise UsageError(f'no starting point "{name}"{did_you_mean(name, names())}; there are {", ".join(names())}')
     return (FOLDER / f"{name}.yaml").read_text("utf-8")
-
-
-def _write(path: Path, text: str, *, force: bool) -> None:
-    try:
-        with path.open("w" if force else "x", encoding="utf-8") as file:
-            file.write(text)
-    except FileExistsError:
-        raise UsageError(f"{path} is there already; --force overwrites it") from None
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}") from error

@@ -6,8 +6,9 @@ import sys
 from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
-from cli.app_storage import AppStorage, add_ready, find, printable, reported, who
+from cli.app_storage import AppStorage, find, reported, who
 from cli.errors import UsageError
+from cli.local_stack import add_ready
 
 if TYPE_CHECKING:
     from shared.storage.pauses import Pause, Pauses
@@ -18,7 +19,7 @@ EVERYTHING = "everything"
 
 def add_commands(groups: Any) -> None:
     """Add `reactor pause` and `reactor resume` to the parser."""
-    one = groups.add_parser("pause", help="hold a rule's steps, or everything, until it is resumed")
+    one = groups.add_parser("pause", help="hold a rule, or everything, until it is resumed")
     one.add_argument("rule", nargs="?", metavar="RULE", help="default: everything")
     one.add_argument("--reason", metavar="TEXT", help="why; needed to pause")
     one.add_argument("--list", action="store_true", help="say what is paused, and pause nothing")
@@ -35,13 +36,14 @@ def add_commands(groups: Any) -> None:
 
 def pause(options: Namespace) -> int:
     """Pause a rule or everything; what is paused already stays as it is."""
+    from cli.tables import one_line
     from shared.storage import pauses
 
     if options.list:
         if options.rule or options.reason:
             raise UsageError("--list takes no RULE and no --reason")
         return _list(options)
-    reason = printable(options.reason or "")
+    reason = one_line(options.reason or "")
     if not reason:
         raise UsageError("say why with --reason: whoever finds it paused wants to know")
     app, store = _open(options)
@@ -82,7 +84,7 @@ def resume(options: Namespace) -> int:
 
 def _list(options: Namespace) -> int:
     """Say what is paused."""
-    from cli.checking import print_json
+    from cli.documents import print_json
 
     app, store = _open(options)
     found = store.read()
@@ -130,22 +132,14 @@ def _rule_names(app: AppStorage) -> set[str] | None:
     from shared.handlers import ACTIONS
     from shared.rules import RulesError, load
     from shared.storage.rules_copies import RulesCopies
-    from shared.storage.rules_store import RulesStore, is_blob
 
-    texts = [RulesCopies(app.account).last_good()]
-    location = app.settings.rules
-    if is_blob(location):
-        live = RulesStore(app.account, location, _now).live()
-        texts.append(live.text if live else None)
-    elif app.folder and (app.folder / location).is_file():
-        texts.append((app.folder / location).read_text("utf-8", "replace"))
     names: set[str] = set()
     loaded = 0
-    for text in texts:
+    for text in (RulesCopies(app.account).last_good(), app.rules()):
         if text is None:
             continue
         try:
-            names |= {rule.name for rule in load(text, ACTIONS, location).rules}
+            names |= {rule.name for rule in load(text, ACTIONS, app.settings.rules).rules}
             loaded += 1
         except RulesError:
             continue
@@ -153,7 +147,9 @@ def _rule_names(app: AppStorage) -> set[str] | None:
 
 
 def _name(rule: str) -> str:
-    return EVERYTHING if rule == "*" else printable(rule)
+    from cli.tables import one_line
+
+    return EVERYTHING if rule == "*" else one_line(rule)
 
 
 def _resume(rule: str) -> str:
@@ -164,6 +160,8 @@ def _resume(rule: str) -> str:
 
 def _told(found: Pause) -> str:
     """Say who paused it, when and why, as far as that is known."""
-    by = f" by {printable(found.by)}" if found.by else ""
+    from cli.tables import one_line
+
+    by = f" by {one_line(found.by)}" if found.by else ""
     at = f" since {found.at:%Y-%m-%d %H:%M}Z" if found.at else ""
-    return f"{by}{at}" + (f": {printable(found.reason)}" if found.reason else "")
+    return f"{by}{at}" + (f": {one_line(found.reason)}" if found.reason else "")

@@ -13,7 +13,7 @@ RULES = Path("rules.yaml")
 
 def add_commands(groups: Any) -> None:
     """Add `reactor rules …` to the parser."""
-    rules = groups.add_parser("rules", help="check a rules file, or explain what it does with an event")
+    rules = groups.add_parser("rules", help="check, explain, test and publish the rules file")
     commands = rules.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     one = commands.add_parser("check", help="report everything that is wrong with a rules file")

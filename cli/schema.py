@@ -24,15 +24,12 @@ def add_command(commands: Any) -> None:
 
 def run(options: Namespace) -> int:
     """Print the schema, or write it to a file."""
-    from cli.errors import UsageError
+    from cli.documents import write
 
     if options.output is None:
         print(text(), end="")
         return 0
-    try:
-        options.output.write_text(text(), "utf-8")
-    except OSError as error:
-        raise UsageError(f"cannot write {options.output}: {error.strerror}") from error
+    write(options.output, text(), may_replace=True)
     print(f"{options.output}: begin a rules file with")
     print(f"# yaml-language-server: $schema={options.output.name}")
     return 0

@@ -13,18 +13,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cli.app_storage import of_stack
+from cli.documents import print_json
 from cli.errors import UsageError
+from cli.local_stack import READY, add_ready, read_ready
 
 if TYPE_CHECKING:
     from cli.sample_data import Fields
     from cli.samples import Message
     from shared.rules import Declared
 
-READY = Path(".stack/ready.json")
 DOOR = "/runtime/webhooks/EventGrid?functionName=on_ml_event"
 """The Event Grid endpoint of a function app's host."""
-TIMEOUT = 40.0
-"""Seconds; Event Grid itself gives an endpoint 30."""
 SCHEMAS = ("eventgrid", "cloudevents")
 CONTENT_TYPES = {"eventgrid": "application/json", "cloudevents": "application/cloudevents+json"}
 
@@ -69,7 +69,7 @@ def add_command(commands: Any) -> None:
     one.add_argument("--schema", choices=SCHEMAS, default="eventgrid", help="the envelope of Azure ML's events")
     one.add_argument("--queue", action="store_true", help="through the storage queue ml-events, not the webhook")
     one.add_argument("--print", action="store_true", dest="only_print", help="print it and send nothing")
-    one.add_argument("--ready", type=Path, default=READY, metavar="FILE", help="what the stack wrote (%(default)s)")
+    add_ready(one, str(READY))
     one.set_defaults(run=run)
 
 
@@ -82,7 +82,7 @@ def run(options: Namespace) -> int:
     stack = _stack(options.ready, needed=not (options.only_print or own))
     message = make(options, stack)
     if options.only_print or own:
-        print(json.dumps(message.wire(options.schema), indent=2, ensure_ascii=False))
+        print_json(message.wire(options.schema))
         if not options.only_print:
             print(f"reactor: {options.kind} is announced by the reactor itself: printed, not sent", file=sys.stderr)
         return 0
@@ -170,15 +170,11 @@ def _json(text: str) -> Any:
 # -- where it is sent -------------------------------------------------------------------------------------------------
 
 
-def _stack(ready: Path, *, needed: bool) -> Mapping[str, Any]:
+def _stack(ready: Path | None, *, needed: bool) -> Mapping[str, Any]:
     """Read the facts of the local stack; nothing where none runs and none is needed."""
-    from cli.app import read_ready
-
-    if ready.exists():
-        return read_ready(ready)
-    if needed:
-        raise UsageError(f"no local stack runs here ({ready} is missing): `make run` starts one, --print needs none")
-    return {}
+    if not needed and not (ready or READY).exists():
+        return {}
+    return read_ready(ready, "--print needs none")
 
 
 def _source(given: str | None, family: str, stack: Mapping[str, Any]) -> str:
@@ -203,44 +199,23 @@ def _source(given: str | None, family: str, stack: Mapping[str, Any]) -> str:
 
 
 def _declared(stack: Mapping[str, Any]) -> Declared | None:
-    """Read what the stack's rules declare, with its settings filled in."""
+    """Read what the stack's rules declare, with its settings filled in; None where there are none to be read."""
     from shared.errors import ReactorError
     from shared.handlers import ACTIONS
     from shared.rules import load
 
-    settings: dict[str, str] = stack.get("settings", {})
-    location = settings.get("REACTOR_RULES", "")
-    if not location:
+    if not stack:
         return None
+    app = of_stack(stack)
     try:
-        text = _blob(stack, location) if location.startswith("blob:") else _file(stack, location)
-        return load(text, ACTIONS, location).bind(settings).declared
-    except (OSError, ReactorError) as error:
-        print(
-            f"reactor: the stack's rules cannot be read, so the sample's own source is used: {error}", file=sys.stderr
-        )
-        return None
-
-
-def _file(stack: Mapping[str, Any], location: str) -> str:
-    return (Path(stack.get("app", ".")) / location).read_text("utf-8", "replace")
-
-
-def _blob(stack: Mapping[str, Any], location: str) -> str:
-    from shared.storage.failures import temporary
-
-    container, _, name = location.removeprefix("blob:").partition("/")
-    with temporary("reading the rules"):
-        found = _account(stack).blobs.get_blob_client(container, name).download_blob().readall()
-    return str(found.decode("utf-8", "replace"))
-
-
-def _account(stack: Mapping[str, Any]) -> Any:
-    from shared.clients.identity import managed_identity
-    from shared.settings import Storage
-    from shared.storage.account import Account
-
-    return Account(Storage(connection_string=stack["storage"]), managed_identity)
+        text = app.rules()
+        if text is not None:
+            return load(text, ACTIONS, app.settings.rules).bind(app.settings.values).declared
+        why = f"there is no {app.settings.rules}"
+    except ReactorError as error:
+        why = str(error)
+    print(f"reactor: the stack's rules cannot be read, so the sample's own source is used: {why}", file=sys.stderr)
+    return None
 
 
 def _send(message: Message, options: Namespace, stack: Mapping[str, Any]) -> int:
@@ -259,7 +234,7 @@ def _send(message: Message, options: Namespace, stack: Mapping[str, Any]) -> int
             where = _to_queue(message, text, stack)
         else:
             where = _to_webhook(text, options.schema, stack)
-    except (OSError, ReactorError) as error:
+    except ReactorError as error:
         print(f"reactor: the local stack did not take it: {error}", file=sys.stderr)
         return 1
     print(f"sent {message.kind}: {event.subject}")
@@ -275,21 +250,20 @@ def _to_queue(message: Message, text: str, stack: Mapping[str, Any]) -> str:
     from shared.storage.queues import Queues
 
     queue = VISION_QUEUE if message.sample.door == "vision_notification" else ML_EVENTS_QUEUE
-    Queues(_account(stack)).send(queue, text)
+    Queues(of_stack(stack).account).send(queue, text)
     return f"queue {queue}"
 
 
 def _to_webhook(text: str, schema: str, stack: Mapping[str, Any]) -> str:
-    """Deliver it as Event Grid does; OSError where it is not accepted."""
-    from urllib.parse import urlsplit
-    from urllib.request import Request, urlopen
+    """Deliver it as Event Grid does; TemporaryError where it is not accepted."""
+    from cli.http import ask, is_here
+    from shared.errors import TemporaryError
 
-    from shared.rules.declared import LOOPBACK
-
-    url = f"{stack['functions']}{DOOR}"
-    if urlsplit(url).hostname not in LOOPBACK:
-        raise UsageError(f"{stack['functions']} is not on this machine; events are only sent to the local stack")
+    functions = str(stack["functions"])
+    if not is_here(functions):
+        raise UsageError(f"{functions} is not on this machine; events are only sent to the local stack")
     headers = {"Content-Type": CONTENT_TYPES[schema], "aeg-event-type": "Notification"}
-    request = Request(url, text.encode(), headers)  # noqa: S310 # on this machine, as was just checked
-    with urlopen(request, timeout=TIMEOUT):  # noqa: S310 # the same
-        return str(stack["functions"])
+    answer = ask(f"{functions}{DOOR}", headers=headers, body=text.encode())
+    if not 200 <= answer.status < 300:
+        raise TemporaryError(f"it answered {answer.status}")
+    return functions

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 BOLD, DIM, RED, GREEN, YELLOW, PLAIN = (f"\033[{code}m" for code in (1, 2, 31, 32, 33, 0))
 COLOURS = {
@@ -32,6 +33,8 @@ WIDEST = 120
 """Columns where nobody says how many there are: a file, a pipe."""
 NARROWEST = 60
 SHORT_KEY = 8
+LONGEST_VALUE = 100
+"""Columns of a value that is shown in one line."""
 
 Paint = Callable[[str, str], str]
 """Gives a text a colour."""
@@ -97,6 +100,21 @@ def _painted(text: str, colour: str, paint: Paint) -> str:
 def clean(text: str) -> str:
     """Replace what a terminal would obey: a subject may hold anything."""
     return text if text.isprintable() else "".join(letter if letter.isprintable() else "·" for letter in text)
+
+
+def one_line(text: str) -> str:
+    """Write somebody else's words on one line, without anything that a terminal would obey."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+
+
+def as_json(value: Any) -> str:
+    """Write a value on one line."""
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def brief(value: Any) -> str:
+    """Write a value on one line that is not too long."""
+    return shorten(as_json(value), LONGEST_VALUE)
 
 
 def measure(text: str) -> int:

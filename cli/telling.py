@@ -5,7 +5,6 @@ What is told is the JSON of `api/events/{key}` and `api/actions/{key}` (shared/h
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,10 @@ from cli.tables import (
     BOLD,
     COLOURS,
     DIM,
+    LONGEST_VALUE,
     Paint,
+    as_json,
+    brief,
     clean,
     count,
     measure,
@@ -27,7 +29,6 @@ from cli.tables import (
     zone,
 )
 
-LONGEST_VALUE = 100
 PLAIN_KEY = re.compile(r"[\w-]+\Z")
 """A key that a path needs no brackets for."""
 SHORT_HASH = 12
@@ -199,14 +200,14 @@ def _against(verdict: Json, rules: str, status: str) -> str:
 
 def _reason(because: Json) -> str:
     """Write a condition and what was found instead: `run.status StringIn ["Failed"]: it is "Completed"`."""
-    condition = f"{because['path']} {because['operator']} {_cut(_json(because['wanted']))}"
+    condition = f"{because['path']} {because['operator']} {brief(because['wanted'])}"
     if because["reasons"]:
         return f"{condition}: none of them holds ({'; '.join(map(_reason, because['reasons']))})"
     if because["found"] is None:
         return f"{condition}: {because['note'] or 'it is missing'}"
     verb = "it holds with" if because["operator"] == "not" else "it is"
     note = f" ({because['note']})" if because["note"] else ""
-    return f"{condition}: {verb} {_cut(_json(because['found']))}{note}"
+    return f"{condition}: {verb} {brief(because['found'])}{note}"
 
 
 def _listens_elsewhere(verdict: Json) -> bool:
@@ -225,11 +226,7 @@ def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
             inner = f".{key}" if PLAIN_KEY.match(key) else f"['{key}']"
             yield from _flat(item, f"{name}{inner}" if name else key)
     elif name and value not in (None, "", {}, []):
-        yield name, _cut(value if isinstance(value, str) else _json(value))
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, default=str)
+        yield name, _cut(value if isinstance(value, str) else as_json(value))
 
 
 def _cut(text: str) -> str:

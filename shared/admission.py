@@ -49,9 +49,9 @@ class Admissions:
     def hear_cancellation(self, action: Action) -> None:
         """Note it where an event called the action off before it could be found."""
         if action.cancel_key and not action.admitted and not action.canceled:
-            mark = self._slots.read_mark(action.cancel_key)
-            if mark and mark[0] >= action.moment:
-                action.canceled = Cancellation(by=f"event {mark[1]}", at=self._clock())
+            event = self._said_since(action.cancel_key, action)
+            if event:
+                action.canceled = Cancellation(by=f"event {event}", at=self._clock())
 
     def hold(self, action: Action) -> Action | None:
         """Return the record that follows where an action may not go on now, None where it may."""
@@ -60,7 +60,8 @@ class Admissions:
         for look in looks:
             held = look(moved)
             if held is not None:
-                _log(held)
+                if held.is_open:
+                    log.info("action=%s rule=%s outcome=held note=%s", held.key, held.rule, held.note)
                 return held
         action.admitted, action.digest, action.more, action.note = True, moved.digest, moved.more, ""
         return None
@@ -131,8 +132,7 @@ class Admissions:
         if action.canceled:
             return end(action, Status.CANCELED, f"called off by {action.canceled}", now)
         if not action.met:
-            mark = self._slots.read_mark(action.scope)
-            action.met = mark[1] if mark and mark[0] >= action.moment else ""
+            action.met = self._said_since(action.scope, action)
         if action.met:
             return end(action, Status.SUCCEEDED, f"event {action.met} followed", now)
         if now >= until:
@@ -141,16 +141,22 @@ class Admissions:
         action.note = f"waits for {action.expect.kind}"
         return postpone(action, until, now, asleep=True)
 
+    def _said_since(self, token: str, action: Action) -> str:
+        """Return the key of another event that said so no earlier than the action's own happened, "" where none did."""
+        mark = self._slots.read_mark(token)
+        return mark[1] if mark and mark[0] >= action.moment and mark[1] != action.event else ""
+
     # -- slots --------------------------------------------------------------------------------------------------------
 
     def _ask(self, key: str, decide: Callable[[limits.Slots], limits.Admission]) -> limits.Admission:
         """Decide by what is remembered, and remember what follows; again where somebody else was faster."""
+        slots = limits.Slots()
         for _ in range(TRIES * 4):
             slots, etag = self._slots.read(key)
             answer = decide(slots)
             if answer.slots == slots or self._write(key, answer.slots, etag):
                 return answer
-        raise TemporaryError(f"the limit {key} is asked by too many at once")
+        return limits.Admission("wait", slots, "too many ask at once", until=self._clock() + self._timing.recheck / 10)
 
     def _release(self, key: str, action: Action, *, gives_back: bool) -> limits.Slots:
         for _ in range(TRIES * 4):
@@ -190,8 +196,3 @@ def _told(action: Action) -> Told:
 def _is_between_steps(action: Action) -> bool:
     """Tell whether no step is under way: its remote job is there, or may be."""
     return not action.progress or bool(action.progress[-1].outcome)
-
-
-def _log(action: Action) -> None:
-    word = "held" if action.is_open else action.status.value
-    log.info("action=%s rule=%s outcome=%s note=%s", action.key, action.rule, word, action.note or action.reason)

@@ -155,7 +155,7 @@ def release(slots: Slots, key: str, *, gives_back: bool) -> Slots:
     mine = slots.slot_of(key)
     if digest := slots.digest_of(key):
         others = tuple(other for other in slots.digests if other.leader != key)
-        told = tuple(event.key for event in digest.events)
+        told = slots.told if gives_back else tuple(event.key for event in digest.events)
         slots = slots.model_copy(update={"digests": others, "told": told})
     if mine is None or mine.state == "counted":
         return slots
@@ -214,6 +214,9 @@ def _gathered(limit: Limit, slots: Slots, asking: Asking, now: datetime) -> Admi
             if not digest.is_closed or _tells(digest, asking.event):
                 words = f"told in the digest of action {digest.leader}"
                 return Admission("skip", slots.with_digest(_joined(digest, asking.event)), words)
+        cooled = _cooled(limit, slots, asking, now)
+        if cooled.verdict != "go":
+            return cooled  # a digest that nobody will see gathers nothing
         mine = Digest(leader=asking.key, until=asking.at + limit.digest, events=(asking.event,))
     words = f"gathers what comes within {show_duration(limit.digest)}"
     return Admission("wait", slots.with_digest(mine), words, until=mine.until)
@@ -231,10 +234,16 @@ def _joined(digest: Digest, event: Told) -> Digest:
     return digest.model_copy(update={"more": digest.more + 1})
 
 
-def _cooled(limit: Limit, slots: Slots, _asking: Asking, now: datetime) -> Admission:
-    """Do nothing for a while after acting."""
+def _cooled(limit: Limit, slots: Slots, asking: Asking, now: datetime) -> Admission:
+    """Do nothing for a while after acting; a digest was asked when it was begun."""
     last = max((slot for slot in slots.slots if slot.taken), key=_taken, default=None)
-    if limit.cooldown is None or last is None or last.taken is None or now >= last.taken + limit.cooldown:
+    if (
+        limit.cooldown is None
+        or slots.digest_of(asking.key)
+        or last is None
+        or last.taken is None
+        or now >= last.taken + limit.cooldown
+    ):
         return Admission("go", slots)
     words = f"cooldown of {show_duration(limit.cooldown)} since action {last.key} at {_clock(last.taken)}"
     return Admission("skip", slots, words)

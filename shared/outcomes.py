@@ -24,7 +24,7 @@ APPROVAL = "approval"
 
 def outcome(action: Action) -> Event | None:
     """Say what came of an action; None of an expectation that was met or called off."""
-    if action.expect:
+    if action.expect and action.status is not Status.FAILED:
         return _missed(action) if action.status is Status.EXPIRED else None
     facts: dict[str, Mapping[str, Any]] = {"action": _action(action)}
     if action.failure:

@@ -8,7 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from shared import parse
-from shared.actions import FLAGS, Action, Message, Status, StepState
+from shared.actions import FLAGS, Action, Failure, Message, Status, StepState
 from shared.admission import Admissions
 from shared.defects import told
 from shared.errors import PermanentError, ReactorError, TemporaryError
@@ -17,7 +17,7 @@ from shared.ledger import ClaimLostError, Ledger
 from shared.outcomes import on_the_way, outcome
 from shared.planner import Planner, open_row
 from shared.rules import templates
-from shared.settle import Timing, Verdict, current_state, settle
+from shared.settle import Timing, Verdict, current_state, end, settle
 from shared.stages import Done, End, Job, NotStarted, Pending, Stage, Waiting, find_handler, perform_stage
 from shared.storage.records import OpenRow, Records
 from shared.storage.timeline import Timeline
@@ -76,7 +76,14 @@ class Performer:
     def fail(self, message: Message, message_id: str, cause: str) -> None:
         """End the current step as failed, for a cause that no stage told."""
         error = PermanentError(cause, remedy="see the log of this action, then replay its event")
-        self._under_claim(message, message_id, lambda action: settle(action, error, "", self._clock(), self._timing))
+        self._under_claim(message, message_id, lambda action: self._fail(action, error))
+
+    def _fail(self, action: Action, error: PermanentError) -> Action:
+        if action.todo:
+            return settle(action, error, "", self._clock(), self._timing)
+        failure = Failure(step="expect", reason=error.reason, remedy=error.remedy)
+        moved = action.model_copy(deep=True, update={"error": "", "failure": failure})
+        return end(moved, Status.FAILED, error.reason, self._clock())
 
     def _under_claim(self, message: Message, message_id: str, move: Callable[[Action], Action]) -> None:
         """Claim the action, have it moved, write that down, and send what follows or announce the end."""
@@ -150,7 +157,7 @@ class Performer:
                 about_to_start=lambda: self._note_start(action, state),
             )
         finally:
-            action.touched |= state.touched and ready.stage.effect in {"acts", "tells"}
+            action.touched |= state.touched and ready.stage.effect in {"acts", "prepares", "tells"}
             action.committed |= state.touched and ready.stage.effect == "acts"
 
     def _call_off(self, action: Action) -> Action | None:
@@ -180,7 +187,8 @@ class Performer:
         waited_for = claimed.progress[-1].wake_on if claimed.progress else ""
         written = self._ledger.write(moved, claimed)
         if not written.is_open:
-            log.info("action=%s rule=%s outcome=%s", written.key, written.rule, written.status.value)
+            line = "action=%s rule=%s outcome=%s reason=%s"
+            log.info(line, written.key, written.rule, written.status.value, written.reason)
             self.announce(written)
             return
         row = open_row(written)

@@ -180,14 +180,16 @@ class Planner:
         """Call off, or fulfil, what a rule began for another event; what begins only now finds the mark."""
         moment = record.time or record.received
         self._slots.mark(mark.token, moment, record.key, self._clock())
-        if mark.what == "expect":
-            for key in self._records.list_waiting(mark.token):
-                self._ledger.wake(key, met=record.key)
-            return
         by = Cancellation(by=f"event {record.key}", at=self._clock(), reason=", ".join(record.kinds))
-        for key in self._records.list_canceled_by(mark.token):
+        is_met = mark.what == "expect"
+        list_waiting = self._records.list_waiting if is_met else self._records.list_canceled_by
+        for key in list_waiting(mark.token):
             action = self._ledger.read(key)
-            if action is not None and not action.canceled and action.moment <= moment:
+            if action is None or action.canceled or action.moment > moment or action.event == record.key:
+                continue
+            if is_met:
+                self._ledger.wake(key, met=record.key)
+            else:
                 self._ledger.wake(key, canceled=by)
 
     def sweep(self, row: OpenRow) -> None:
@@ -270,6 +272,7 @@ def open_row(action: Action) -> OpenRow:
         what="action",
         key=action.key,
         since=action.created,
+        event=action.event,
         wake_on=action.scope if action.expect else under_way,
         cancel_on=action.cancel_key,
     )

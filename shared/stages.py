@@ -133,9 +133,9 @@ class Stage[P: BaseModel]:
     named_by: Literal["us", "service", "nobody"] = "us"
     """Who names the remote job. us: a second start is refused or the same. service: an unanswered start is
     reconciled by `find` before it is repeated. nobody: it cannot be found, so it is at-least-once (mail, chat)."""
-    effect: Literal["acts", "tells", "reads", "decides"] = "acts"
-    """acts: once it was started the action can no longer be called off. tells: it sends a message, or asks a person.
-    reads: it only looks. decides: it only looks, and does so in a dry run too."""
+    effect: Literal["acts", "prepares", "tells", "reads", "decides"] = "acts"
+    """acts: once it was started the action can no longer be called off. prepares: it makes what is shared and costs
+    nothing. tells: it sends a message, or asks a person. reads: it only looks. decides: the same, in a dry run too."""
 
 
 # -- how one is performed ---------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from shared.actions import Status
 from shared.handlers import telling
 from shared.policy import read_duration
 from shared.rules import templates
-from shared.rules.declared import Names
+from shared.rules.declared import Fixed, Names
 from shared.stages import Done, End, Job, Progress, Stage, Waiting
 
 
@@ -27,7 +27,7 @@ class Approval(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    by: list[str] = Field(
+    by: Annotated[list[str], Fixed()] = Field(
         description="Who may decide: addresses, or the object ids of people and groups.", min_length=1
     )
     within: Annotated[str, AfterValidator(_duration)] = Field(

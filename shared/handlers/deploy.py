@@ -259,7 +259,9 @@ def _wake_on(params: BatchEndpoint, job: Job) -> str:
 STAGES = {
     BatchEndpoint: (
         Stage[BatchEndpoint]("model", start=read_model, effect="reads"),
-        Stage[BatchEndpoint]("endpoint", find=find_endpoint, start=start_endpoint, watch=watch_endpoint),
+        Stage[BatchEndpoint](
+            "endpoint", find=find_endpoint, start=start_endpoint, watch=watch_endpoint, effect="prepares"
+        ),
         Stage[BatchEndpoint]("deployment", find=find_deployment, start=start_deployment, watch=watch_deployment),
         Stage[BatchEndpoint]("default", find=find_default, start=start_default, watch=watch_default),
     )

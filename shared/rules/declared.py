@@ -34,6 +34,11 @@ class Names:
     section: Section
 
 
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """Says of a parameter that no event may fill it in: a template in it is an error."""
+
+
 class Declaration(BaseModel):
     """One entry of a section: known keys only, and none of them changes."""
 

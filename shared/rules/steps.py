@@ -14,7 +14,7 @@ from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 from shared.actions import Step
 from shared.rules import templates
-from shared.rules.declared import Names
+from shared.rules.declared import Fixed, Names
 from shared.rules.document import entries
 from shared.rules.kinds import ENVELOPE, KINDS
 from shared.rules.paths import Keys, show_path
@@ -37,6 +37,8 @@ class Parameters:
     """Parameter to the section whose names it takes."""
     defaults: Mapping[str, Any]
     """Parameter to a default with a template in it."""
+    fixed: frozenset[str]
+    """Parameters that no event may fill in."""
 
 
 @lru_cache(maxsize=256)
@@ -55,6 +57,9 @@ def parameters(target: str) -> Parameters:
             if isinstance(marker, Names)
         },
         defaults={name: info.default for name, info in fields.items() if list(_templates_in(info.default))},
+        fixed=frozenset(
+            name for name, info in fields.items() if any(isinstance(marker, Fixed) for marker in info.metadata)
+        ),
     )
 
 
@@ -183,6 +188,8 @@ class Steps:
                 self.reading.error(key, f'unknown parameter "{name}" of {action}{did_you_mean(name, wanted.known)}')
         for node, text in texts:
             self._check_text(node, text, scope)
+        for name in wanted.fixed & values.keys():
+            self._check_fixed(given[name][1], action, name, values[name])
         if FILTER in values:
             self._check_filter(given[FILTER][1], scope)
         for name in wanted.names.keys() & values.keys():
@@ -210,6 +217,11 @@ class Steps:
                 self.reading.invalid(given[name][1], tuple(rest), detail, name, about=about)
         elif not detail["loc"]:
             self.reading.invalid(place, (), detail, action)
+
+    def _check_fixed(self, node: Node, action: str, name: str, value: Any) -> None:
+        """Refuse what an event would fill in where only the rules file may say."""
+        for text in _templates_in(value):
+            self.reading.error(node, f"{shorten(text)}: {name} of {action} is said here, and never by an event")
 
     def _check_filter(self, node: Node, scope: Scope) -> None:
         """Check a filter that is decided when the step begins: it may ask for the steps before it."""

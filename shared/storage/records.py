@@ -82,6 +82,8 @@ class OpenRow(BaseModel):
     what: Literal["event", "action"]
     key: str
     since: datetime
+    event: str = ""
+    """The key of the event that an action answers: it is kept as long."""
     wake_on: str = ""
     """The token an action waits for, of `Pending.wake_on`; kept hashed, since a token may hold anything."""
     cancel_on: str = ""
@@ -196,6 +198,7 @@ class Records:
                     "PartitionKey": row.what,
                     "RowKey": row.key,
                     "since": row.since,
+                    "event": row.event,
                     "wake_on": _token(row.wake_on),
                     "cancel_on": row.cancel_on,
                 }
@@ -231,7 +234,7 @@ class Records:
 
     def sweep_old(self, before: datetime, *, most: int) -> int:
         """Delete at most `most` of the records last written before `before`, but those still open; return how many."""
-        still_open = {row.key for row in self.list_open()}
+        still_open = {key for row in self.list_open() for key in (row.key, row.event)}
         count = 0
         with temporary("sweeping old records"):
             for name in (EVENTS_TABLE, ACTIONS_TABLE):
@@ -341,6 +344,7 @@ def _open_row(entity: Any) -> OpenRow:
         what=entity["PartitionKey"],
         key=entity["RowKey"],
         since=_utc(entity["since"]),
+        event=entity.get("event", ""),
         wake_on=entity.get("wake_on", ""),
         cancel_on=entity.get("cancel_on", ""),
     )

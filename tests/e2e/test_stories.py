@@ -1,12 +1,10 @@
 """The stories of the demo, told twice to a running stack: each ends as it must, with its effects done once."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from dev import records
 from dev.demo import effects
 from dev.demo.ledger import Entry
 from dev.demo.stage import Stage, stage
@@ -76,18 +74,6 @@ def test_no_secret_is_written_down(played: Stage, entries: list[Entry], folder: 
     written = logs + "".join(f"{entry.event!r}{entry.actions!r}" for entry in entries)
     for secret in (KEY, SECRET, "sig=", "AccountKey", "Bearer "):
         assert secret not in written, secret
-
-
-def test_what_was_written_down_can_be_listed(entries: list[Entry]) -> None:
-    """The last events with their actions and steps, and each record whole, by its key."""
-    lines = list(records.listed(entries, 100))
-    assert [line for line in lines if "planned" in line and "DriftRecovered" in line]
-    assert [line for line in lines if "parked" in line and "data.runId: a number where text is expected" in line]
-    assert [line for line in lines if "deploy.batch_endpoint  failed: deployment credit-v9" in line]
-    assert sum(not line.startswith(" ") for line in records.listed(entries, 3)) == 3
-    for entry in entries:
-        for key in (entry.event.key, *(action.key for action in entry.actions)):
-            assert json.loads(records.found(entries, key) or "")["key"] == key
 
 
 def test_every_event_is_delivered(played: Stage) -> None:

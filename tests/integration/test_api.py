@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,10 @@ from typing import Any
 import pytest
 import requests
 
+from cli import recorded
 from cli.app import add_options, connect
 from cli.errors import UsageError
+from cli.main import main
 from dev.azurite import azurite as run_azurite
 from dev.process import Child
 from dev.simulators.entra import AUDIENCE, CLIENT, LEADS, PERSON
@@ -172,9 +175,68 @@ def test_the_function_key_may_be_in_the_query(on: Running) -> None:
     assert "s3cret" not in answer.text
 
 
+def test_payloads_are_listed_where_they_are_asked_for(on: Running) -> None:
+    """A page of them holds each event's door and message beside what any listing has."""
+    event = on.event("tell")
+    [listed] = on.get("events", params={"payload": "true", "most": "1"}).json()["events"]
+    assert (listed["key"], listed["door"], listed["kinds"]) == (event, "event_grid", ["RunFailed", "RunStatusChanged"])
+    assert listed["payload"]["data"]["experimentName"] == "tell"
+    detail = on.get(f"events/{event}").json()
+    assert {name: detail[name] for name in listed} == listed
+
+
+def test_a_backtest_asks_the_app_what_came(
+    on: Running, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every event that a rule could hear is replayed in the order in which it came, over several pages."""
+    monkeypatch.setattr(recorded, "LISTED_AT_ONCE", 3)
+    monkeypatch.setattr(recorded, "READ_AT_ONCE", 2)
+    before = on.get("events", params={"kind": "RunFailed", "most": "1000"}).json()["events"]
+    keys = [on.event(experiment) for experiment in ("tell", "elsewhere", "tell", "ask", "tell")]
+    old, new = tmp_path / "old.yaml", tmp_path / "new.yaml"
+    old.write_text(RULES, "utf-8")
+    new.write_text(RULES.replace("StringIn: [tell]", "StringIn: [tell, elsewhere]"), "utf-8")
+    command = ["rules", "backtest", "--from", str(old), "--to", str(new), "--app", on.url, "--json"]
+    assert main([*command, "--since", "1h", "--fail-on-change"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert (told["events"], told["repeated"], told["out_of_order"]) == (len(before) + len(keys), 0, 0)
+    rules = {rule["name"]: rule for rule in told["rules"]}
+    assert [rules["tell"][name] for name in ("newly", "no_longer")] == [1, 0]
+    assert rules["tell"]["examples"]["newly"][0]["place"] == f"event {keys[1]}"
+    assert rules["ask"]["both"] == rules["ask"]["matched"]["to"] >= 1
+    last = on.get(f"events/{keys[-1]}").json()["received"]
+    assert datetime.fromisoformat(told["last"]) == datetime.fromisoformat(last)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["events", "show", "0" * 32], (1, "no event has this key")),
+        (["actions", "approve", "0" * 32], (1, "there is no action 0")),
+        (["events", "list", "--kind", "RunFaild"], (2, "did you mean")),
+        (["events", "list", "--app", "http://127.0.0.1:9"], (2, "nothing answers")),
+    ],
+)
+def test_a_refusal_is_another_exit_code_than_no_answer(
+    arguments: list[str],
+    expected: tuple[int, str],
+    on: Running,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """1 where the app looked at what was named, 2 where it was not understood or not there."""
+    monkeypatch.setenv("REACTOR_URL", on.url)
+    monkeypatch.setenv("REACTOR_TOKEN", on.token(PERSON))
+    code, says = expected
+    assert main(arguments) == code
+    assert says in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("path", "status", "says"),
     [
+        ("events?payload=perhaps", 400, "payload"),
+        ("events?payload=true&most=101", 400, "100"),
         ("events?colour=red", 400, "colour"),
         ("actions?since=yesterdayish", 400, "since"),
         (f"events/{'0' * 32}", 404, "no event"),

@@ -7,16 +7,18 @@ from itertools import count
 from typing import Any
 
 import pytest
+from pydantic_core import to_json, to_jsonable_python
 
 from shared.actions import Action, Person, Replay, Status
 from shared.errors import MalformedError, TemporaryError
 from shared.events import digest
-from shared.history import History
+from shared.history import History, RecordedEvent
 from shared.history import history as reading
 from shared.rules import Rules
 from shared.settings import Settings
 from shared.storage import TIMELINE_TABLE, prepare, timeline
 from shared.storage.account import Account
+from shared.storage.packing import pack
 from shared.storage.records import EventRecord, OpenRow
 from shared.storage.timeline import Wanted, place, time_of
 from tests.integration import scripted
@@ -113,6 +115,91 @@ def registered(name: str, stage: str = "production", topic: str = WORKSPACE) -> 
 def action_key(event: str, rule: str = "work") -> str:
     """Return the key of a rule's action."""
     return digest("action", event, rule)
+
+
+# -- with payloads ----------------------------------------------------------------------------------------------------
+
+
+def test_payloads_come_with_the_page(past: Past) -> None:
+    """Each event as it is listed and as its record has it: the door, the message, and the very time when it came."""
+    names = [unique() for _ in range(3)]
+    keys = []
+    for name in names:
+        past.world.now += timedelta(microseconds=1_234_567)
+        keys.append(past.receive(name, run=False))
+    page = past.history.events({"payload": "true", "most": "2"})
+    assert [event.key for event in page.events] == [keys[2], keys[1]]
+    rest = past.history.events({"payload": "true", "after": page.next or ""})
+    assert ([event.key for event in rest.events], rest.next) == ([keys[0]], None)
+    for event, name in zip(page.events + rest.events, reversed(names), strict=True):
+        assert isinstance(event, RecordedEvent)
+        record = past.world.records.read_event(event.key)
+        assert record is not None
+        assert (event.received, event.door) == (record.received, "event_grid")
+        assert event.payload["data"]["modelName"] == name
+        assert event.payload["data"]["modelProperties"] == {"at": "https://x.invalid/a"}
+    assert json.loads(page.model_dump_json())["events"][0]["payload"]["data"]["modelName"] == names[2]
+    assert not hasattr(past.history.events({"payload": "false"}).events[0], "payload")
+
+
+def test_a_page_with_payloads_is_never_too_large(past: Past, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends before the answer would grow over its bound, and goes on there; what is larger than that stands alone."""
+    sizes = [10, 10, 3_300, 10, 4_000, 10]
+    keys = []
+    for number, size in enumerate(sizes):
+        past.world.now += timedelta(seconds=1)
+        keys.append(past.receive(unique(f"m{number}"), run=False, stage="사" * size))
+    monkeypatch.setattr(reading, "LARGEST_PAGE", 12_000)
+    pages: list[list[str]] = []
+    after: str | None = ""
+    while after is not None:
+        page = past.history.events({"payload": "true", "after": after})
+        pages.append([event.key for event in page.events])
+        after = page.next
+    assert pages == [[keys[5]], [keys[4]], [keys[3], keys[2]], [keys[1], keys[0]]]
+
+
+def test_what_was_parked_is_given_as_it_can_be_written(past: Past) -> None:
+    """JSON where it is, else the text: also of what is nested too deep, or holds half a letter."""
+    bodies = ['{"eventType": "x", "a": 1}', "hello", "[" * 300 + "]" * 300, '{"a": "\\ud800"}', "{" * 99_999]
+    for body in bodies:
+        past.world.now += timedelta(seconds=1)
+        past.world.reactor.receive("event_grid", body, past.world.now)
+    found = past.history.events({"payload": "true", "status": "parked"})
+    shown = [event["payload"] for event in to_jsonable_python(found)["events"]]
+    assert shown == [json.loads(bodies[0]), *bodies[1:]][::-1]
+    assert to_json([past.history.event(event.key) for event in found.events])
+
+
+def test_a_record_that_is_gone_or_of_another_version_is_in_nobodys_way(past: Past) -> None:
+    """The first is left out; of the second the listing is all that is known."""
+    keys = [past.receive(unique(), run=False) for _ in range(3)]
+    events = past.account.table("reactorevents")
+    events.delete_entity(keys[0], "record")
+    newer = pack("record", '{"version": 99}') or {}
+    events.update_entity({"PartitionKey": keys[1], "RowKey": "record", **newer})
+    found = {event.key: event for event in past.history.events({"payload": "true"}).events}
+    assert found.keys() == set(keys[1:])
+    assert isinstance(found[keys[1]], RecordedEvent)
+    assert to_jsonable_python(found[keys[1]])["payload"] is None
+    assert to_jsonable_python(found[keys[2]])["payload"]
+
+
+@pytest.mark.parametrize(
+    ("params", "field"),
+    [
+        ({"payload": "yes"}, "payload"),
+        ({"payload": "true", "most": "101"}, "most"),
+        ({"payloads": "true"}, '"payloads"'),
+    ],
+)
+def test_payloads_are_asked_for_in_so_many_words(past: Past, params: dict[str, str], field: str) -> None:
+    """True or false, and no more than a hundred; actions have none."""
+    with pytest.raises(MalformedError) as problem:
+        past.history.events(params)
+    assert problem.value.field == field
+    with pytest.raises(MalformedError, match="there is no such filter"):
+        past.history.actions({"payload": "true"})
 
 
 # -- the timeline -----------------------------------------------------------------------------------------------------

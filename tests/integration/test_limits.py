@@ -488,3 +488,52 @@ def test_an_expectation_that_is_met_is_not(make: Make, order: str) -> None:
     assert action is not None
     assert (action.status, action.met) == (Status.SUCCEEDED, world.event_key(second))
     assert f"experiments/e/runs/{name}" not in scripted.CALLS
+
+
+@pytest.mark.guarantee(4)
+def test_an_old_event_fulfils_nothing(make: Make) -> None:
+    """A completion from before the start that is waited for is another run's end, whenever it comes."""
+    world, name = make(EXPECTS), unique()
+    first = run_event(name, "Running", time="2026-11-22T08:00:00Z")
+    world.reactor.receive("event_grid", first)
+    deliver_all(world)
+    world.reactor.receive("event_grid", completed(name, "2026-11-21T08:40:00Z"))
+    deliver_all(world)
+    action = world.records.read_action(digest("expect", world.event_key(first), "work"))
+    assert action is not None
+    assert action.is_open
+
+
+def test_an_event_does_not_fulfil_its_own_expectation(make: Make) -> None:
+    """Where a rule expects the kind that it hears, only another event counts."""
+    rule = """
+  - name: work
+    on: RunStatusChanged
+    where: {run.status: {StringIn: [Running, Queued]}}
+    expect: {kind: RunStatusChanged, within: 1h, per: run.id}
+"""
+    world, name = make(rule), unique()
+    first = run_event(name, "Queued", time="2026-11-22T08:00:00Z")
+    world.reactor.receive("event_grid", first)
+    deliver_all(world)
+    waiting = world.records.read_action(digest("expect", world.event_key(first), "work"))
+    assert waiting is not None
+    assert waiting.is_open
+    world.reactor.receive("event_grid", run_event(name, "Running", time="2026-11-22T08:10:00Z"))
+    deliver_all(world)
+    met = world.records.read_action(waiting.key)
+    assert met is not None
+    assert met.status is Status.SUCCEEDED
+
+
+@pytest.mark.guarantee(2)
+def test_an_expectation_that_cannot_be_performed_fails(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A programming error in it is poisoned and ends it as failed, as any action."""
+    world, name = make(EXPECTS), unique()
+    first = run_event(name, "Running", time="2026-11-22T08:00:00Z")
+    world.reactor.receive("event_grid", first)
+    monkeypatch.setattr(type(world.slots), "read_mark", lambda *_: 1 / 0)
+    world.run()
+    action = world.records.read_action(digest("expect", world.event_key(first), "work"))
+    assert action is not None
+    assert (action.status, action.failure and action.failure.step) == (Status.FAILED, "expect")

@@ -3,9 +3,11 @@
 import base64
 import io
 import json
+import re
 import resource
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -316,6 +318,39 @@ def test_explain_refuses_a_file_with_errors(tmp_path: Path, capsys: pytest.Captu
     rules = write(tmp_path / "rules.yaml", "version: 1\n")
     assert main(["rules", "explain", "--rules", rules, "--event", str(FIRST / "event.json")]) == 1
     assert '"rules" is missing' in capsys.readouterr().err
+
+
+def test_help_names_the_groups_in_their_order(capsys: pytest.CaptureFixture[str]) -> None:
+    """The rules, what came of them, and what holds them."""
+    with pytest.raises(SystemExit, match="0"):
+        main(["--help"])
+    lines = [line.split()[0] for line in capsys.readouterr().out.splitlines() if re.match(r"    \w", line)]
+    assert lines == ["rules", "events", "actions", "pause", "resume"]
+
+
+def test_the_version_is_the_packages_own(capsys: pytest.CaptureFixture[str]) -> None:
+    """No group needs to be named for it."""
+    with pytest.raises(SystemExit, match="0"):
+        main(["--version"])
+    assert capsys.readouterr().out == f"reactor {version('ml-reactor')}\n"
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_what_a_terminal_cannot_write_fails_nothing(encoding: str, tmp_path: Path) -> None:
+    """Letters that its encoding lacks become question marks."""
+    event = {
+        "id": "1",
+        "eventType": "사기-탐지",
+        "subject": "모델 → 1",
+        "eventTime": "2026-01-01T00:00:00Z",
+        "data": {},
+    }
+    file = write(tmp_path / "event.json", json.dumps(event | {"topic": "/subscriptions/s", "dataVersion": "1"}))
+    command = [sys.executable, "-m", "cli.main", "rules", "explain", "--rules", str(FIRST / "rules.yaml")]
+    environment = {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": encoding}
+    done = subprocess.run([*command, "--event", file], check=False, capture_output=True, env=environment, timeout=60)
+    assert (done.returncode, done.stderr.count(b"Traceback")) == (0, 0)
+    assert b"?? ? 1" in done.stdout
 
 
 def test_explain_takes_less_than_a_second() -> None:

@@ -15,8 +15,9 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from cli.app import App, add_options, connect, read_ready
-from cli.errors import UsageError
+from cli.app import App, add_options, connect
+from cli.errors import RefusedError, UsageError
+from cli.local_stack import read_ready
 from tests.integration.canned import Reply, serve
 
 
@@ -178,6 +179,30 @@ def test_the_apps_own_words_are_passed_on(server: Server, status: int, error: di
     server.says(status, {"error": error})
     with pytest.raises(UsageError, match=f"^{re.escape(says)}"):
         app_of(server).post("actions/1/approve", {})
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "kind"),
+    [
+        ("actions/1", 400, RefusedError),
+        ("actions/1", 403, RefusedError),
+        ("actions/1", 404, RefusedError),
+        ("actions/1", 409, RefusedError),
+        ("actions/1", 401, UsageError),
+        ("actions/1", 503, UsageError),
+        ("actions", 400, UsageError),
+    ],
+)
+def test_a_no_to_what_was_named_is_told_apart(server: Server, path: str, status: int, kind: type) -> None:
+    """The app looked at it and refuses; a wrong filter, nobody signed in and no app are no such thing."""
+    server.says(status, {"error": {"reason": "no"}})
+    with pytest.raises(UsageError) as problem:
+        app_of(server).get(path)
+    assert type(problem.value) is kind
+    server.says(status, "<html>")
+    with pytest.raises(UsageError) as problem:
+        app_of(server).get(path)
+    assert type(problem.value) is UsageError
 
 
 @pytest.mark.parametrize(

@@ -413,7 +413,7 @@ def test_a_person_decides(verb: str, done: str, api: Api, capsys: pytest.Capture
     assert main(["actions", verb, ACTION, "--reason", "go"]) == 0
     assert capsys.readouterr().out == f"{done}: tell, action cd7c0bf2\n"
     assert api.asked == [(path, {}, {"reason": "go"})]
-    assert main(["actions", verb, ACTION, "--reason", "go"]) == 2
+    assert main(["actions", verb, ACTION, "--reason", "go"]) == 1
     assert "it has ended: succeeded; nothing is to be done" in capsys.readouterr().err
 
 
@@ -433,6 +433,15 @@ def test_a_replay_by_keys_reports_each_rule(api: Api, capsys: pytest.CaptureFixt
         "d3b34929  other          refused    -         its action is still open",
         "1 event: 1 under way, 1 refused",
     ]
+
+
+def test_a_replay_of_what_succeeded_says_what_to_type(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
+    """The app says what it is; the option that does it all the same is the command's."""
+    done = {"rule": "tell", "action": ACTION, "outcome": "succeeded_before", "reason": "it is done"}
+    api.answers[f"POST /api/events/{EVENT}/replay"] = {"replayed": [done]}
+    assert main(["events", "replay", EVENT, "--reason", "r"]) == 0
+    out = capsys.readouterr().out
+    assert "tell  succeeded before  cd7c0bf2  it is done; --again does it once more\n" in out
 
 
 def test_a_bulk_replay_goes_from_the_oldest(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
@@ -459,14 +468,14 @@ def test_one_event_that_is_refused_tells_why_in_full(api: Api, capsys: pytest.Ca
     api.answers[f"POST /api/events/{EVENT}/replay"] = (400, {"error": why})
     assert main(["events", "replay", "--kind", "RunFailed", "--reason", "r", "--yes"]) == 1
     assert "; replay it by the rules of now\n1 event: 1 refused\n" in capsys.readouterr().out
-    assert main(["events", "replay", EVENT, "--reason", "r"]) == 2
+    assert main(["events", "replay", EVENT, "--reason", "r"]) == 1
     assert "; replay it by the rules of now\n" in capsys.readouterr().err
 
 
 def test_a_bulk_replay_that_nobody_may_do_stops(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
     """Where the first few are refused in the same words, the others are not asked for."""
     api.answers["GET /api/events"] = page(*(summary(str(number) * 32) for number in range(9)))
-    assert main(["events", "replay", "--kind", "RunFailed", "--reason", "r", "--yes"]) == 2
+    assert main(["events", "replay", "--kind", "RunFailed", "--reason", "r", "--yes"]) == 1
     assert len(api.asked) == 4
     assert "there is no such event" in capsys.readouterr().err
 

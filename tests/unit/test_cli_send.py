@@ -81,11 +81,12 @@ def ready(stack: Stack, tmp_path: Path) -> str:
     """Write what the stack says of itself."""
     (tmp_path / "rules.yaml").write_text(RULES, "utf-8")
     url = f"http://127.0.0.1:{stack.server_port}"
+    storage = f"AccountName=a;AccountKey=a2V5;QueueEndpoint={url}/a;BlobEndpoint={url}/a;TableEndpoint={url}/a;"
     facts = {
         "functions": url,
-        "storage": f"AccountName=a;AccountKey=a2V5;QueueEndpoint={url}/a;BlobEndpoint={url}/a;",
+        "storage": storage,
         "app": str(tmp_path),
-        "settings": {"REACTOR_RULES": "rules.yaml", "MINE": MINE},
+        "settings": {"AzureWebJobsStorage": storage, "REACTOR_RULES": "rules.yaml", "MINE": MINE},
     }
     (tmp_path / "ready.json").write_text(json.dumps(facts), "utf-8")
     return str(tmp_path / "ready.json")

@@ -162,6 +162,27 @@ def test_every_event_of_a_digest_is_told_once(count: int, repeated: int) -> None
     assert (late.verdict, late.reason) == ("skip", "it was told in a digest") if count > 1 else ("go", "")
 
 
+def test_a_cooldown_begins_no_digest() -> None:
+    """Within a cooldown nothing is gathered: nobody would see it."""
+    story = Story(limit(digest="15m", cooldown="1h"))
+    assert story.ask("a", NOW, NOW).verdict == "wait"
+    assert story.ask("a", NOW, NOW + timedelta(minutes=15)).verdict == "go"
+    story.end("a")
+    soon = NOW + timedelta(minutes=30)
+    assert story.ask("b", soon, soon).reason.startswith("cooldown of 1h")
+    later = NOW + timedelta(minutes=80)
+    assert story.ask("c", later, later).verdict == "wait"
+
+
+def test_what_nobody_was_told_can_be_told() -> None:
+    """Where a digest's action gave its slot back, its events may be told by a replay."""
+    story = Story(limit(digest="15m"))
+    story.ask("a", NOW, NOW)
+    assert story.ask("b", NOW, NOW).verdict == "skip"
+    story.end("a", gives_back=True)
+    assert story.ask("b", NOW, NOW + timedelta(minutes=20)).verdict == "wait"
+
+
 def test_a_digest_is_bounded() -> None:
     """Beyond so many events they are only counted."""
     story = Story(limit(digest="1h"))

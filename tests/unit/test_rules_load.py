@@ -723,3 +723,14 @@ def test_a_kind_that_nothing_announces_is_warned_about() -> None:
     loaded = load("version: 1\nrules: [{name: a, on: ReplicaOutdated, do: [nothing]}]", ACTIONS, "r.yaml")
     (warning,) = loaded.warnings
     assert warning.message == "this version announces no ReplicaOutdated: the rule is never answered"
+
+
+def test_who_approves_is_never_said_by_an_event() -> None:
+    """A template under `by` would have the event choose who decides about it; a setting may stand there."""
+    text = (
+        f"version: 1\nworkspaces: {{fraud: {WORKSPACE}}}\nrules:\n"
+        '  - {name: a, on: ModelRegistered, from: [fraud], do: [approval: {by: ["{{ model.tags.owner }}"]}]}\n'
+    )
+    with pytest.raises(RulesError, match="by of approval is said here, and never by an event"):
+        load(text, REAL_ACTIONS, "rules.yaml")
+    assert load(text.replace("{{ model.tags.owner }}", "${LEADS}"), REAL_ACTIONS, "rules.yaml").rules
