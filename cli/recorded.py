@@ -16,8 +16,8 @@ from cli.listing import Json
 LISTED_AT_ONCE = 1_000
 READ_AT_ONCE = 100
 """Events of a page with payloads."""
-AT_ONCE = 4
-"""Pages that are asked for at the same time."""
+AT_ONCE = 2
+"""Pages that are asked for at the same time: each is several reads of the app's."""
 
 
 class Listed(NamedTuple):

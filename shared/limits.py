@@ -217,7 +217,7 @@ def _gathered(limit: Limit, slots: Slots, asking: Asking, now: datetime) -> Admi
         cooled = _cooled(limit, slots, asking, now)
         if cooled.verdict != "go":
             return cooled  # a digest that nobody will see gathers nothing
-        mine = Digest(leader=asking.key, until=asking.at + limit.digest, events=(asking.event,))
+        mine = Digest(leader=asking.key, until=now + limit.digest, events=(asking.event,))
     words = f"gathers what comes within {show_duration(limit.digest)}"
     return Admission("wait", slots.with_digest(mine), words, until=mine.until)
 

@@ -37,8 +37,8 @@ SHORTEST_KEY = 6
 KEY = re.compile(rf"[0-9a-f]{{{SHORTEST_KEY},{KEY_LENGTH}}}\Z")
 OPEN_READ = 500
 """Open actions that one page reads at most: each is a record of its own."""
-AT_ONCE = 8
-"""Records that are read at the same time."""
+AT_ONCE = 4
+"""Records that one page reads at the same time: the SDK keeps ten connections for the whole app."""
 LARGEST_PAGE = 4 * 1024 * 1024
 """Bytes of the events of a page with payloads; a larger one stands alone."""
 LONGEST_CHAIN = 50

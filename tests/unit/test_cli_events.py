@@ -13,11 +13,11 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from cli import tables
+from cli import actions, events, listing, recorded, tables
 from cli.main import main
 from cli.tables import Cell, Column, leave, measure, shorten, table
 from shared.actions import Decision, Failure, Person, Replay
-from shared.history import ActionDetail, EventDetail, EventSummary
+from shared.history import ActionDetail, EventDetail, EventSummary, filters
 from shared.history.views import Because, Explanation, StepView, Verdict
 
 AT = datetime(2026, 11, 22, 8, 15, 4, tzinfo=UTC)
@@ -515,6 +515,14 @@ def test_a_replay_says_which_events(
     assert main(["events", "replay", "--reason", "r", *arguments]) == 2
     assert message in capsys.readouterr().err
     assert api.asked == []
+
+
+def test_the_filters_are_those_of_the_app() -> None:
+    """The command knows them by itself, since it starts without the app."""
+    assert dict(filters.STATUSES) == {"events": events.STATUSES, "actions": actions.STATUSES}
+    assert set(listing.FILTERS) == {name for names in filters.FILTERS.values() for name in names}
+    assert listing.GREATEST_PAGE == recorded.LISTED_AT_ONCE == filters.GREATEST_MOST
+    assert recorded.READ_AT_ONCE == filters.GREATEST_WITH_PAYLOAD
 
 
 # -- tables -----------------------------------------------------------------------------------------------------------
