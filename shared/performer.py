@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -168,15 +169,17 @@ class Performer:
         moved = action.model_copy(deep=True)
         state = current_state(moved, self._clock())
         verdict: Verdict = End(Status.CANCELED, f"called off by {action.canceled}")
-        try:
+        with suppress(PermanentError):  # what cannot be prepared cannot have begun
             ready = self._prepare(moved, state)
-            if action.mode == "live" and not _is_not_there(ready, state):
+            try:
+                begun = action.mode == "live" and not _is_not_there(ready, state)
+            except TemporaryError as error:
+                begun, verdict = False, error
+            except PermanentError:
+                begun = True  # it is there, and has failed
+            if begun:
                 log.warning("action=%s rule=%s outcome=too_late_to_cancel", action.key, action.rule)
                 return None
-        except TemporaryError as error:
-            verdict = error
-        except PermanentError:
-            log.info("action=%s rule=%s outcome=canceled", action.key, action.rule)  # it could not have begun
         return settle(moved, verdict, "", self._clock(), self._timing)
 
     def _settle(self, moved: Action, claimed: Action, message_id: str) -> None:
