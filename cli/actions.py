@@ -19,13 +19,12 @@ class Verb(NamedTuple):
 
     help: str
     done: str
-    needs_reason: bool
 
 
 VERBS = {
-    "approve": Verb("let an action go on that waits for an approval", "approved", needs_reason=False),
-    "reject": Verb("end an action that waits for an approval", "rejected", needs_reason=True),
-    "cancel": Verb("call off an action that has started nothing irreversible", "canceled", needs_reason=True),
+    "approve": Verb("let an action go on that waits for an approval", "approved"),
+    "reject": Verb("end an action that waits for an approval", "rejected"),
+    "cancel": Verb("call off an action that has started nothing irreversible", "canceled"),
 }
 
 
@@ -48,9 +47,7 @@ def add_commands(groups: Any) -> None:
     for name, verb in VERBS.items():
         one = commands.add_parser(name, help=verb.help)
         one.add_argument("key", metavar="KEY", help="its key, or the first 6 digits or more")
-        one.add_argument(
-            "--reason", metavar="TEXT", required=verb.needs_reason, default="", help="kept beside your name"
-        )
+        one.add_argument("--reason", metavar="TEXT", required=True, help="why; kept beside your name")
         one.add_argument("--json", action="store_true", help="for programs: the app's own answer")
         add_options(one)
         one.set_defaults(run=partial(decide, name))

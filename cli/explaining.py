@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from cli.documents import print_json, read
 from cli.errors import UsageError
-from cli.tables import BOLD, DIM, GREEN, RED, Paint, brief, clean, count, leave, painter
+from cli.tables import BOLD, DIM, GREEN, RED, Paint, brief, clean, count, painter
 
 if TYPE_CHECKING:
     from shared.events import Event
     from shared.policy import Limit
     from shared.rules import Declared, Explanation, Rule, RuleExplanation
 
-__all__ = ["explain", "leave", "lines"]
 
 Json = dict[str, Any]
 

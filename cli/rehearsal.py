@@ -17,9 +17,10 @@ from typing import Literal, NamedTuple
 from cli.event_files import Recorded
 from shared.correlation import budget, cancel_key, followed, scope
 from shared.events import Event, canonical, digest
-from shared.limits import Asking, Slots, decide, decide_budget, release
+from shared.limits import Asking, decide, decide_budget
 from shared.policy import Told
 from shared.rules import Rule, Rules
+from shared.slots import Slots, release
 
 DEEPEST = 5
 """Outcomes that lead to an event before no rule answers it any more; a test holds it to the planner's."""
@@ -116,7 +117,7 @@ class Rehearsal:
         for waiting in off:
             self._waiting.remove(waiting)
             slots = self._slots[waiting.slots_of]
-            self._slots[waiting.slots_of] = release(slots, waiting.answer.action, gives_back=True)
+            self._slots[waiting.slots_of] = _over(slots, waiting.answer.action, gives_back=True)
             yield waiting.answer._replace(verdict="skipped", reason=f"called off by {event.subject}")
         heapq.heapify(self._waiting)
 
@@ -142,8 +143,8 @@ class Rehearsal:
         key, event = answer.action, moment.event
         kind = next(iter(sorted(rule.kinds & event.kinds)), event.type)
         told = Told(key=moment.key, kind=kind, subject=event.subject, source=event.source, time=event.time)
-        asking = Asking(key=key, at=moment.at, event=told)
-        admission = decide(rule.limit, self._slots.get(slots_of, Slots()), asking, now, lambda _: True)
+        asking = Asking(key=key, holder=key, at=moment.at, event=told)
+        admission = decide(rule.limit, self._slots.get(slots_of, Slots()), asking, now, lambda _key, _since: True)
         slots = admission.slots
         if admission.verdict == "wait" and admission.until is not None:
             self._slots[slots_of] = slots
@@ -157,10 +158,15 @@ class Rehearsal:
             spent = decide_budget(rule.limit.at_most, self._slots.get(purse, Slots()), asking, now)
             self._slots[purse] = spent.slots
             if spent.verdict != "go":
-                self._slots[slots_of] = release(slots, key, gives_back=True)
+                self._slots[slots_of] = _over(slots, key, gives_back=True)
                 return answer._replace(verdict="skipped", reason=spent.reason)
-        self._slots[slots_of] = release(slots, key, gives_back=False)
+        self._slots[slots_of] = _over(slots, key, gives_back=False)
         return answer._replace(told=admission.digest.events) if admission.digest else answer
+
+
+def _over(slots: Slots, key: str, *, gives_back: bool) -> Slots:
+    """End an action: there are no replays here."""
+    return release(slots, key, key, gives_back=gives_back, succeeded=not gives_back)
 
 
 def identify(moment: Moment, rule: Rule) -> tuple[str, bool]:

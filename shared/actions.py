@@ -69,6 +69,8 @@ class StepState(BaseModel):
     """The token the stage waits for, beside looking."""
     touched: bool = False
     """Whether the stage's remote job was found, or was begun to be started."""
+    committed: bool = False
+    """Whether something irreversible was begun in this step."""
     starting_at: datetime | None = None
     """Written before a start whose answer may get lost; cleared once it is known what came of it."""
     empty_find: datetime | None = None
@@ -120,6 +122,8 @@ class Cancellation(BaseModel):
     by: str
     at: datetime
     reason: str = ""
+    is_by_person: bool = False
+    """A person also stops what goes on after a step that cannot be undone; an event does not."""
 
     def __str__(self) -> str:
         return f"{self.by}: {self.reason}" if self.reason else self.by

@@ -6,6 +6,7 @@ what they rest on, so that of twenty events at once as many act as may.
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from shared.errors import PermanentError, TemporaryError, UnansweredError
 from shared.ledger import TRIES, Ledger
 from shared.policy import Told, show_duration
 from shared.settle import Timing, end, postpone
+from shared.slots import Slots, next_queued, release
 from shared.storage.slots import SlotsTable
 
 if TYPE_CHECKING:
@@ -76,9 +78,8 @@ class Admissions:
             self._release(correlation.budget(action.rule, action.mode), action, gives_back=gives_back)
         if not action.limit.only_at_most:
             slots = self._release(action.scope, action, gives_back=gives_back)
-            waiting = limits.next_queued(slots)
-            if waiting and (behind := self._ledger.latest(waiting)):
-                self._ledger.wake(behind.key)
+            while (waiting := next_queued(slots)) and not self._wake(waiting.key):
+                slots = slots.without(waiting.key)
 
     # -- what holds an action -----------------------------------------------------------------------------------------
 
@@ -99,13 +100,22 @@ class Admissions:
         limit = action.limit
         if action.admitted or limit is None:
             return None
-        asking = limits.Asking(key=action.slot_key, at=action.created, event=_told(action))
+        asking = limits.Asking(
+            key=action.slot_key,
+            holder=action.key,
+            at=action.created,
+            event=_told(action),
+            digest=tuple(action.digest),
+            more=action.more,
+        )
         if not limit.only_at_most:
             answer = self._ask(
                 action.scope, lambda slots: limits.decide(limit, slots, asking, self._clock(), self._is_over)
             )
             for key in answer.replaces:
                 self._replace(key, action)
+            for key in answer.dropped:
+                self._wake(key)
             if answer.digest:
                 action.digest, action.more = list(answer.digest.events), answer.digest.more
             if answer.verdict != "go":
@@ -132,7 +142,7 @@ class Admissions:
         if action.canceled:
             return end(action, Status.CANCELED, f"called off by {action.canceled}", now)
         if not action.met:
-            action.met = self._said_since(action.scope, action)
+            action.met = self._said_since(action.scope, action, within=action.expect.within)
         if action.met:
             return end(action, Status.SUCCEEDED, f"event {action.met} followed", now)
         if now >= until:
@@ -141,16 +151,17 @@ class Admissions:
         action.note = f"waits for {action.expect.kind}"
         return postpone(action, until, now, asleep=True)
 
-    def _said_since(self, token: str, action: Action) -> str:
+    def _said_since(self, token: str, action: Action, within: timedelta = timedelta.max) -> str:
         """Return the key of another event that said so no earlier than the action's own happened, "" where none did."""
         mark = self._slots.read_mark(token)
-        return mark[1] if mark and mark[0] >= action.moment and mark[1] != action.event else ""
+        if mark is None or mark[1] == action.event:
+            return ""
+        return mark[1] if timedelta() <= mark[0] - action.moment <= within else ""
 
     # -- slots --------------------------------------------------------------------------------------------------------
 
-    def _ask(self, key: str, decide: Callable[[limits.Slots], limits.Admission]) -> limits.Admission:
+    def _ask(self, key: str, decide: Callable[[Slots], limits.Admission]) -> limits.Admission:
         """Decide by what is remembered, and remember what follows; again where somebody else was faster."""
-        slots = limits.Slots()
         for _ in range(TRIES * 4):
             slots, etag = self._slots.read(key)
             answer = decide(slots)
@@ -158,34 +169,51 @@ class Admissions:
                 return answer
         return limits.Admission("wait", slots, "too many ask at once", until=self._clock() + self._timing.recheck / 10)
 
-    def _release(self, key: str, action: Action, *, gives_back: bool) -> limits.Slots:
+    def _release(self, key: str, action: Action, *, gives_back: bool) -> Slots:
         for _ in range(TRIES * 4):
             slots, etag = self._slots.read(key)
-            released = limits.release(slots, action.slot_key, gives_back=gives_back)
+            released = release(
+                slots,
+                action.slot_key,
+                action.key,
+                gives_back=gives_back,
+                succeeded=action.status is Status.SUCCEEDED,
+            )
             if released == slots or self._write(key, released, etag):
                 return released
         raise TemporaryError(f"the limit {key} is asked by too many at once")
 
-    def _write(self, key: str, slots: limits.Slots, etag: str) -> bool:
+    def _write(self, key: str, slots: Slots, etag: str) -> bool:
         try:
             return self._slots.write(key, slots, etag, self._clock())
         except UnansweredError:
             return False  # it may have been done: read again, and find it there
 
-    def _is_over(self, key: str) -> bool:
-        """Tell whether an action has ended, whose end may not have been written to the limit."""
+    def _is_over(self, key: str, since: datetime) -> bool:
+        """Tell whether an action has ended, whose end may not have been written to the limit.
+
+        One that another version of the app wrote may go on there, but not for ever.
+        """
         try:
             action = self._ledger.latest(key)
         except PermanentError:
-            return False
+            return self._clock() > since + self._timing.deadline
         return action is None or not action.is_open
 
     def _replace(self, key: str, action: Action) -> None:
         """Call off the action that runs, where nothing irreversible has begun; else its end is waited for."""
         by = Cancellation(by=f"action {action.key}", at=self._clock(), reason="a newer event took its place")
-        running = self._ledger.latest(key)
-        if running is not None and running.is_open and not running.canceled and not running.committed:
-            self._ledger.wake(running.key, canceled=by)
+        with suppress(PermanentError):  # another version of the app runs it
+            if running := self._ledger.latest(key):
+                self._ledger.call_off(running.key, by)
+
+    def _wake(self, key: str) -> bool:
+        """Have the action of a slot look again; False where there is none that could."""
+        try:
+            waiting = self._ledger.latest(key)
+        except PermanentError:
+            return False
+        return waiting is not None and waiting.is_open and self._ledger.wake(waiting.key) is not None
 
 
 def _told(action: Action) -> Told:

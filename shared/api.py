@@ -86,7 +86,7 @@ class Why(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    reason: str = Field(default="", max_length=LONGEST_TEXT)
+    reason: str = Field(min_length=1, max_length=LONGEST_TEXT)
 
 
 class Again(BaseModel):

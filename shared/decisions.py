@@ -87,15 +87,15 @@ class Decisions:
         return self._decide(key, caller, "rejected", reason)
 
     def cancel(self, key: str, caller: Caller, reason: str) -> Action:
-        """Call off an action that has not begun anything irreversible; DecisionError where it has, or has ended."""
-        canceled = Cancellation(by=str(caller.person), at=self._clock(), reason=reason)
+        """Call off what an action has not begun; DecisionError where what cannot be undone is under way, or it ended."""
+        canceled = Cancellation(by=str(caller.person), at=self._clock(), reason=reason, is_by_person=True)
 
         def set_flag(action: Action) -> Mapping[str, Any]:
             _refuse_ended(action)
-            if action.canceled:
+            if action.canceled and action.canceled.is_by_person:
                 raise DecisionError("conflict", f"it was called off already, by {action.canceled}")
-            if action.committed:
-                at = action.progress[-1]
+            at = action.progress[-1] if action.progress else None
+            if at and at.committed and not at.outcome:
                 raise DecisionError(
                     "conflict",
                     f'its step "{at.id}" has begun what cannot be undone ({at.note or at.stage})',
@@ -130,7 +130,7 @@ class Decisions:
         state = action.progress[-1] if action.progress else None
         if state is None or state.action != APPROVAL or state.outcome or not state.stage:
             raise DecisionError("conflict", f"it waits for nobody's approval: {_where(action)}")
-        if action.canceled:
+        if action.canceled and (action.canceled.is_by_person or not action.committed):
             raise DecisionError("conflict", f"it was called off, by {action.canceled}")
         expires = state.result.get("expires")
         until = datetime.fromisoformat(expires) if expires else None
@@ -208,7 +208,9 @@ class Decisions:
         key, of, origin = planned.key, "", ""
         if latest:
             key, of, origin = replay_key(latest.key), latest.key, latest.slot_key
-        changes = {"key": key, "origin": origin, "replay": replay.model_copy(update={"of": of})}
+        changes: dict[str, Any] = {"key": key, "origin": origin, "replay": replay.model_copy(update={"of": of})}
+        if latest:
+            changes |= {"digest": latest.digest, "more": latest.more}
         made = planned.model_copy(update={**changes, "created": replay.at, "due": replay.at, "event": record.key})
         if not latest:
             self._remember(record.key, key)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from shared.actions import FLAGS, Action, Claim, Message
+from shared.actions import FLAGS, Action, Cancellation, Claim, Message
 from shared.errors import TemporaryError, UnansweredError
 from shared.events import digest
 from shared.settle import Timing
@@ -20,6 +20,8 @@ log = logging.getLogger("reactor")
 
 TRIES = 8
 """How often a conditional write is tried against others who write the same record."""
+DECIDED = ("decision", "met")
+"""Flags that an end which came of waiting too long must not pass over."""
 Send = Callable[[str, str, timedelta], None]
 """Sends a body to a queue, to be seen after a delay."""
 
@@ -82,11 +84,12 @@ class Ledger:
                 return action
         raise TemporaryError(f"action {message.action} is written by too many at once")
 
-    def write(self, action: Action, claimed: Action) -> Action:
+    def write(self, action: Action, claimed: Action, otherwise: Action | None = None) -> Action:
         """Write a record under our claim, whatever flags others set meanwhile; ClaimLostError where it is not ours.
 
         After a lost reply or a refused write the record is read again: our write id says that it was written,
-        our claim says that only a flag was set beside us.
+        our claim says that only a flag was set beside us. `otherwise` is what is written in its place where somebody
+        decided something meanwhile that it does not know of.
         """
         assert claimed.claim is not None
         write, ours = uuid.uuid4().hex, claimed.claim.write
@@ -99,6 +102,8 @@ class Ledger:
                 return current
             if current is None or current.claim is None or current.claim.write != ours:
                 raise ClaimLostError
+            if otherwise is not None and any(getattr(current, name) != getattr(claimed, name) for name in DECIDED):
+                action = otherwise.model_copy(update={"write": write})
             due = min(action.due, self._clock()) if current.wake else action.due
             flags = {name: getattr(current, name) for name in FLAGS}
             action = action.model_copy(update={**flags, "due": due, "etag": current.etag})
@@ -135,6 +140,15 @@ class Ledger:
     def wake(self, key: str, **flags: Any) -> Action | None:
         """Have an action looked at now, and set other flags; nothing happens to one that has ended."""
         return self.update(key, lambda action: flags if action.is_open else None)
+
+    def call_off(self, key: str, by: Cancellation) -> None:
+        """Call off an action that has not begun anything irreversible; nothing happens to any other."""
+
+        def flags(action: Action) -> Mapping[str, Any] | None:
+            is_too_late = not action.is_open or action.committed or action.canceled is not None
+            return None if is_too_late else {"canceled": by}
+
+        self.update(key, flags)
 
     def update(self, key: str, flags: Callable[[Action], Mapping[str, Any] | None]) -> Action | None:
         """Set the flags that an action as it stands should have, and have it looked at now; None where there is none.

@@ -91,10 +91,10 @@ class Performer:
         action = self._ledger.claim(message, message_id)
         if action is None:
             return
-        if not action.is_open:
-            self.announce(action)
-            return
         try:
+            if not action.is_open:
+                self.announce(action)
+                return
             self._settle(move(action), action, message_id)
         except ClaimLostError:
             log.warning("action=%s rule=%s outcome=claim_lost", action.key, action.rule)
@@ -102,16 +102,18 @@ class Performer:
             raise
         except Exception as error:  # noqa: BLE001 # the one place: recorded here, then raised to the host
             defect = told(error, f"action={action.key} rule={action.rule}")
-            self._ledger.give_up(action, str(defect))
+            if action.is_open:
+                self._ledger.give_up(action, str(defect))
             raise defect from None
 
     def _advance(self, action: Action) -> Action:
         """Perform the current stage and return the record that follows; nothing is written but what a start needs."""
         self._admissions.hear_cancellation(action)
-        if action.canceled and not action.committed and not action.expect:
-            ended = self._call_off(action)
+        if action.canceled and not action.expect:
+            ended = self._call_off(action) if action.canceled.is_by_person or not action.committed else None
             if ended is not None:
                 return ended
+            action.canceled = None  # too late: it goes on
         held = self._admissions.hold(action)
         if held is not None:
             return held
@@ -158,8 +160,9 @@ class Performer:
                 about_to_start=lambda: self._note_start(action, state),
             )
         finally:
+            state.committed |= state.touched and ready.stage.effect == "acts"
             action.touched |= state.touched and ready.stage.effect in {"acts", "prepares", "tells"}
-            action.committed |= state.touched and ready.stage.effect == "acts"
+            action.committed |= state.committed
 
     def _call_off(self, action: Action) -> Action | None:
         """End an action that was called off, unless something irreversible was begun; None where it was.
@@ -188,7 +191,7 @@ class Performer:
         if not moved.is_open:
             moved.announced = not moved.limit and not self._is_heard(moved)
         waited_for = claimed.progress[-1].wake_on if claimed.progress else ""
-        written = self._ledger.write(moved, claimed)
+        written = self._ledger.write(moved, claimed, _once_more(moved, claimed, self._clock()))
         if not written.is_open:
             line = "action=%s rule=%s outcome=%s reason=%s"
             log.info(line, written.key, written.rule, written.status.value, written.reason)
@@ -200,13 +203,14 @@ class Performer:
         if not written.asleep or written.wake:
             self._ledger.send(written)
 
-    def _note_start(self, action: Action, state: StepState) -> None:
-        """Write down that something is about to be started that we cannot name."""
+    def _note_start(self, action: Action, state: StepState) -> bool:
+        """Write down that something is about to be started that we cannot name; False where it was called off."""
         state.starting_at, state.empty_find = self._clock(), None
         written = self._ledger.write(action, action)
         action.etag, action.write = written.etag, written.write
         for flag in FLAGS:
             setattr(action, flag, getattr(written, flag))
+        return action.canceled is None
 
     def announce(self, action: Action) -> None:
         """Plan the outcome of an action that ended, let go of what it held, and forget it as open."""
@@ -280,6 +284,7 @@ class Performer:
             result=state.result,
             declared=rules.declared,
             clients=self._clients,
+            written=state.params or {},
             event=event,
             steps=_results(action),
             digest=action.digest,
@@ -291,6 +296,14 @@ class Performer:
             is_dry_run=action.mode == "dry_run",
             resolve=self._resolve,
         )
+
+
+def _once_more(moved: Action, claimed: Action, now: datetime) -> Action | None:
+    """Say what to write in place of an end that waited too long, where somebody decided meanwhile: look again."""
+    if moved.status is not Status.EXPIRED:
+        return None
+    again = {"seq": moved.seq, "moved_by": moved.moved_by, "claim": None, "due": now, "asleep": False}
+    return claimed.model_copy(deep=True, update=again)
 
 
 def _results(action: Action) -> dict[str, Any]:

@@ -185,12 +185,12 @@ class Planner:
         list_waiting = self._records.list_waiting if is_met else self._records.list_canceled_by
         for key in list_waiting(mark.token):
             action = self._ledger.read(key)
-            if action is None or action.canceled or action.moment > moment or action.event == record.key:
+            if action is None or action.moment > moment or action.event == record.key:
                 continue
-            if is_met:
+            if not is_met:
+                self._ledger.call_off(key, by)
+            elif action.expect and moment <= action.moment + action.expect.within:
                 self._ledger.wake(key, met=record.key)
-            else:
-                self._ledger.wake(key, canceled=by)
 
     def sweep(self, row: OpenRow) -> None:
         """Finish an event that was left half done, or that came while there was no valid rules file."""

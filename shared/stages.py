@@ -91,6 +91,8 @@ class Job:
     declared: Declared
     """The services named in the rules file."""
     clients: Clients
+    written: Mapping[str, Any]
+    """The step's parameters with `${NAME}` unresolved: what may be shown."""
     event: Callable[[], Event]
     """Reads the event that is being answered from the records."""
     steps: Mapping[str, Any]
@@ -198,13 +200,14 @@ def perform_stage(
     *,
     patience: timedelta,
     may_start: Callable[[], bool],
-    about_to_start: Callable[[], None],
+    about_to_start: Callable[[], bool],
 ) -> Progress | NotStarted:
     """Watch the stage's job where it is known to be there, else find it, else start it.
 
     `patience` is how long to wait between the two empty finds that an unanswered start needs before it is repeated.
     `may_start` is false where the claim is too old to start anything under it.
-    `about_to_start` writes down that a start without a name of ours is about to be made.
+    `about_to_start` writes down that a start without a name of ours is about to be made; it is false where the action
+    turns out to have been called off.
     """
     if state.started and stage.watch is not None:
         return stage.watch(params, job)
@@ -214,8 +217,9 @@ def perform_stage(
         return found
     if state.starting_at is not None and (state.empty_find is None or job.now < state.empty_find + patience):
         return NotStarted("looking for the job of a start that was never answered", looked_in_vain=True)
-    if stage.named_by == "service" and may_start():
-        about_to_start()
+    if stage.named_by == "service" and may_start() and not about_to_start():
+        state.starting_at = None
+        return NotStarted("it was called off just before it was started")
     if not may_start():
         state.starting_at = None
         return NotStarted("the claim is too old to start anything under it")

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from cli import explaining
+from cli.tables import leave
 from dev.azurite import program
 from dev.demo import costs, effects, report, stories
 from dev.demo.ledger import Entry
@@ -150,7 +151,7 @@ class Demo:
         rules = load(RULES.read_text("utf-8"), ACTIONS, RULES.name).bind(self.stage.facts["settings"])
         explanation = rules.explain(parse.event_grid(json.dumps(told.event)))
         one = Explanation(explanation.event, tuple(each for each in explanation.rules if each.rule.name == rule))
-        for line in explaining.lines(one, explaining.leave):
+        for line in explaining.lines(one, leave):
             if rule in line:
                 report.say(line.strip())
 

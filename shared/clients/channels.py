@@ -242,13 +242,13 @@ def adaptive_card(message: Message) -> dict[str, Any]:
     body: list[dict[str, Any]] = [
         {
             "type": "TextBlock",
-            "text": subject(message),
+            "text": _unlinked(subject(message)),
             "weight": "Bolder",
             "size": "Medium",
             "wrap": True,
             "color": color,
         },
-        {"type": "TextBlock", "text": message.text[:LONGEST_CARD_TEXT], "wrap": True},
+        {"type": "TextBlock", "text": _unlinked(message.text[:LONGEST_CARD_TEXT]), "wrap": True},
         {"type": "FactSet", "facts": [{"title": name, "value": value} for name, value in message.facts]},
     ]
     card: dict[str, Any] = {
@@ -295,6 +295,11 @@ def signature(secret: str, message_id: str, timestamp: str, content: bytes) -> s
 
 def _mrkdwn(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _unlinked(text: str) -> str:
+    """Take the links out of Markdown: what an event or a person wrote shows where it leads."""
+    return text.replace("](", "] (")
 
 
 def _is_web(link: str) -> bool:

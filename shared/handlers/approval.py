@@ -22,6 +22,10 @@ def _duration(text: str) -> str:
     return text
 
 
+LONGEST_TEXT = 2_000
+"""Characters of what there is to decide about: how to decide comes after it, and chats cut long messages."""
+
+
 class Approval(BaseModel):
     """Waits until a person approves or rejects."""
 
@@ -54,13 +58,12 @@ def ask(params: Approval, job: Job) -> Progress:
     if params.channel is None:
         return _asked(params, job)
     until = (job.now + read_duration(params.within)).astimezone(UTC)
+    text = params.text if len(params.text) <= LONGEST_TEXT else f"{params.text[: LONGEST_TEXT - 1]}…"
     how = (
         f"Until {until:%Y-%m-%d %H:%M}Z it can be decided by {', '.join(params.by)}:\n"
-        f"reactor actions approve {job.action}\nreactor actions reject {job.action}"
+        f"reactor actions approve {job.action} --reason …\nreactor actions reject {job.action} --reason …"
     )
-    sent = telling.send(
-        params.channel, job, title=params.title, text=f"{params.text}\n\n{how}", link="", severity="warning"
-    )
+    sent = telling.send(params.channel, job, title=params.title, text=f"{text}\n\n{how}", link="", severity="warning")
     return _asked(params, job) if isinstance(sent, Done) else sent
 
 

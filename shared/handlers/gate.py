@@ -12,6 +12,7 @@ from shared.actions import Status
 from shared.errors import PermanentError
 from shared.handlers import declared
 from shared.rules import templates
+from shared.rules.clauses import Reason
 from shared.rules.where import against, compile_where
 from shared.stages import Done, End, Job, Progress, Stage
 
@@ -46,7 +47,15 @@ def decide(params: Gate, job: Job) -> Progress:
     reason = against(params.where, names)
     if reason is None:
         return Done({"passed": True}, note="it holds")
-    return End(Status.SKIPPED, f"{params.reason}: {reason.show()}" if params.reason else reason.show())
+    shown = _without_settings(reason, job).show()
+    return End(Status.SKIPPED, f"{params.reason}: {shown}" if params.reason else shown)
+
+
+def _without_settings(reason: Reason, job: Job) -> Reason:
+    """Put the names of settings back in place of what they stand for: a reason is written down and shown."""
+    names = {name for text in _texts(job.written.get("where")) for name in templates.setting_names(text)}
+    values = {str(job.resolve(f"${{{name}}}")): f"${{{name}}}" for name in names}
+    return reason.masked({value: name for value, name in values.items() if value})
 
 
 def _live(params: Gate, job: Job) -> dict[str, Any]:

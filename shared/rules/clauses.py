@@ -52,6 +52,15 @@ class Reason:
         plain = self._plain(cut(without_url_queries(self.found)), [reason.brief(0) for reason in self.reasons[:most]])
         return plain | {"wanted": cut(plain["wanted"])}
 
+    def masked(self, names: Mapping[str, str]) -> Reason:
+        """Put names in place of secret texts, wherever they stand in it."""
+        return replace(
+            self,
+            wanted=_masked(self.wanted, names),
+            found=_masked(self.found, names),
+            reasons=tuple(reason.masked(names) for reason in self.reasons),
+        )
+
     def _plain(self, found: Any, reasons: list[dict[str, Any]]) -> dict[str, Any]:
         wanted = without_url_queries(self.wanted)
         plain = {"path": self.path, "operator": self.operator, "wanted": wanted, "found": found}
@@ -77,6 +86,18 @@ class Reason:
             else f"{'it holds with' if self.operator == 'not' else 'it is'} {found}"
         )
         return f"{finding} ({self.note})" if self.note else finding
+
+
+def _masked(value: Any, names: Mapping[str, str]) -> Any:
+    if isinstance(value, str):
+        for secret, name in names.items():
+            value = value.replace(secret, name)
+        return value
+    if isinstance(value, list):
+        return [_masked(item, names) for item in value]
+    if isinstance(value, Mapping):
+        return {key: _masked(item, names) for key, item in value.items()}
+    return value
 
 
 def cut(value: Any) -> Any:

@@ -86,7 +86,8 @@ class Limits:
             expected = self.sections.kinds(place, "kind of expect")
             if len(expected) > 1:
                 self.reading.error(place, "expect waits for one kind: write a rule for each")
-        for name in ("kind", "within") if keys else ():
+        is_empty = isinstance(node, MappingNode) and not node.value
+        for name in ("kind", "within") if keys or is_empty else ():
             if name not in keys:
                 self.reading.error(node, f'expect needs "{name}"')
         if "per" in keys:

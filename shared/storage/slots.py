@@ -1,6 +1,6 @@
 """What limits, cancellations and expectations remember, in one table.
 
-    <limit>   row "slots"   everything that one limit is decided by (limits.Slots), written only under its ETag
+    <limit>   row "slots"   everything that one limit is decided by (shared.slots.Slots), written only under its ETag
     <token>   row "mark"    that something was called off, or followed: the newest event that said so
 
 A row is forgotten once it can decide nothing any more.
@@ -9,9 +9,11 @@ A row is forgotten once it can decide nothing any more.
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from shared.errors import TemporaryError
-from shared.limits import Slots
+from pydantic import ValidationError
+
+from shared.errors import PermanentError, TemporaryError
 from shared.policy import LONGEST
+from shared.slots import Slots
 from shared.storage import LIMITS_TABLE
 from shared.storage.failures import temporary
 from shared.storage.packing import pack, unpack
@@ -34,12 +36,20 @@ class SlotsTable:
         self._account = account
 
     def read(self, key: str) -> tuple[Slots, str]:
-        """Read a limit's slots and their ETag, "" where there are none yet."""
+        """Read a limit's slots and their ETag, "" where there are none yet.
+
+        PermanentError: another version of the app wrote them.
+        """
         entity = self._read(key, SLOTS)
         text = unpack(SLOTS, entity) if entity else None
         if entity is None or text is None:
             return Slots(), ""
-        return Slots.model_validate_json(text), entity.metadata["etag"]
+        try:
+            return Slots.model_validate_json(text), entity.metadata["etag"]
+        except ValidationError:
+            raise PermanentError(
+                f"the limit {key} cannot be read by this version of the app", remedy="run a newer version"
+            ) from None
 
     def write(self, key: str, slots: Slots, etag: str, now: datetime) -> bool:
         """Write slots where nobody has since they were read; False where somebody has.

@@ -102,6 +102,7 @@ class Bench:
             declared=self.declared,
             clients=self.clients,
             event_key=self.event_key or self.event.key,
+            written={},
             event=lambda: self.event,
             steps={},
             digest=self.digest,

@@ -70,7 +70,7 @@ class Running:
         """Write, as somebody."""
         headers = {"Authorization": f"Bearer {self.token(who)}"} if who else {}
         return self.checked(
-            requests.post(f"{self.url}/api/{path}", timeout=30, **{"json": body, "headers": headers, **options})
+            requests.post(f"{self.url}/api/{path}", timeout=30, **{"json": body or {"reason": "a test"}, "headers": headers, **options})
         )
 
     @staticmethod
@@ -212,7 +212,7 @@ def test_a_backtest_asks_the_app_what_came(
     ("arguments", "expected"),
     [
         (["events", "show", "0" * 32], (1, "no event has this key")),
-        (["actions", "approve", "0" * 32], (1, "there is no action 0")),
+        (["actions", "approve", "0" * 32, "--reason", "x"], (1, "there is no action 0")),
         (["events", "list", "--kind", "RunFaild"], (2, "did you mean")),
         (["events", "list", "--app", "http://127.0.0.1:9"], (2, "nothing answers")),
     ],
@@ -270,7 +270,7 @@ def test_an_action_is_approved_once_by_who_is_named(on: Running) -> None:
     assert approved.status_code == 200
     assert approved.json()["decision"]["by"]["name"] == LEAD
     assert approved.json()["decision"]["reason"] == "looks fine"
-    assert on.post(f"actions/{action}/reject", {}, who=PERSON).status_code == 409
+    assert on.post(f"actions/{action}/reject", who=PERSON).status_code == 409
     on.action(event, status="succeeded")
 
 
@@ -339,7 +339,8 @@ def test_nobody_writes_unsigned(on: Running, authorization: str, says: str) -> N
 @pytest.mark.parametrize(
     ("path", "body", "status", "says"),
     [
-        ("actions/{none}/approve", b"{}", 404, "no action"),
+        ("actions/{none}/approve", b'{"reason": "x"}', 404, "no action"),
+        ("actions/{none}/approve", b"{}", 400, "reason"),
         ("events/{none}/replay", b'{"reason": "x", "rules": "now"}', 404, "no event"),
         ("events/{event}/replay", b'{"rules": "now"}', 400, '"field":"reason"'),
         ("events/{event}/replay", b'{"reason": "", "rules": "now"}', 400, '"field":"reason"'),

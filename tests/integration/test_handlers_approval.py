@@ -60,7 +60,7 @@ def test_a_person_is_told_what_and_how(bench: Bench, simulators: Simulators) -> 
     (message,) = simulators.channels.get("/_inbox")
     text = json.loads(message["body"])["data"]["text"]
     assert text.startswith("Deploy fraud-gbm:12\n\nUntil ")
-    assert f"it can be decided by ml-leads:\nreactor actions approve {bench.key}\n" in text
+    assert f"it can be decided by ml-leads:\nreactor actions approve {bench.key} --reason …\n" in text
 
 
 def test_a_mail_is_waited_for(bench: Bench) -> None:

@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.limits import MOST_TOLD, Admission, Asking, Slots, decide, decide_budget, next_queued, release
+from shared.limits import MOST_TOLD, Admission, Asking, decide, decide_budget
 from shared.policy import Limit, Told, read_duration, show_duration
+from shared.slots import Slots, next_queued, release
 
 NOW = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
 MINUTES = st.lists(st.integers(0, 90), min_size=1, max_size=40)
@@ -21,10 +22,15 @@ def limit(**given: str) -> Limit:
 
 def asking(name: str, at: datetime) -> Asking:
     """Ask for an action whose event came then."""
-    return Asking(key=name, at=at, event=Told(key=f"event-{name}", kind="RunFailed", subject=name, source="s", time=at))
+    return Asking(
+        key=name,
+        holder=name,
+        at=at,
+        event=Told(key=f"event-{name}", kind="RunFailed", subject=name, source="s", time=at),
+    )
 
 
-def nobody(_key: str) -> bool:
+def nobody(_key: str, _since: datetime) -> bool:
     """Say that no action is over whose end was not written."""
     return False
 
@@ -49,7 +55,7 @@ class Story:
 
     def end(self, name: str, *, gives_back: bool = False) -> None:
         """Let an action end."""
-        self.slots = release(self.slots, name, gives_back=gives_back)
+        self.slots = release(self.slots, name, name, gives_back=gives_back, succeeded=not gives_back)
 
 
 @given(MINUTES)
@@ -124,7 +130,9 @@ def test_a_queue_keeps_its_order() -> None:
     assert story.ask("c", NOW + timedelta(minutes=2), NOW).verdict == "wait"
     assert story.ask("b", NOW + timedelta(minutes=1), NOW).verdict == "wait"
     story.end("a")
-    assert next_queued(story.slots) == "b"
+    waiting = next_queued(story.slots)
+    assert waiting
+    assert waiting.key == "b"
     assert story.ask("c", NOW + timedelta(minutes=2), NOW).reason == "waits for those before it"
     assert story.ask("b", NOW + timedelta(minutes=1), NOW).verdict == "go"
 
@@ -133,7 +141,9 @@ def test_an_end_that_was_not_written_is_found() -> None:
     """Where the action that runs has ended and nobody wrote so, the next one goes on."""
     slots = decide(limit(concurrency="skip"), Slots(), asking("a", NOW), NOW, nobody).slots
     assert decide(limit(concurrency="skip"), slots, asking("b", NOW), NOW, nobody).verdict == "skip"
-    assert decide(limit(concurrency="skip"), slots, asking("b", NOW), NOW, lambda key: key == "a").verdict == "go"
+    assert (
+        decide(limit(concurrency="skip"), slots, asking("b", NOW), NOW, lambda key, _since: key == "a").verdict == "go"
+    )
 
 
 def test_replace_names_who_should_go() -> None:
