@@ -87,7 +87,7 @@ class Decisions:
         return self._decide(key, caller, "rejected", reason)
 
     def cancel(self, key: str, caller: Caller, reason: str) -> Action:
-        """Call off what an action has not begun; DecisionError where what cannot be undone is under way, or it ended."""
+        """Call off what an action has not begun; DecisionError where a step that cannot be undone is under way."""
         canceled = Cancellation(by=str(caller.person), at=self._clock(), reason=reason, is_by_person=True)
 
         def set_flag(action: Action) -> Mapping[str, Any]:

@@ -69,8 +69,7 @@ def decide(limit: Limit, slots: Slots, asking: Asking, now: datetime, is_over: I
         if mine.at == asking.at:
             return Admission("skip", slots, _counts(limit, slots))
         slots = slots.without(asking.key)  # a replay counts anew
-    if asking.digest and not slots.digest_of(asking.key):
-        slots = slots.with_digest(_known(asking, now))
+    slots = _brought(slots, asking, now)
     again = mine.acted if mine else None
     for gate in () if again else (_quiet, _gathered, _cooled, _counted):
         answer = gate(limit, slots, asking, now, is_over)
@@ -141,7 +140,7 @@ def _gathered(limit: Limit, slots: Slots, asking: Asking, now: datetime, is_over
         mine = Digest(leader=asking.key, holder=asking.holder, until=now + limit.digest, events=(asking.event,))
         for digest in slots.digests:
             if digest.tells(asking.event) or not digest.is_closed:
-                if now < digest.until + ABANDONED or not is_over(digest.leader, digest.until):
+                if digest.holder and (now < digest.until + ABANDONED or not is_over(digest.leader, digest.until)):
                     words = f"told in the digest of action {digest.leader}"
                     return Admission("skip", slots.with_digest(_joined(digest, asking.event)), words)
                 slots = slots.without_digest(digest.leader)
@@ -161,9 +160,22 @@ def _joined(digest: Digest, event: Told) -> Digest:
     return digest.model_copy(update={"more": digest.more + 1})
 
 
-def _known(asking: Asking, now: datetime) -> Digest:
-    return Digest(
-        leader=asking.key, holder=asking.holder, until=now, events=asking.digest, more=asking.more, is_closed=True
+def _brought(slots: Slots, asking: Asking, now: datetime) -> Slots:
+    """Give a replay the digest of the action that it does again: what is left of it here, or what it brings."""
+    left = slots.digest_of(asking.key)
+    if left and left.is_closed and left.holder != asking.holder:
+        return slots.with_digest(left.model_copy(update={"holder": asking.holder}))
+    if left or not asking.digest:
+        return slots
+    return slots.with_digest(
+        Digest(
+            leader=asking.key,
+            holder=asking.holder,
+            until=now,
+            events=asking.digest,
+            more=asking.more,
+            is_closed=True,
+        )
     )
 
 

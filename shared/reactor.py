@@ -182,7 +182,12 @@ class Reactor:
             log.error("action=%s outcome=unreadable reason=%s", message.action, error.reason)  # noqa: TRY400
             return
         now = self._clock()
-        if action is None or not action.is_open:
+        if action is None or action.announced:
+            return
+        if not action.is_open:
+            if action.ended and now >= action.ended + self._timing.lease * OUTAGE_LEASES:
+                log.error("action=%s rule=%s outcome=end_not_announced", action.key, action.rule)
+                self._ledger.change(action.key, {"announced": True})
             return
         if action.is_claimed(now) and not action.is_claimed_by(message_id):
             self._ledger.send(action, self._timing.lease)  # whoever has it may still end it

@@ -10,6 +10,9 @@ from pydantic import BaseModel, ConfigDict
 
 from shared.policy import Told
 
+MOST_LEFT = 5
+"""Digests that are kept although nobody was told of them."""
+
 
 class Slot(BaseModel):
     """What one action has of a limit."""
@@ -51,7 +54,7 @@ class Digest(BaseModel):
     leader: str
     """The key of the action that will answer them all; of a replay, as in a slot."""
     holder: str
-    """The key of the action that has it now."""
+    """The key of the action that has it now; "" where that has ended and told nobody."""
     until: datetime
     events: tuple[Told, ...]
     more: int = 0
@@ -102,9 +105,10 @@ def release(slots: Slots, key: str, holder: str, *, gives_back: bool, succeeded:
     """Say that an action ended: it lets go of what it holds, and gives back what it took where it did nothing."""
     digest, mine = slots.digest_of(key), slots.slot_of(key)
     if digest and digest.holder == holder:
-        slots = slots.without_digest(key)
-        if succeeded:
-            slots = slots.model_copy(update={"told": tuple(event.key for event in digest.events)})
+        told = tuple(event.key for event in digest.events) if succeeded else slots.told
+        slots = slots.without_digest(key).model_copy(update={"told": told})
+        if not succeeded:
+            slots = _left(slots, digest)
     if mine is None or mine.holder != holder or mine.state == "counted":
         return slots
     if mine.state == "took" and not gives_back:
@@ -112,6 +116,15 @@ def release(slots: Slots, key: str, holder: str, *, gives_back: bool, succeeded:
     if mine.before:
         return slots.with_slot(mine.model_copy(update={"state": "over", "taken": mine.before, "before": None}))
     return slots if mine.state == "over" else slots.without(key)
+
+
+def _left(slots: Slots, digest: Digest) -> Slots:
+    """Keep what an action gathered and did not tell, for whoever does it again; of all such, the last ones."""
+    left = [one for one in slots.digests if not one.holder]
+    digests = tuple(one for one in slots.digests if one not in left[: 1 - MOST_LEFT])
+    return slots.model_copy(update={"digests": digests}).with_digest(
+        digest.model_copy(update={"is_closed": True, "holder": ""})
+    )
 
 
 def next_queued(slots: Slots) -> Slot | None:

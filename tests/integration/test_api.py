@@ -69,9 +69,8 @@ class Running:
     def post(self, path: str, body: Any = None, *, who: str = "", **options: Any) -> requests.Response:
         """Write, as somebody."""
         headers = {"Authorization": f"Bearer {self.token(who)}"} if who else {}
-        return self.checked(
-            requests.post(f"{self.url}/api/{path}", timeout=30, **{"json": body or {"reason": "a test"}, "headers": headers, **options})
-        )
+        sent = {"json": body or {"reason": "a test"}, "headers": headers, **options}
+        return self.checked(requests.post(f"{self.url}/api/{path}", timeout=30, **sent))
 
     @staticmethod
     def checked(answer: requests.Response) -> requests.Response:
