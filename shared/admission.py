@@ -93,7 +93,7 @@ class Admissions:
         if state:
             state.began = now  # a stage's time does not run meanwhile
         action.note = f"paused by {pause.by or 'somebody'}" + (f": {pause.reason}" if pause.reason else "")
-        return postpone(action, now + self._timing.recheck, now, asleep=False)
+        return postpone(action, now + self._timing.recheck / 2, now, asleep=False)
 
     def _admit(self, action: Action) -> Action | None:
         """Ask its limits whether the action may begin."""

@@ -129,7 +129,7 @@ class App:
             slots=SlotsTable(self.account),
             send=Queues(self.account).send,
             rules=self.rules.current,
-            paused=Pauses(self.account, now, self.timing.recheck).of,
+            paused=Pauses(self.account, now, self.timing.recheck / 2).of,
             handlers=ACTIONS,
             clients=Clients(settings, managed_identity, self.account),
             values=settings.values,

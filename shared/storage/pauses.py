@@ -1,4 +1,4 @@
-"""Which rules are paused: one small blob that every instance looks at once a minute, and that operators write.
+"""Which rules are paused: one small blob that every instance looks at twice a minute, and that operators write.
 
     reactor-payloads/pauses.json    {"retrain-on-drift": {"by": …, "at": …, "reason": …}, "*": …}
 
@@ -57,7 +57,7 @@ class Pauses:
     def of(self, rule: str) -> Pause | None:
         """Return what pauses a rule: a pause of its own, or one of everything; None where it may go on.
 
-        The blob is looked at once a minute at most; where storage fails, what was known counts.
+        The blob is looked at once every so often (`recheck`); where storage fails, what was known counts.
         TemporaryError: nothing is known yet and storage fails.
         """
         known = self._current()
