@@ -1,43 +1,24 @@
 """Moves one action forward by one stage, settles what came of it, and announces its end."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
-from typing import TYPE_CHECKING, Any
 
-from shared import parse
 from shared.actions import FLAGS, Action, Failure, Message, Status, StepState
 from shared.admission import Admissions
 from shared.defects import told
 from shared.errors import PermanentError, ReactorError, TemporaryError
-from shared.events import Event, digest
 from shared.ledger import ClaimLostError, Ledger
 from shared.outcomes import on_the_way, outcome
 from shared.planner import Planner, open_row
-from shared.rules import templates
+from shared.preparation import Preparations, Ready
 from shared.settle import Timing, Verdict, current_state, end, settle
-from shared.stages import Done, End, Job, NotStarted, Pending, Stage, Waiting, find_handler, perform_stage
+from shared.stages import Done, End, NotStarted, Pending, Waiting, perform_stage
 from shared.storage.records import OpenRow, Records
 from shared.storage.timeline import Timeline
 
-if TYPE_CHECKING:
-    from shared.clients import Clients
-    from shared.rules import Rules
-
 log = logging.getLogger("reactor")
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """A stage that can be performed."""
-
-    stage: Stage[Any]
-    next_stage: str
-    params: Any
-    job: Job
 
 
 class Performer:
@@ -45,16 +26,13 @@ class Performer:
 
     def __init__(
         self,
+        *,
         records: Records,
         ledger: Ledger,
         planner: Planner,
         admissions: Admissions,
+        preparations: Preparations,
         timeline: Timeline,
-        *,
-        rules: "Callable[[], Rules | None]",
-        handlers: Mapping[str, str],
-        clients: "Clients",
-        values: Mapping[str, str],
         clock: Callable[[], datetime],
         timing: Timing,
     ) -> None:
@@ -62,11 +40,8 @@ class Performer:
         self._ledger = ledger
         self._planner = planner
         self._admissions = admissions
+        self._preparations = preparations
         self._timeline = timeline
-        self._rules = rules
-        self._handlers = handlers
-        self._clients = clients
-        self._values = values
         self._clock = clock
         self._timing = timing
 
@@ -121,7 +96,7 @@ class Performer:
         verdict: Verdict
         next_stage = ""
         try:
-            ready = self._prepare(action, state)
+            ready = self._preparations.prepare(action, state)
             if action.mode == "dry_run" and ready.stage.effect != "decides":
                 verdict = Done(note="dry run: nothing was touched")
             else:
@@ -134,19 +109,6 @@ class Performer:
             now = self._clock()
             self._planner.plan(on_the_way(action, state, verdict.announces, verdict.result, now), now)
         return settle(action, verdict, next_stage, self._clock(), self._timing)
-
-    def _prepare(self, action: Action, state: StepState) -> Ready:
-        """Find the stage that is next, and fill in its parameters."""
-        event = cache(lambda: self._read_event(action.event))
-        handler = find_handler(self._handlers, state.action)
-        stage = handler.stage(state.stage)
-        state.stage = stage.name
-        if state.params is None:
-            state.params = self._render(action, event)
-        params = (
-            handler.parse(self._resolve(state.params)) if action.mode == "live" or stage.effect == "decides" else None
-        )
-        return Ready(stage, handler.stage_after(stage), params, self._job(action, state, event))
 
     def _perform(self, action: Action, state: StepState, ready: Ready) -> Verdict:
         try:
@@ -173,7 +135,7 @@ class Performer:
         state = current_state(moved, self._clock())
         verdict: Verdict = End(Status.CANCELED, f"called off by {action.canceled}")
         with suppress(PermanentError):  # what cannot be prepared cannot have begun
-            ready = self._prepare(moved, state)
+            ready = self._preparations.prepare(moved, state)
             try:
                 begun = action.mode == "live" and not _is_not_there(ready, state)
             except TemporaryError as error:
@@ -243,60 +205,6 @@ class Performer:
             log.info("action=%s rule=%s outcome=woken", action.key, action.rule)
             self._ledger.send(action, timedelta())
 
-    # -- what a step is given -----------------------------------------------------------------------------------------
-
-    def _render(self, action: Action, event: Callable[[], Event]) -> dict[str, Any]:
-        """Render the step's parameters from the event and the results of the steps before it.
-
-        A dry run has no results: what reads them stays as it is written.
-        """
-        context = templates.context(
-            event(),
-            steps=None if action.mode == "dry_run" else _results(action),
-            failure=action.failure.model_dump() if action.failure else None,
-            action={"key": action.key, "rule": action.rule, "event": action.event},
-            digest=[told.model_dump(mode="json") for told in action.digest],
-        )
-        rendered: dict[str, Any] = templates.render(action.todo[action.position].params, context)
-        return rendered
-
-    def _resolve(self, value: Any) -> Any:
-        return templates.resolve(value, self._values)
-
-    def _read_event(self, key: str) -> Event:
-        """Read an event again from its record."""
-        record = self._records.read_event(key)
-        if record is None:
-            raise PermanentError(f"the record of event {key} is gone", remedy="keep records longer (REACTOR_KEEP_DAYS)")
-        return parse.PARSERS[record.door](record.payload)
-
-    def _job(self, action: Action, state: StepState, event: Callable[[], Event]) -> Job:
-        rules = self._rules()
-        if rules is None:
-            raise TemporaryError("there is no valid rules file to look declared services up in")
-        return Job(
-            key=digest(action.key, state.id),
-            step=state.id,
-            event_key=action.event,
-            now=self._clock(),
-            starting_at=state.starting_at,
-            memory=state.memory,
-            result=state.result,
-            declared=rules.declared,
-            clients=self._clients,
-            written=state.params or {},
-            event=event,
-            steps=_results(action),
-            digest=action.digest,
-            more=action.more,
-            decision=action.decision if action.decision and action.decision.step == state.id else None,
-            began=state.began or self._clock(),
-            action=action.key,
-            rule=action.rule,
-            is_dry_run=action.mode == "dry_run",
-            resolve=self._resolve,
-        )
-
 
 def _once_more(moved: Action, claimed: Action, now: datetime) -> Action | None:
     """Say what to write in place of an end that waited too long, where somebody decided meanwhile: look again."""
@@ -304,11 +212,6 @@ def _once_more(moved: Action, claimed: Action, now: datetime) -> Action | None:
         return None
     again = {"seq": moved.seq, "moved_by": moved.moved_by, "claim": None, "due": now, "asleep": False}
     return claimed.model_copy(deep=True, update=again)
-
-
-def _results(action: Action) -> dict[str, Any]:
-    """Give the results of the steps that succeeded, by id."""
-    return {done.id: done.result for done in action.progress if done.outcome == "succeeded"}
 
 
 def _is_not_there(ready: Ready, state: StepState) -> bool:

@@ -26,6 +26,7 @@ from shared.events import digest
 from shared.ledger import Ledger, Send
 from shared.performer import Performer
 from shared.planner import Planner
+from shared.preparation import Preparations
 from shared.settle import Timing
 from shared.storage.records import Records
 from shared.storage.slots import SlotsTable
@@ -89,15 +90,14 @@ class Reactor:
         )
         """What people may decide about events and actions."""
         self._performer = Performer(
-            records,
-            self._ledger,
-            self._planner,
-            Admissions(slots, self._ledger, paused, clock, timing),
-            timeline,
-            rules=rules,
-            handlers=handlers,
-            clients=clients,
-            values=values,
+            records=records,
+            ledger=self._ledger,
+            planner=self._planner,
+            admissions=Admissions(slots, self._ledger, paused, clock, timing),
+            preparations=Preparations(
+                records, rules=rules, handlers=handlers, clients=clients, values=values, clock=clock
+            ),
+            timeline=timeline,
             clock=clock,
             timing=timing,
         )

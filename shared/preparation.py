@@ -1,0 +1,120 @@
+"""What a stage is given when it is performed: its handler, its parameters filled in, and what it may know and use."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from shared import parse
+from shared.actions import Action, StepState
+from shared.errors import PermanentError, TemporaryError
+from shared.events import Event, digest
+from shared.rules import templates
+from shared.stages import Job, Stage, find_handler
+from shared.storage.records import Records
+
+if TYPE_CHECKING:
+    from shared.clients import Clients
+    from shared.rules import Rules
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A stage that can be performed."""
+
+    stage: Stage[Any]
+    next_stage: str
+    params: Any
+    job: Job
+
+
+class Preparations:
+    """Makes stages ready to be performed."""
+
+    def __init__(
+        self,
+        records: Records,
+        *,
+        rules: "Callable[[], Rules | None]",
+        handlers: Mapping[str, str],
+        clients: "Clients",
+        values: Mapping[str, str],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._records = records
+        self._rules = rules
+        self._handlers = handlers
+        self._clients = clients
+        self._values = values
+        self._clock = clock
+
+    def prepare(self, action: Action, state: StepState) -> Ready:
+        """Find the stage that is next, and fill in its parameters."""
+        event = cache(lambda: self._read_event(action.event))
+        handler = find_handler(self._handlers, state.action)
+        stage = handler.stage(state.stage)
+        state.stage = stage.name
+        if state.params is None:
+            state.params = self._render(action, event)
+        params = (
+            handler.parse(self._resolve(state.params)) if action.mode == "live" or stage.effect == "decides" else None
+        )
+        return Ready(stage, handler.stage_after(stage), params, self._job(action, state, event))
+
+    def _render(self, action: Action, event: Callable[[], Event]) -> dict[str, Any]:
+        """Render the step's parameters from the event and the results of the steps before it.
+
+        A dry run has no results: what reads them stays as it is written.
+        """
+        context = templates.context(
+            event(),
+            steps=None if action.mode == "dry_run" else _results(action),
+            failure=action.failure.model_dump() if action.failure else None,
+            action={"key": action.key, "rule": action.rule, "event": action.event},
+            digest=[told.model_dump(mode="json") for told in action.digest],
+        )
+        rendered: dict[str, Any] = templates.render(action.todo[action.position].params, context)
+        return rendered
+
+    def _resolve(self, value: Any) -> Any:
+        return templates.resolve(value, self._values)
+
+    def _read_event(self, key: str) -> Event:
+        """Read an event again from its record."""
+        record = self._records.read_event(key)
+        if record is None:
+            raise PermanentError(f"the record of event {key} is gone", remedy="keep records longer (REACTOR_KEEP_DAYS)")
+        return parse.PARSERS[record.door](record.payload)
+
+    def _job(self, action: Action, state: StepState, event: Callable[[], Event]) -> Job:
+        rules = self._rules()
+        if rules is None:
+            raise TemporaryError("there is no valid rules file to look declared services up in")
+        return Job(
+            key=digest(action.key, state.id),
+            step=state.id,
+            event_key=action.event,
+            now=self._clock(),
+            starting_at=state.starting_at,
+            memory=state.memory,
+            result=state.result,
+            declared=rules.declared,
+            clients=self._clients,
+            written=state.params or {},
+            event=event,
+            steps=_results(action),
+            digest=action.digest,
+            more=action.more,
+            decision=action.decision if action.decision and action.decision.step == state.id else None,
+            began=state.began or self._clock(),
+            action=action.key,
+            rule=action.rule,
+            is_dry_run=action.mode == "dry_run",
+            resolve=self._resolve,
+        )
+
+
+def _results(action: Action) -> dict[str, Any]:
+    """Give the results of the steps that succeeded, by id."""
+    return {done.id: done.result for done in action.progress if done.outcome == "succeeded"}
