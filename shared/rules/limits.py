@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
-from yaml import MappingNode, Node
+from yaml import MappingNode, Node, SequenceNode
 
 from shared.policy import PERIODS, CancelOn, Expectation, Limit, Part
 from shared.rules import templates
@@ -84,7 +84,7 @@ class Limits:
         if "kind" in keys:
             place = keys["kind"][1]
             expected = self.sections.kinds(place, "kind of expect")
-            if len(expected) > 1:
+            if isinstance(place, SequenceNode):
                 self.reading.error(place, "expect waits for one kind: write a rule for each")
         is_empty = isinstance(node, MappingNode) and not node.value
         for name in ("kind", "within") if keys or is_empty else ():

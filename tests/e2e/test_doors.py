@@ -70,7 +70,7 @@ def test_the_command_finds_the_stack_and_signs_in(on: Stage) -> None:
     app = connect(parser.parse_args(["--ready", str(on.ready)]), {})
     assert app.get("actions", rule="nobody's")["actions"] == []
     with pytest.raises(UsageError, match="there is no action"):
-        app.post(f"actions/{'0' * 32}/approve", {})
+        app.post(f"actions/{'0' * 32}/approve", {"reason": "x"})
     stranger = connect(parser.parse_args(["--ready", str(on.ready), "--as", "stranger@example.com"]), {})
     with pytest.raises(UsageError, match=f"does not sign stranger@example.com in: .*{on.facts['person']}"):
         stranger.post(f"actions/{'0' * 32}/approve", {})

@@ -272,7 +272,7 @@ def test_counting_is_what_matching_and_planning_say(old: Rules, new: Rules, even
         one for one in read_stream(io.BytesIO("\n".join(map(json.dumps, events)).encode())) if isinstance(one, Recorded)
     ]
     planned: list[dict[str, set[str]]] = [{}, {}]
-    clock = BEGIN
+    clock = datetime(1970, 1, 1, tzinfo=UTC)  # for what stands before the first event that says when it came
     first: dict[str, datetime] = {}
     for recorded in read:
         one = recorded.event
