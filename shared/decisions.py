@@ -129,7 +129,9 @@ class Decisions:
         _refuse_ended(action)
         state = action.progress[-1] if action.progress else None
         if state is None or state.action != APPROVAL or state.outcome or not state.stage:
-            raise DecisionError("conflict", f"it waits for nobody's approval: {_where(action)}")
+            before = action.decision
+            said = f"it was {before.verdict} already, by {before.by}, and" if before else "it"
+            raise DecisionError("conflict", f"{said} waits for nobody's approval: {_where(action)}")
         if action.canceled and (action.canceled.is_by_person or not action.committed):
             raise DecisionError("conflict", f"it was called off, by {action.canceled}")
         expires = state.result.get("expires")

@@ -41,10 +41,8 @@ class Approval(BaseModel):
     channel: Annotated[str, Names("channels")] | None = Field(
         default=None, description="The declared channel that is asked in; left out, nobody is told."
     )
-    title: str = Field(
-        default="Approve? {{ action.rule }}: {{ kinds | join(', ') }}", description="One line.", min_length=1
-    )
-    text: str = Field(default="{{ subject }} of {{ source }}", description="What there is to decide about.")
+    title: str = Field(default="Approve? {{ action.rule }}", description="One line.", min_length=1)
+    text: str = Field(default="{{ kinds | join(', ') }}: {{ subject }}", description="What there is to decide about.")
 
 
 def find(params: Approval, job: Job) -> Progress | None:
@@ -60,7 +58,7 @@ def ask(params: Approval, job: Job) -> Progress:
     until = (job.now + read_duration(params.within)).astimezone(UTC)
     text = params.text if len(params.text) <= LONGEST_TEXT else f"{params.text[: LONGEST_TEXT - 1]}…"
     how = (
-        f"Until {until:%Y-%m-%d %H:%M}Z it can be decided by {', '.join(params.by)}:\n"
+        f"Until {until:%Y-%m-%d %H:%M}Z it can be decided by {_named(params, job)}:\n"
         f"reactor actions approve {job.action} --reason …\nreactor actions reject {job.action} --reason …"
     )
     sent = telling.send(params.channel, job, title=params.title, text=f"{text}\n\n{how}", link="", severity="warning")
@@ -76,7 +74,12 @@ def watch(params: Approval, job: Job) -> Progress:
 def _asked(params: Approval, job: Job) -> Done:
     """Say that somebody is asked, and until when: the time runs from now."""
     expires = job.now + read_duration(params.within)
-    return Done({"expires": expires.isoformat()}, note=f"asked {', '.join(params.by)}", announces="ApprovalRequested")
+    return Done({"expires": expires.isoformat()}, note=f"asked {_named(params, job)}", announces="ApprovalRequested")
+
+
+def _named(params: Approval, job: Job) -> str:
+    """Name who may decide as the rules file does: a setting's name says more than the id in it."""
+    return ", ".join(job.written.get("by") or params.by)
 
 
 def wait(params: Approval, job: Job) -> Progress:
@@ -86,7 +89,7 @@ def wait(params: Approval, job: Job) -> Progress:
         until = datetime.fromisoformat(job.result["expires"])
         if job.now >= until:
             return End(Status.EXPIRED, f"nobody decided within {params.within}")
-        return Waiting(until, note=f"waits for {', '.join(params.by)}")
+        return Waiting(until, note=f"waits for {_named(params, job)}")
     said = f"by {decision.by}" + (f": {decision.reason}" if decision.reason else "")
     if decision.verdict == "rejected":
         return End(Status.REJECTED, f"rejected {said}")
