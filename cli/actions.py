@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from cli.app import add_options, connect
+from cli.app import add_options, add_person, connect
 from cli.documents import print_json
-from cli.listing import DEFAULT_MOST, Json, add_filters, add_output, asked_for, nothing, read_pages
+from cli.listing import DEFAULT_MOST, Json, add_filters, add_output, asked_for, kinds_of, nothing, read_pages
 
 STATUSES = ("open", "succeeded", "failed", "skipped", "canceled", "rejected", "expired")
 
@@ -31,7 +31,7 @@ VERBS = {
 def add_commands(groups: Any) -> None:
     """Add `reactor actions …` to the parser."""
     actions = groups.add_parser("actions", help="what is being done, what came of it, and your say in it")
-    commands = actions.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = actions.add_commands("COMMAND")
 
     one = commands.add_parser("list", help="list actions, newest first")
     add_filters(one, STATUSES, DEFAULT_MOST)
@@ -50,6 +50,7 @@ def add_commands(groups: Any) -> None:
         one.add_argument("--reason", metavar="TEXT", required=True, help="why; kept beside your name")
         one.add_argument("--json", action="store_true", help="for programs: the app's own answer")
         add_options(one)
+        add_person(one)
         one.set_defaults(run=partial(decide, name))
 
 
@@ -92,7 +93,7 @@ def _table(actions: Sequence[Json], paint: Any, width: int, *, local: bool) -> I
             Cell(action["rule"]),
             Cell(action["status"], COLOURS.get(action["status"], "")),
             Cell(action["step"]),
-            Cell(_words(action)),
+            Cell(_words(action), is_name=not action["reason"]),
         ]
         for time, action in zip(times, actions, strict=True)
     ]
@@ -101,7 +102,7 @@ def _table(actions: Sequence[Json], paint: Any, width: int, *, local: bool) -> I
 
 def _words(action: Json) -> str:
     """Say how an action stands; where there is nothing to say, what it answers."""
-    words = action["reason"] or f"{' '.join(action['kinds'])} {action['subject']}".strip()
+    words = action["reason"] or f"{kinds_of(action)} {action['subject']}".strip()
     return f"dry run: {words}" if action["mode"] == "dry_run" else str(words)
 
 

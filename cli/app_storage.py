@@ -31,6 +31,13 @@ class AppStorage(NamedTuple):
     account: Account
     folder: Path | None
     """Where the local stack's app is; None for one in Azure."""
+    inherited: frozenset[str] = frozenset()
+    """The settings that the local stack was started with besides, by name."""
+
+    @property
+    def known(self) -> Mapping[str, str]:
+        """Give the settings that are set; of those that are inherited, the value is not known."""
+        return dict.fromkeys(self.inherited, "") | dict(self.settings.values)
 
     @property
     def name(self) -> str:
@@ -71,9 +78,10 @@ def of_stack(facts: Mapping[str, Any]) -> AppStorage:
     """Give the storage of a local stack's app, from what the stack says of itself."""
     try:
         values, folder = dict(facts["settings"]), Path(facts["app"])
+        inherited = frozenset(map(str, facts.get("inherited", ())))
     except (KeyError, TypeError, ValueError):
         raise UsageError("the local stack is of another version; start it again: `make run`") from None
-    return _open(values, folder)
+    return _open(values, folder)._replace(inherited=inherited)
 
 
 def _open(values: Mapping[str, str], folder: Path | None) -> AppStorage:

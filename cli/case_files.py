@@ -24,6 +24,7 @@ SAMPLE = ("kind", "from", "subject", "time", "id", "data", "facts")
 FAILURE = ("step", "reason", "remedy")
 ANSWER = ("do", "on_failure", "no")
 NO, YES = ("no", "nothing", False), ("yes", True)
+MISSED = "missed"
 OTHERS = ("refused", "allowed")
 
 
@@ -57,6 +58,8 @@ class Wanted:
     do: tuple[WantedStep, ...] | None = None
     """None where any steps will do."""
     on_failure: tuple[WantedStep, ...] | None = None
+    missed: bool = False
+    """Where what the rule expects should not have come by now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,12 +204,20 @@ class _Reader:
         if not isinstance(kind, str) or kind not in samples.SAMPLES:
             meant = did_you_mean(str(kind), samples.SAMPLES)
             self.reading.error(keys["kind"][1], f"unknown kind {shorten(kind)}{meant}")
-        for name in ("data", "facts"):
-            self._plain(keys, name)
+            return
+        self._fields(keys, kind)
         for name in ("from", "subject", "id"):
             self._text(keys, name)
         if "time" in keys:
             self._time(keys["time"][1])
+
+    def _fields(self, keys: Entries, kind: str) -> None:
+        """Check that a kind has the fields that are changed: a misspelt one would test something else."""
+        for name in ("data", "facts"):
+            if given := self._plain(keys, name):
+                places = self.reading.mapping(keys[name][1], name)
+                for field_, message in samples.unknown(kind, name, map(str, given)):
+                    self.reading.error(places[field_][0] if field_ in places else keys[name][0], message)
 
     def _failure(self, keys: Entries) -> dict[str, str] | None:
         if "failure" not in keys:
@@ -228,8 +239,11 @@ class _Reader:
                 yield Wanted(line, rule, answers=bool(answer.value), do=steps)
             else:
                 value = self.reading.value(answer)
+                if value == MISSED:
+                    yield Wanted(line, rule, answers=False, missed=True)
+                    continue
                 if value not in (*NO, *YES) or isinstance(value, int) != isinstance(value, bool):
-                    self.reading.error(answer, f"{rule} needs its steps, yes or no, not {shorten(value)}")
+                    self.reading.error(answer, f"{rule} needs its steps, yes, no or missed, not {shorten(value)}")
                 yield Wanted(line, rule, answers=value in YES)
 
     def _answer(self, line: int, rule: str, node: Node) -> Wanted:

@@ -25,7 +25,12 @@ def add_command(commands: Any) -> None:
     """Add `reactor rules test`."""
     one = commands.add_parser("test", help="play the cases of a folder against a rules file")
     one.add_argument(
-        "dir", nargs="?", type=Path, default=Path(), metavar="DIR", help="where to look for cases, or one case"
+        "dir",
+        nargs="?",
+        type=Path,
+        default=Path(),
+        metavar="DIR",
+        help="where to look for cases, or one case; default: here",
     )
     one.add_argument("--rules", type=Path, metavar="FILE", help="the rules file, in place of the cases' own")
     one.add_argument("--json", action="store_true", help="for programs")
@@ -180,7 +185,7 @@ def _print_json(played: list[Played], seconds: float) -> None:
 def _print(played: list[Played], seconds: float, *, verbose: bool) -> None:
     import sys
 
-    from cli.tables import BOLD, DIM, GREEN, RED, count, painter
+    from cli.tables import BOLD, GREEN, RED, count, painter
 
     paint = painter()
     encoding = (sys.stdout.encoding or "").lower().replace("-", "")
@@ -194,7 +199,7 @@ def _print(played: list[Played], seconds: float, *, verbose: bool) -> None:
         mark = paint(GREEN, yes) if one.passed else paint(RED, no)
         print(f"  {mark} {one.path.stem.ljust(width)}  {one.says}".rstrip())
         if verbose and one.verdict:
-            print("\n".join(paint(DIM, line) for line in _explained(one.verdict)))
+            print("\n".join(_explained(one.verdict, paint)))
     failed = [one for one in played if not one.passed]
     told: set[str] = set()
     for one in failed:
@@ -238,15 +243,26 @@ def _value(paint: Any, code: str, what: str, value: Any) -> Iterator[str]:
         yield paint(code, f"    {' ' * len(what)}{line}")
 
 
-def _explained(verdict: Verdict) -> Iterator[str]:
-    """Write what was done, and of the rules that did nothing the first thing against each."""
-    from cli.tables import as_json
+def _explained(verdict: Verdict, paint: Any) -> Iterator[str]:
+    """Write a block for each turn: its event, what was done, and the first thing against each other rule."""
+    from cli.explaining import steps
+    from cli.tables import DIM, GREEN, clean, count
 
-    for line, rule, steps in verdict.done:
-        yield f"      line {line}: yes  {rule}"
-        for step in steps:
-            yield f"        {step['action']}: {as_json(step['params'])}"
-    for explanation in verdict.explained:
-        for one in explanation.rules:
-            if one.because is not None:
-                yield f"      no   {one.rule.name}  {one.because.show()}"
+    events = dict(verdict.explained)
+    for turn in verdict.case.turns:
+        explanation = events.get(turn.line)
+        title = "only time passes"
+        if explanation:
+            event = explanation.event
+            title = clean(f"{', '.join(sorted(event.kinds)) or event.type}  {event.subject}")
+        yield f"      line {turn.line}: {title}"
+        for line, rule, done in verdict.done:
+            if line == turn.line:
+                yield f"        {paint(GREEN, 'yes')}  {rule}"
+                yield from steps(done, paint, " " * 13)
+        against = [(one.rule.name, one.because) for one in explanation.rules if one.because] if explanation else []
+        for name, because in against:
+            if because.path != "on":
+                yield paint(DIM, clean(f"        no   {name}  {because.show()}"))
+        if elsewhere := sum(because.path == "on" for _, because in against):
+            yield paint(DIM, f"        {count(elsewhere, 'rule')} listen{'s' if elsewhere == 1 else ''} to other kinds")

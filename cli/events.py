@@ -8,15 +8,15 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from cli import send
-from cli.app import App, connect
+from cli.app import App, add_person, connect
 from cli.documents import print_json
 from cli.errors import UsageError
-from cli.listing import DEFAULT_MOST, Json, add_filters, add_output, asked_for, nothing, read_pages, source_of
+from cli.listing import DEFAULT_MOST, Json, add_filters, add_output, asked_for, kinds_of, nothing, read_pages, source_of
 
 STATUSES = ("planned", "unplanned", "parked", "refused", "ignored")
 REPLAYED_AT_ONCE = 1_000
-SAID_BETTER = ("RunStatusChanged", "DatasetDriftDetected")
-"""The wire's names, where a derived kind beside them says what is meant."""
+SOME_RULES = 2
+"""Rules that are named without a count of them."""
 REFUSED = "refused"
 SAY_AGAIN = "it is done; --again does it once more"
 SAME_AGAIN = 3
@@ -26,7 +26,7 @@ SAME_AGAIN = 3
 def add_commands(groups: Any) -> None:
     """Add `reactor events …` to the parser."""
     events = groups.add_parser("events", help="what came, what became of it and why, and the same once more")
-    commands = events.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = events.add_commands("COMMAND")
 
     one = commands.add_parser("list", help="list events, newest first")
     add_filters(one, STATUSES, DEFAULT_MOST)
@@ -44,10 +44,11 @@ def add_commands(groups: Any) -> None:
     one.add_argument(
         "--rules", choices=("then", "now"), default="then", help="those it was judged by, or today's; default: then"
     )
-    one.add_argument("--again", action="store_true", help="also what was replayed already")
+    one.add_argument("--again", action="store_true", help="also do again what succeeded")
     one.add_argument("--yes", action="store_true", help="do not ask before a replay by filters")
     add_filters(one, STATUSES, REPLAYED_AT_ONCE)
     add_output(one)
+    add_person(one)
     one.set_defaults(run=replay)
 
     send.add_command(commands)
@@ -87,20 +88,22 @@ def _table(events: Sequence[Json], paint: Any, width: int, *, local: bool) -> It
         [
             Cell(time),
             Cell(short_key(event["key"])),
-            Cell(_kinds(event["kinds"]) or "-"),
+            Cell(kinds_of(event) or "-"),
             Cell(source_of(event) or "-"),
             Cell(event["subject"] or "-"),
             Cell(event["status"], COLOURS.get(event["status"], "")),
-            Cell(", ".join(event["rules"]) or event["reason"] or "no rule answers", "" if event["rules"] else DIM),
+            Cell(_rules(event) or event["reason"] or "no rule answers", "" if event["rules"] else DIM),
         ]
         for time, event in zip(times, events, strict=True)
     ]
     return table(columns, rows, width, paint)
 
 
-def _kinds(kinds: Sequence[str]) -> str:
-    """Name the derived kinds, or else the wire's own."""
-    return " ".join([kind for kind in kinds if kind not in SAID_BETTER] or kinds)
+def _rules(event: Json) -> str:
+    """Name the rules that answered; where there are many, a count survives a narrow terminal."""
+    rules = event["rules"]
+    many = f"{len(rules)} rules: " if len(rules) > SOME_RULES else ""
+    return many + ", ".join(rules)
 
 
 def show(options: Namespace) -> int:
@@ -201,8 +204,11 @@ def _report(answers: Sequence[tuple[str, Any]]) -> None:
 
     rows = []
     sums: Counter[str] = Counter()
-    for key, answer in answers:
+    unanswered = 0
+    for typed, answer in answers:
+        key = answer.get("event") or typed
         if not answer["replayed"]:
+            unanswered += 1
             rows.append([Cell(short_key(key)), Cell("-"), Cell("-"), Cell("-"), Cell("no rule answers it")])
         for one in answer["replayed"]:
             sums[one["outcome"]] += 1
@@ -224,8 +230,10 @@ def _report(answers: Sequence[tuple[str, Any]]) -> None:
         Column("WHY"),
     ]
     print("\n".join(table(columns, rows, room(), painter())))
-    told = ", ".join(f"{number} {outcome.replace('_', ' ')}" for outcome, number in sums.items())
-    print(f"{count(len(answers), 'event')}: {told or 'no rule answers'}")
+    told = [f"{number} {outcome.replace('_', ' ')}" for outcome, number in sums.items()]
+    if unanswered and told:
+        told.append(f"{unanswered} that no rule answers")
+    print(f"{count(len(answers), 'event')}: {', '.join(told) or 'no rule answers'}")
 
 
 def _is_refused(one: Json) -> bool:

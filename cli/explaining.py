@@ -34,6 +34,8 @@ def explain(options: Namespace) -> int:
         return 1
     rules = written.bind(os.environ)
     _, unset = written.declared.bind(os.environ)
+    if not rules.rules:
+        print(f"{options.rules} has no rules: nothing answers; --rules names another file", file=sys.stderr)
     found = read_events(read(options.event), str(options.event))
     if found == []:
         raise UsageError(f"{options.event} holds no event: the list is empty")
@@ -183,10 +185,10 @@ def _rule(explained: RuleExplanation, told: Json, width: int, paint: Paint) -> I
         yield f"         called off by {' or '.join(cancel_on['on'])}{_each(cancel_on)}"
     if expect:
         yield f"         expects {expect['kind']} within {expect['within']}{_each(expect)}"
-    yield from _steps(told["steps"], paint, " " * 9)
+    yield from steps(told["steps"], paint, " " * 9)
     if told.get("on_failure"):
         yield " " * 9 + "on failure"
-        yield from _steps(told["on_failure"], paint, " " * 11)
+        yield from steps(told["on_failure"], paint, " " * 11)
 
 
 def _each(part: Json) -> str:
@@ -194,18 +196,21 @@ def _each(part: Json) -> str:
     return f", per {' and '.join(values)}" if values else ""
 
 
-def _steps(steps: list[Json], paint: Paint, indent: str) -> Iterator[str]:
-    for step in steps:
+def steps(of: list[Json], paint: Paint, indent: str) -> Iterator[str]:
+    """Write steps with their parameters, one on a line."""
+    for step in of:
         yield indent + (step["action"] if step["id"] == step["action"] else f"{step['action']} ({step['id']})")
         width = max(map(len, step["params"]), default=0)
         for name, value in step["params"].items():
             text = value if isinstance(value, str) else brief(value)
             target = step.get("routes", {}).get(name, "")
             leads = "" if target == "" else f"  (leads to {target})" if target else "  (leads nowhere for this event)"
-            yield f"{indent}  {name.ljust(width)}  {_lines_of(text)}{leads}"
+            yield f"{indent}  {name.ljust(width)}  {_lines_of(text, len(indent) + width + 4)}{leads}"
         if "error" in step:
             yield paint(RED, f"{indent}  cannot be done: {clean(step['error'])}")
 
 
-def _lines_of(text: str) -> str:
-    return "\n".join(clean(line) for line in text.split("\n"))
+def _lines_of(text: str, column: int) -> str:
+    """Write a text; what follows its first line begins in the same column."""
+    first, *rest = map(clean, text.split("\n"))
+    return "\n".join([first, *(f"{' ' * column}{line}" if line else "" for line in rest)])

@@ -45,8 +45,13 @@ def is_here(url: str) -> bool:
     return here
 
 
-def ask(url: str, *, headers: dict[str, str] | None = None, body: bytes | None = None, ca: str = "") -> Answer:
-    """GET, or POST a body; UsageError where nothing answers. `ca` is the PEM file of an authority to trust."""
+def ask(
+    url: str, *, headers: dict[str, str] | None = None, body: bytes | None = None, ca: str = "", hint: str = ""
+) -> Answer:
+    """GET, or POST a body; UsageError where nothing answers, with a hint at what helps.
+
+    `ca` is the PEM file of an authority to trust.
+    """
     import ssl
     from http.client import HTTPException
     from urllib.error import HTTPError
@@ -73,5 +78,5 @@ def ask(url: str, *, headers: dict[str, str] | None = None, body: bytes | None =
         raise UsageError("the key, the token or the address holds a character that cannot be sent") from None
     except (OSError, HTTPException) as error:
         why = getattr(error, "reason", None) or error
-        hint = "`make run` starts a local stack" if here else "check the address, and that the app runs"
-        raise UsageError(f"nothing answers at {'/'.join(url.split('/')[:3])} ({why}); {hint}") from None
+        told = hint or ("`make run` starts a local stack" if here else "check the address, and that the app runs")
+        raise UsageError(f"nothing answers at {'/'.join(url.split('/')[:3])} ({why}); {told}") from None

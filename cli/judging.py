@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
-
-from pydantic import ValidationError
 
 from cli.case_events import event_of
 from cli.case_files import Case, CaseError, Turn, Wanted, WantedStep
 from cli.event_files import Recorded
+from cli.expecting import Expecting, Missed
+from cli.performing import done, performed
 from cli.rehearsal import Answer, Order, Rehearsal
-from shared.actions import Step
-from shared.errors import PermanentError
-from shared.events import without_url_queries
-from shared.handlers import ACTIONS
-from shared.rules import Explanation, Problem, Reason, Rules, templates
+from shared.policy import show_duration
+from shared.rules import Explanation, Problem, Reason, Rules
+from shared.rules.kinds import KINDS
 from shared.rules.paths import canonical, parse_path
 from shared.rules.problems import did_you_mean
-from shared.rules.steps import parameters
 
 START = datetime(2026, 3, 2, 8, 15, 4, tzinfo=UTC)
 """When a case begins that does not say it."""
 NOTHING = object()
+PLAYED = "ExpectationMissed"
+"""The one kind of our own that a case brings about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +52,8 @@ class Verdict:
 
     case: Case
     differences: list[Difference] = field(default_factory=list)
-    explained: list[Explanation] = field(default_factory=list)
-    """What every rule made of each event, for those who want to read it."""
+    explained: list[tuple[int, Explanation]] = field(default_factory=list)
+    """The turn's line, and what every rule made of its event, for those who want to read it."""
     done: list[tuple[int, str, list[dict[str, Any]]]] = field(default_factory=list)
     """What was done: the turn's line, the rule, its steps."""
 
@@ -62,7 +61,8 @@ class Verdict:
 def judge(case: Case, rules: Rules) -> Verdict:
     """Play a case; CaseError where its events are none."""
     bound = rules.bind(case.settings)
-    return _Play(case, bound, Verdict(case), Rehearsal(bound), Order()).play()
+    rehearsal = Rehearsal(bound)
+    return _Play(case, bound, Verdict(case), rehearsal, Expecting(rehearsal), Order()).play()
 
 
 @dataclass(slots=True)
@@ -71,6 +71,7 @@ class _Play:
     rules: Rules
     verdict: Verdict
     rehearsal: Rehearsal
+    expecting: Expecting
     order: Order
 
     def play(self) -> Verdict:
@@ -98,32 +99,52 @@ class _Play:
 
     def _turn(self, turn: Turn, number: int, at: datetime) -> None:
         at = self.order.see(at)
-        answers = list(self.rehearsal.pass_time(at))
+        missed = list(self.expecting.pass_time(at, is_over=turn.event is None))
+        answers = [answer for one in missed for answer in one.answers]
+        answers += self.rehearsal.pass_time(at)
         explanation: Explanation | None = None
         if turn.event is not None:
             event = event_of(self.case, turn, self.rules, number, at)
             explanation = self.rules.explain(event)
-            self.verdict.explained.append(explanation)
+            self.verdict.explained.append((turn.line, explanation))
             matched = self.rules.match(event)
             moment = self.order.place(Recorded(event, at, "", f"line {turn.event_line}"), at, matched)
             if moment is None:
                 self._note(turn.event_line, "", "this event came before: it changes nothing; give it another id")
                 return
             answers += self.rehearsal.hear(event)
-            answers += self.rehearsal.answer(moment, matched)
+            self.expecting.hear(event)
+            own = self.rehearsal.answer(moment, matched)
+            self.expecting.begin(own)
+            late = list(self.expecting.pass_time(at, is_over=True))
+            missed += late
+            answers += [*own, *(answer for one in late for answer in one.answers)]
         by_rule: dict[str, list[Answer]] = {}
         for answer in answers:
             by_rule.setdefault(answer.rule.name, []).append(answer)
         wanted = {one.rule: one for one in turn.wanted}
+        self._compare_missed(turn, missed)
         for one in turn.wanted:
-            self._compare(turn, one, by_rule.get(one.rule, []), explanation)
+            if not one.missed:
+                self._compare(turn, one, by_rule.get(one.rule, []), explanation)
         for name, given in by_rule.items():
             acting = [answer for answer in given if answer.verdict == "acts"]
             for answer in acting:
-                self.verdict.done.append((turn.line, name, [*_performed(answer, turn)]))
+                self.verdict.done.append((turn.line, name, [*performed(answer, turn)]))
             if acting and name not in wanted and not self.case.others_allowed:
-                steps = ", ".join(step.action for step in acting[0].rule.do)
-                self._note(turn.expect_line, name, f"it answers, with {steps}, and the case does not expect it")
+                self._note(turn.expect_line, name, f"it answers{_with(acting[0])}, and the case does not expect it")
+
+    def _compare_missed(self, turn: Turn, missed: list[Missed]) -> None:
+        """Compare whose expectations came to nothing; a rule of which the case says something else is let be."""
+        rules = {one.rule.name: one.rule.expect for one in missed}
+        named = {one.rule for one in turn.wanted}
+        for wanted in turn.wanted:
+            if wanted.missed and wanted.rule not in rules:
+                self._note(wanted.line, wanted.rule, "what it expects must be missed, and is not")
+        for name, expect in rules.items():
+            if name not in named and expect and not self.case.others_allowed:
+                what = f"no {expect.kind} followed within {show_duration(expect.within)}"
+                self._note(turn.expect_line, name, f"{what}, and the case does not expect that: write {name}: missed")
 
     def _note(self, line: int, rule: str, message: str) -> None:
         self.verdict.differences.append(Difference(line, rule, message))
@@ -132,8 +153,7 @@ class _Play:
         acting = [answer for answer in answers if answer.verdict == "acts"]
         if not wanted.answers:
             if acting:
-                steps = ", ".join(step.action for step in acting[0].rule.do)
-                self._note(wanted.line, wanted.rule, f"it must not answer, and answers with {steps}")
+                self._note(wanted.line, wanted.rule, f"it must not answer, and answers{_with(acting[0])}")
             elif wanted.because:
                 self._compare_reason(wanted, answers, _against(explanation, wanted.rule))
         elif not acting:
@@ -150,11 +170,22 @@ class _Play:
         if answers:
             return answers[-1].reason
         reason = _against(explanation, wanted.rule)
+        if unplayed := self._unplayed(wanted.rule, reason, explanation):
+            return unplayed
         if reason is None:
             return "nothing is due now" if explanation is None else "its action waits or was called off"
         unset = [problem.message for problem in self.rules.warnings if "is not set" in problem.message]
         hint = f" ({'; '.join(unset)}: give it under settings)" if unset else ""
         return reason.show() + hint
+
+    def _unplayed(self, name: str, reason: Reason | None, explanation: Explanation | None) -> str:
+        """Say so where a rule waits for what a case does not bring about by itself."""
+        kinds = next((rule.kinds for rule in self.rules.rules if rule.name == name), frozenset())
+        own = sorted(kind for kind in kinds if KINDS[kind].family == "own" and kind != PLAYED)
+        is_elsewhere = explanation is None or (reason is not None and reason.path == "on")
+        if not own or len(own) < len(kinds) or not is_elsewhere:
+            return ""
+        return f"nothing is due now; a case plays no outcomes: give the {own[0]} as an event of its own"
 
     def _compare_reason(self, wanted: Wanted, answers: list[Answer], reason: Reason | None) -> None:
         found = "limit" if answers else reason.path if reason else ""
@@ -170,7 +201,7 @@ class _Play:
     # -- steps --------------------------------------------------------------------------------------------------------
 
     def _steps(self, turn: Turn, wanted: Wanted, answer: Answer) -> Iterator[Difference]:
-        do, on_failure = _done(answer, turn)
+        do, on_failure = done(answer, turn)
         if wanted.do is not None:
             yield from _compare_steps(wanted, wanted.do, do)
         if wanted.on_failure is not None:
@@ -181,53 +212,6 @@ class _Play:
         for shown in (*do, *on_failure):
             if "error" in shown:
                 yield Difference(wanted.line, wanted.rule, f"{_title(shown)} cannot be done: {shown['error']}")
-
-
-def _performed(answer: Answer, turn: Turn) -> list[dict[str, Any]]:
-    do, on_failure = _done(answer, turn)
-    return [*do, *on_failure]
-
-
-def _done(answer: Answer, turn: Turn) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Give the steps that would be done, with their parameters; where one fails, up to it, and those after it."""
-    rule, failure = answer.rule, None
-    do, on_failure = list(rule.do), []
-    if turn.failure is not None:
-        ids = [step.id for step in do]
-        failed = turn.failure["step"] or ids[0]
-        if failed in ids:
-            do, on_failure = do[: ids.index(failed) + 1], list(rule.on_failure)
-            failure = turn.failure | {"step": failed}
-    results = None
-    if turn.steps is not None:
-        results = {step.id: {} for step in (*do, *on_failure)} | turn.steps
-    event = answer.moment.event
-    harmless = replace(event, data=without_url_queries(event.data), facts=without_url_queries(event.facts))
-    action = {"key": answer.action, "rule": rule.name, "event": answer.moment.key}
-    digest = [one.model_dump(mode="json") for one in answer.told]
-    context = templates.context(harmless, steps=results, failure=failure, action=action, digest=digest)
-    return [_shown(step, context) for step in do], [_shown(step, context) for step in on_failure]
-
-
-def _shown(step: Step, context: Mapping[str, Any]) -> dict[str, Any]:
-    """Fill in a step's parameters, and check them by the action's model as the app does."""
-    shown = {"id": step.id, "action": step.action, "params": step.params}
-    try:
-        params = templates.render(step.params, context)
-    except PermanentError as error:
-        return shown | {"error": error.reason}
-    shown["params"] = params
-    try:
-        parameters(ACTIONS[step.action]).model.model_validate(params)
-    except ValidationError as error:
-        wrong = [
-            f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}"
-            for detail in error.errors(include_url=False)
-            if not templates.is_open(detail["input"]) and detail["type"] != "missing"
-        ]
-        if wrong:
-            return shown | {"error": "; ".join(wrong)}
-    return shown
 
 
 def _compare_steps(wanted: Wanted, expected: tuple[WantedStep, ...], got: list[dict[str, Any]]) -> Iterator[Difference]:
@@ -270,6 +254,15 @@ def _against(explanation: Explanation | None, name: str) -> Reason | None:
     if explanation is None:
         return None
     return next((one.because for one in explanation.rules if one.rule.name == name), None)
+
+
+def _with(answer: Answer) -> str:
+    """Say what an answer does: its steps, or what it expects."""
+    rule = answer.rule
+    does = [f"with {', '.join(step.action for step in rule.do)}"] if rule.do else []
+    if rule.expect and not rule.do:
+        does.append(f"by expecting {rule.expect.kind} within {show_duration(rule.expect.within)}")
+    return f" {does[0]}" if does else ""
 
 
 def _same_path(one: str, other: str) -> bool:

@@ -14,6 +14,8 @@ GREATEST_PAGE = 1_000
 """What the app gives at once."""
 PAGES = 200
 """Pages that one listing asks for: a page may be empty where hardly anything fits."""
+SAID_BETTER = ("RunStatusChanged", "DatasetDriftDetected")
+"""The wire's names, where a derived kind beside them says what is meant."""
 
 Json = Mapping[str, Any]
 
@@ -66,6 +68,12 @@ def nothing(what: str, options: Namespace) -> str:
     if not tries:
         tries.append("an earlier --since")
     return f"no {what} found; try {', or '.join(tries)}"
+
+
+def kinds_of(listed: Json) -> str:
+    """Name the derived kinds, or else the wire's own."""
+    kinds = listed["kinds"]
+    return " ".join([kind for kind in kinds if kind not in SAID_BETTER] or kinds)
 
 
 def source_of(listed: Json) -> str:

@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 LIVE, WAS_LIVE, NEVER_LIVE = "live", "was live", "never live"
 SOON = "every instance has it within a minute"
+NO_RULES_HELP = "put rules live that are none, where some are live"
 
 
 def add_commands(commands: Any) -> None:
     """Add what publishes to `reactor rules …`."""
     one = commands.add_parser("push", help="check a rules file and put it live, without a deployment")
-    one.add_argument(
-        "file", nargs="?", type=Path, default=Path("rules.yaml"), metavar="FILE", help="rules.yaml; - for stdin"
-    )
+    one.add_argument("file", type=Path, metavar="FILE", help="the rules file; - for stdin")
     one.add_argument("--message", default="", metavar="TEXT", help="why, for the history")
     one.add_argument("--replaces", metavar="HASH|N", help="refuse unless this version is the one that is live")
+    one.add_argument("--yes", action="store_true", help=NO_RULES_HELP)
     add_ready(one)
     one.set_defaults(run=reported(push))
 
@@ -37,6 +37,7 @@ def add_commands(commands: Any) -> None:
         "version", nargs="?", metavar="HASH|N", help="default: the one that was live before, further back each time"
     )
     one.add_argument("--message", default="", metavar="TEXT", help="why, for the history")
+    one.add_argument("--yes", action="store_true", help=NO_RULES_HELP)
     add_ready(one)
     one.set_defaults(run=reported(rollback))
 
@@ -58,6 +59,7 @@ def push(options: Namespace) -> int:
     seen = store.look()
     if options.replaces:
         _insist(seen, options.replaces)
+    _insist_on_rules(seen, rules, str(options.file), is_meant=options.yes)
     published = store.publish(text, seen, by=who(), message=message)
     _say(app, seen, rules, published)
     return 0
@@ -72,6 +74,7 @@ def rollback(options: Namespace) -> int:
     version = seen.find(options.version) if options.version else seen.before()
     text = store.text(version)
     rules = _check(text, f"version {version.number}", app, "choose another one of `reactor rules history`")
+    _insist_on_rules(seen, rules, f"version {version.number}", is_meant=options.yes)
     published = store.publish(text, seen, by=who(), message=message, restores=version.restores or version.number)
     _say(app, seen, rules, published)
     return 0
@@ -116,7 +119,7 @@ def _store(app: AppStorage) -> RulesStore:
     if is_blob(location):
         return RulesStore(app.account, location, now)
     if app.folder:
-        how = "start the local stack with --rules blob:rules/rules.yaml"
+        how = "start the local stack with `REACTOR_RULES=blob:rules/rules.yaml make run`"
     else:
         how = "set REACTOR_RULES=blob:rules/rules.yaml in the app's settings, and here"
     raise PermanentError(
@@ -145,9 +148,10 @@ def _load(text: str, origin: str) -> Rules:
 def _check(text: str, origin: str, app: AppStorage, remedy: str) -> Rules:
     """Load a text as the app will, and show what is wrong with it; PermanentError where it has errors.
 
-    Which settings are set is known of a local stack only.
+    Which settings are set is known of a local stack only; of another app it is said which ones it needs.
     """
     from cli.checking import shown
+    from cli.needs import needs, unset
     from cli.tables import painter
     from shared.errors import PermanentError
     from shared.rules import RulesError
@@ -155,14 +159,18 @@ def _check(text: str, origin: str, app: AppStorage, remedy: str) -> Rules:
     rules: Rules | None = None
     try:
         rules = _load(text, origin)
-        rules = rules.bind(app.settings.values) if app.folder else rules
+        rules = rules.bind(app.known) if app.folder else rules
         problems = list(rules.warnings)
+        if app.folder:
+            problems += unset(text, rules, app.known, rules.warnings)
     except RulesError as error:
         problems = error.problems
     for problem in problems:
         print(shown(problem, origin, painter()), file=sys.stderr)
     if rules is None:
         raise PermanentError(f"{origin} has errors: nothing was published", remedy=remedy)
+    if not app.folder and (names := needs(text, rules)):
+        print(f"{origin}: needs these settings of the app: {', '.join(sorted(names))}", file=sys.stderr)
     return rules
 
 
@@ -177,6 +185,34 @@ def _insist(seen: History, wanted: str) -> None:
         )
 
 
+def _insist_on_rules(seen: History, rules: Rules, origin: str, *, is_meant: bool) -> None:
+    """Refuse to have nothing answered any more, unless that is meant."""
+    from cli.tables import count
+    from shared.errors import PermanentError
+
+    before = _before(seen)
+    if before and not rules.rules and not is_meant:
+        raise PermanentError(
+            f"{origin} has no rules, and {_live(seen)}, which is live, has {count(before, 'rule')}: "
+            "nothing was published",
+            remedy="--yes publishes it all the same: no event is answered then",
+        )
+
+
+def _before(seen: History) -> int:
+    """Count the rules that are live; 0 where there are none, or what is in the blob does not load."""
+    from shared.rules import RulesError
+
+    try:
+        return len(_load(seen.live.text, "live").rules) if seen.live else 0
+    except RulesError:
+        return 0
+
+
+def _live(seen: History) -> str:
+    return f"version {seen.current.number}" if seen.current else "what was written by hand"
+
+
 def _say(app: AppStorage, seen: History, rules: Rules, published: Version | None) -> None:
     from cli.tables import count
 
@@ -186,8 +222,11 @@ def _say(app: AppStorage, seen: History, rules: Rules, published: Version | None
         print(f"{where}: {number}{rules.hash[:12]}, is live already")
         return
     back = f", which is {published.restores} again" if published.restores else ""
-    rules_in_it = count(len(rules.rules), "rule")
-    print(f"{where}: version {published.number}{back}, {rules.hash[:12]}, is live: {rules_in_it}; {SOON}")
+    held = count(len(rules.rules), "rule")
+    fewer = _before(seen) - len(rules.rules)
+    if fewer > 0:
+        held += f", {fewer} fewer than {_live(seen)}"
+    print(f"{where}: version {published.number}{back}, {rules.hash[:12]}, is live: {held}; {SOON}")
 
 
 # -- the list ---------------------------------------------------------------------------------------------------------

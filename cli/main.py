@@ -14,6 +14,7 @@ from typing import Any
 
 from cli import actions, events, pausing, rules
 from cli.errors import RefusedError, UsageError
+from cli.parser import Parser
 
 GROUPS = (rules, events, actions, pausing)
 """Each adds its commands to the parser, and imports what they need only when they run."""
@@ -25,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal may lack a letter of somebody's subject
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         code: int = options.run(options)
     except UsageError as error:
@@ -37,15 +38,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="reactor", description="Look at what an ML Reactor does, and have a say in it."
-    )
-    parser.add_argument("--version", action=_Version, nargs=0, help="say which version this is, and exit")
-    groups = parser.add_subparsers(dest="group", required=True, metavar="GROUP")
+def parser() -> Parser:
+    """Make the parser of all commands."""
+    root = Parser(prog="reactor", description="Look at what an ML Reactor does, and have a say in it.")
+    root.add_argument("--version", action=_Version, nargs=0, help="say which version this is, and exit")
+    groups = root.add_commands("GROUP")
     for group in GROUPS:
         group.add_commands(groups)
-    return parser
+    return root
 
 
 class _Version(argparse.Action):

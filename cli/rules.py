@@ -14,10 +14,17 @@ RULES = Path("rules.yaml")
 def add_commands(groups: Any) -> None:
     """Add `reactor rules …` to the parser."""
     rules = groups.add_parser("rules", help="check, explain, test and publish the rules file")
-    commands = rules.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = rules.add_commands("COMMAND")
 
     one = commands.add_parser("check", help="report everything that is wrong with a rules file")
-    one.add_argument("file", nargs="?", type=Path, default=RULES, metavar="FILE", help="rules.yaml; - for stdin")
+    one.add_argument(
+        "file",
+        nargs="?",
+        type=Path,
+        default=RULES,
+        metavar="FILE",
+        help="the rules file; default: rules.yaml; - for stdin",
+    )
     one.add_argument("--strict", action="store_true", help="end with 1 for warnings, too")
     one.add_argument("--json", action="store_true", help="for programs")
     one.set_defaults(run=check)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import uuid
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -84,6 +85,23 @@ def message(kind: str, source: str = WORKSPACE, project: str = PROJECT) -> Messa
     if "projectId" in data:
         data["projectId"] = project
     return Message(kind, sample, data, source if sample.door == "event_grid" else "")
+
+
+def unknown(kind: str, part: str, names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Say what is wrong with the names of fields that a kind's `data`, or its `facts`, does not have."""
+    from shared.rules.problems import did_you_mean
+
+    sample = SAMPLES[kind]
+    known = sample.data if part == "data" else sample.facts
+    for name in names:
+        if name in known:
+            continue
+        first, dot, rest = name.partition(".")
+        if part == "facts" and dot and first in known:
+            yield name, f"write facts: {{{first}: {{{rest}: …}}}}"
+            continue
+        has = f"it has {', '.join(known)}" if known else "it has none"
+        yield name, f"a {kind} has no {part}.{name}{did_you_mean(name, known)}; {has}"
 
 
 def read(message: Message) -> Event:

@@ -6,6 +6,7 @@ In Azure nobody can publish to a system topic: there the services themselves sen
 from __future__ import annotations
 
 import json
+import re
 import sys
 from argparse import Namespace
 from collections.abc import Mapping
@@ -44,6 +45,12 @@ WIRE: Mapping[str, str] = {
     "vision.iteration": "data.iterationId",
 }
 """Where on the wire a derived field comes from."""
+ID: Mapping[str, re.Pattern[str]] = {
+    "workspaces": re.compile(r"/subscriptions/[^/\s]+(/[^/\s]+)*", re.IGNORECASE),
+    "vision": re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE),
+}
+"""What the id of a source looks like, by its family."""
+IDS: Mapping[str, str] = {"workspaces": "an ARM id (/subscriptions/…)", "vision": "a project's id, a GUID"}
 TEXTS = ("Tags", "Properties")
 """What ends the name of a dictionary whose values are texts, whatever they look like."""
 
@@ -179,6 +186,8 @@ def _stack(ready: Path | None, *, needed: bool) -> Mapping[str, Any]:
 
 def _source(given: str | None, family: str, stack: Mapping[str, Any]) -> str:
     """Find the id of the source: what is given, or the first that the stack's rules declare; "" for the sample's."""
+    from shared.rules.problems import did_you_mean
+
     if family == "own":
         return ""
     sources: dict[str, str] = {}
@@ -193,9 +202,13 @@ def _source(given: str | None, family: str, stack: Mapping[str, Any]) -> str:
         return found
     if given in sources:
         return sources[given]
-    if not given.startswith("/") and sources and family == "workspaces":
-        raise UsageError(f'--source: no "{given}" is declared under {family}; there are {", ".join(sources)}')
-    return given
+    if ID[family].fullmatch(given):
+        return given
+    if declared is None:
+        raise UsageError(f"--source {given}: without the stack's rules, give {IDS[family]}, not a name")
+    there = f"there are {', '.join(sources)}" if sources else "nothing is"
+    meant = did_you_mean(given, sources)
+    raise UsageError(f'--source: no "{given}" is declared under {family}{meant}; {there}; or give {IDS[family]}')
 
 
 def _declared(stack: Mapping[str, Any]) -> Declared | None:

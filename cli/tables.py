@@ -30,7 +30,9 @@ COLOURS = {
 """What a status is painted in."""
 GAP = "  "
 WIDEST = 120
-"""Columns where nobody says how many there are: a file, a pipe."""
+"""Columns where a terminal does not say how many it has."""
+NO_END = 1_000_000
+"""Columns of a file or a pipe: whatever reads it gets all of it."""
 NARROWEST = 60
 SHORT_KEY = 8
 LONGEST_VALUE = 100
@@ -55,11 +57,13 @@ class Cell(NamedTuple):
 
     text: str
     colour: str = ""
+    is_name: bool = False
+    """Whether it loses its middle in a column of prose, too."""
 
 
 def table(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], width: int, paint: Paint) -> Iterator[str]:
     """Write a table that is at most `width` wide, if its columns can be made as narrow; what is long is shortened."""
-    shown = [[Cell(clean(cell.text), cell.colour) for cell in row] for row in rows]
+    shown = [[cell._replace(text=clean(cell.text)) for cell in row] for row in rows]
     widths = [
         max(measure(column.heading), *(measure(row[number].text) for row in shown))
         for number, column in enumerate(columns)
@@ -69,7 +73,7 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], width: int,
     yield paint(BOLD, heading.rstrip())
     for row in shown:
         texts = [
-            (cut if column.is_prose else shorten)(cell.text, size)
+            (cut if column.is_prose and not cell.is_name else shorten)(cell.text, size)
             for cell, size, column in zip(row, widths, columns, strict=True)
         ]
         last = max((number for number, text in enumerate(texts) if text), default=0)
@@ -213,7 +217,7 @@ def leave(_code: str, text: str) -> str:
 
 
 def room() -> int:
-    """Say how many columns there are."""
-    if not sys.stdout.isatty():
-        return WIDEST
+    """Say how many columns there are; in a file or a pipe no end of them, but where COLUMNS says how many."""
+    if not sys.stdout.isatty() and "COLUMNS" not in os.environ:
+        return NO_END
     return max(shutil.get_terminal_size((WIDEST, 24)).columns, NARROWEST)

@@ -24,7 +24,8 @@ def place(ready: Path) -> Iterator[Path]:
         except BlockingIOError:
             lock.seek(0)
             raise ChildError(
-                f"another stack has {ready}, process {lock.read()}; end that one, or give this one another --ready FILE"
+                f"another stack has {ready}, process {lock.read()}; end that one, or start this one with "
+                "`python -m dev.stack --ready FILE`: `make run` has one FILE a folder"
             ) from None
         lock.truncate(0)
         lock.write(str(os.getpid()))

@@ -44,6 +44,10 @@ WEBHOOK = "/runtime/webhooks/EventGrid?functionName=on_ml_event"
 BACKUPS = "backups"
 POLL_SECONDS = 2.0
 """At most, between two looks at a remote job: a simulated one is over in a second, a real one takes minutes."""
+ALL_THE_SAME = (
+    "mend it, or name another one: `REACTOR_RULES=… make run`; "
+    "`python -m dev.stack --ready .stack/ready.json --allow-bad-rules` starts it all the same: events wait then"
+)
 PYTHONPATH = {"PYTHONPATH": str(REPOSITORY)}
 
 
@@ -97,6 +101,7 @@ def start(arguments: argparse.Namespace, ready: Path, folder: Path, running: Exi
         "stack_pid": os.getpid(),
         "app": str(arguments.app.absolute()),
         "settings": settings(storage, facts, arguments.lease) | {"REACTOR_RULES": rules},
+        "inherited": sorted(os.environ),
     }
     say_rules(rules, arguments, facts["settings"])
     if is_blob(rules):
@@ -125,7 +130,7 @@ def say_rules(location: str, arguments: argparse.Namespace, settings: dict[str, 
             say(line)
     except ChildError as error:
         if not arguments.allow_bad_rules:
-            raise ChildError(f"{error}\nstack: --allow-bad-rules starts it all the same: events wait then") from None
+            raise ChildError(f"{error}\nstack: {ALL_THE_SAME}") from None
         say(f"{error}")
 
 

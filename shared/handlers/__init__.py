@@ -15,4 +15,8 @@ ACTIONS: Mapping[str, str] = {
     "alert": "shared.handlers.alert:Alert",
     "forward": "shared.handlers.forward:Forward",
 }
-"""Step name to "module:Params"; the module's `STAGES[Params]` are its stages."""
+"""Step name to "module:Params"; the module's `STAGES[Params]` are its stages.
+
+`RESULTS[Params]` are the results that later steps read as `steps.<id>.…`, nested ones by their path; below a mapping of
+somebody's own keys, such as tags, there may be anything.
+"""

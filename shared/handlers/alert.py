@@ -1,12 +1,19 @@
 """Tell people: one message to one declared channel; a digest's message lists all its events."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.handlers import telling
-from shared.rules.declared import Names
+from shared.rules import templates
+from shared.rules.declared import Doubtful, Names, is_url
+from shared.rules.problems import shorten
 from shared.stages import Job, Progress, Stage
+
+
+def _no_link(value: Any) -> str:
+    is_fine = isinstance(value, str) and (not value or templates.is_open(value) or is_url(value))
+    return "" if is_fine else f"{shorten(value)} is no URL: a link begins with https:// and a host"
 
 
 class Alert(BaseModel):
@@ -17,7 +24,7 @@ class Alert(BaseModel):
     channel: Annotated[str, Names("channels")] = Field(description="A declared channel; a route picks another one.")
     title: str = Field(default="{{ kinds | join(', ') }}: {{ subject }}", description="One line.", min_length=1)
     text: str = Field(default="{{ subject }} of {{ source }}", description="Plain text, as long as need be.")
-    link: str = Field(default="", description="A URL where to look further.")
+    link: Annotated[str, Doubtful(_no_link)] = Field(default="", description="A URL where to look further.")
     severity: Literal["info", "warning", "error"] = Field(default="info", description="How bad it is.")
 
 
@@ -49,6 +56,7 @@ def listed(job: Job) -> str:
     return "\n".join(lines)
 
 
+RESULTS = {Alert: ("channel",)}
 STAGES = {
     Alert: (Stage[Alert]("send", find=find, start=send, watch=watch, named_by="nobody", effect="tells"),),
 }

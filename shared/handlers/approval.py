@@ -3,23 +3,34 @@
 Nothing is held meanwhile but a record. Who answers, and why, is written into it; the answer counts once.
 """
 
+import re
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from shared.actions import Status
 from shared.handlers import telling
 from shared.policy import read_duration
 from shared.rules import templates
-from shared.rules.declared import Fixed, Names
+from shared.rules.declared import Doubtful, Fixed, Names
+from shared.rules.problems import shorten
 from shared.stages import Done, End, Job, Progress, Stage, Waiting
 
 
-def _duration(text: str) -> str:
-    if not templates.is_open(text):
-        read_duration(text)
-    return text
+def _duration(given: Any) -> Any:
+    if not templates.is_open(given):
+        read_duration(given if isinstance(given, str) else "")
+    return given
+
+
+def _nobody(name: Any) -> str:
+    is_fine = not isinstance(name, str) or templates.is_open(name) or NAMED.match(name.strip())
+    return "" if is_fine else f"nobody can be named like {shorten(name)}: {NAMES}"
+
+
+NAMED = re.compile(r"[^\s@]+(@[^\s@]+)?\Z")
+NAMES = "an address, the object id of a person or a group, or an app role"
 
 
 LONGEST_TEXT = 2_000
@@ -31,10 +42,10 @@ class Approval(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    by: Annotated[list[str], Fixed()] = Field(
+    by: Annotated[list[str], Fixed(), Doubtful(_nobody)] = Field(
         description="Who may decide: addresses, or the object ids of people and groups.", min_length=1
     )
-    within: Annotated[str, AfterValidator(_duration)] = Field(
+    within: Annotated[str, BeforeValidator(_duration)] = Field(
         default="24h",
         description="How long it can be decided, such as 90m, 24h or 7d; then the action ends as expired.",
     )
@@ -97,6 +108,7 @@ def wait(params: Approval, job: Job) -> Progress:
     return Done(result, note=f"approved {said}", announces="ApprovalGranted")
 
 
+RESULTS = {Approval: ("by", "reason", "at")}
 STAGES = {
     Approval: (
         Stage[Approval]("ask", find=find, start=ask, watch=watch, named_by="nobody", effect="tells"),

@@ -273,6 +273,7 @@ def _part(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "-", text)
 
 
+RESULTS = {VisionExport: ("stored", "kept", "project", "iteration")}
 STAGES = {
     VisionExport: (
         Stage[VisionExport]("list", start=list_exports, effect="reads"),

@@ -256,6 +256,12 @@ def _wake_on(params: BatchEndpoint, job: Job) -> str:
     return f"deployed:{job.result['workspace'].lower()}/{params.endpoint.lower()}"
 
 
+RESULTS = {
+    BatchEndpoint: (
+        *("live", "deployment", "endpoint", "scoring_uri", "model_id", "workspace", "location", "tags", "created"),
+        "links.studio",
+    )
+}
 STAGES = {
     BatchEndpoint: (
         Stage[BatchEndpoint]("model", start=read_model, effect="reads"),

@@ -19,13 +19,18 @@ ATTRIBUTES = frozenset(
     {"specversion", "id", "source", "type", "subject", "time", "datacontenttype", "dataschema", "data", "data_base64"}
 )
 
+TAKE_EVENTS = ("event_grid", "webhook", "queue")
+"""The kinds of channel that an event can be sent on to."""
+
 
 class Forward(BaseModel):
     """Sends the event on to a declared channel of kind event_grid, webhook or queue."""
 
     model_config = ConfigDict(extra="forbid")
 
-    to: Annotated[str, Names("channels")] = Field(description="A declared channel: event_grid, webhook or queue.")
+    to: Annotated[str, Names("channels", kinds=TAKE_EVENTS)] = Field(
+        description="A declared channel: event_grid, webhook or queue."
+    )
 
 
 def send(params: Forward, job: Job) -> Progress:
@@ -82,4 +87,5 @@ SENDERS: Mapping[type, Callable[[Any, CloudEvent, Job], None]] = {
     Queue: _queue,
 }
 
+RESULTS = {Forward: ("id", "channel")}
 STAGES = {Forward: (Stage[Forward]("send", start=send, named_by="nobody", effect="tells"),)}

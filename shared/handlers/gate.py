@@ -84,4 +84,5 @@ def _texts(value: Any) -> Iterator[str]:
         yield from _texts(item)
 
 
+RESULTS = {Gate: ("passed",)}
 STAGES = {Gate: (Stage[Gate]("decide", start=decide, effect="decides"),)}

@@ -110,6 +110,7 @@ def _link(arm_id: str, run_id: str) -> str:
     return f"https://adf.azure.com/en/monitoring/pipelineruns/{run_id}?factory={quote(arm_id, safe='')}"
 
 
+RESULTS = {DataFactory: ("run_id", "status", "links.studio")}
 STAGES = {
     DataFactory: (
         Stage[DataFactory]("check", start=check, effect="reads"),

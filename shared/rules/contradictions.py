@@ -27,6 +27,9 @@ ONLY: Mapping[str, Callable[[Any], list[Any]]] = {
 """Operator to the values of which one must be there."""
 PARTS = ("StringBeginsWith", "StringEndsWith")
 OWN_RULE = ("action", "rule")
+STATUS = ("run", "status")
+STATUSES: Mapping[str, str] = {"RunFailed": "Failed", "RunCanceled": "Canceled", "RunCompleted": "Completed"}
+"""Kinds whose runs have one status, always the same."""
 
 
 def contradiction(rule: Rule) -> str:
@@ -35,6 +38,10 @@ def contradiction(rule: Rule) -> str:
     for wanted in conjuncts(rule.where):
         if _is_single(wanted.keys) and not wanted.cased and not settings_in(wanted.wanted):
             groups.setdefault(wanted.keys, []).append(wanted)
+    if STATUS in groups and rule.kinds and rule.kinds <= STATUSES.keys():
+        statuses = sorted(STATUSES[kind] for kind in rule.kinds)
+        if not any(all(wanted.test(status) for wanted in groups[STATUS]) for status in statuses):
+            return f"the run.status of {' and '.join(sorted(rule.kinds))} is {' or '.join(statuses)}"
     for keys, wanted_all in groups.items():
         candidates = _candidates(wanted_all)
         if candidates is None:

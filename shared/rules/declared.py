@@ -6,7 +6,7 @@ Nothing is ever followed outside of these. Any text may hold `${NAME}`, an app s
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -32,11 +32,21 @@ class Names:
     """Says of a parameter that it names something declared: `channel: Annotated[str, Names("channels")]`."""
 
     section: Section
+    kinds: tuple[str, ...] = ()
+    """The kinds of channel that will do; none where each does."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fixed:
     """Says of a parameter that no event may fill it in: a template in it is an error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doubtful:
+    """Says of a parameter which values are hardly meant: a warning."""
+
+    why: Callable[[Any], str]
+    """What there is to say of a value, or of an element where it is a list; "" where nothing."""
 
 
 class Declaration(BaseModel):
@@ -72,6 +82,15 @@ def _https(value: str) -> str:
 
 def _https_or_loopback(value: str) -> str:
     return value if urlsplit(value).hostname in LOOPBACK else _https(value)
+
+
+def is_url(text: str) -> bool:
+    """Tell whether a text is a URL that a browser could open."""
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    return parts.scheme.lower() in {"http", "https"} and bool(parts.hostname)
 
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost"})

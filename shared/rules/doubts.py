@@ -9,7 +9,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from urllib.parse import urlsplit
 
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
@@ -17,8 +16,10 @@ from shared.actions import Step
 from shared.policy import Limit, Rate, show_duration
 from shared.rules import templates
 from shared.rules.contradictions import contradiction, is_certain
+from shared.rules.declared import is_url
 from shared.rules.document import PLAIN, WORDS
 from shared.rules.kinds import KINDS
+from shared.rules.problems import did_you_mean
 from shared.rules.reading import Entries, Reading
 from shared.rules.rule import Rule
 
@@ -46,7 +47,7 @@ def doubt_declarations(reading: Reading, section: str, node: Node) -> None:
         elif "headers" in path[1:-1]:
             if SECRET_HEADER.search(name):
                 reading.warn(place, f"the header {name} is written in plain text: {USE_SETTING}")
-        elif len(path) > 1 and name in URLS and not _is_url(text) and not text.lower().startswith("http:"):
+        elif len(path) > 1 and name in URLS and not is_url(text) and not text.lower().startswith("http:"):
             reading.warn(place, f"{section}.{'.'.join(path)} is no URL: it should begin with https:// and a host")
         elif len(path) > 1 and name in URLS and SIGNED_URL.search(text):
             reading.warn(place, f"{section}.{'.'.join(path)} holds a secret in plain text: {USE_SETTING}")
@@ -69,14 +70,6 @@ def _scalars(node: Node, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...
         for key, value in node.value:
             if isinstance(key, ScalarNode):
                 yield from _scalars(value, (*path, key.value))
-
-
-def _is_url(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-    except ValueError:
-        return False
-    return parts.scheme.lower() in {"http", "https"} and bool(parts.hostname)
 
 
 def _is_base64(secret: str) -> bool:
@@ -118,6 +111,7 @@ def doubt_rules(reading: Reading, written: Sequence[Written]) -> None:
         _does_nothing(reading, one)
         if one.rule.limit and one.rule.do:
             _limits_nothing(reading, one, one.rule.limit)
+    _name_no_rule(reading, written)
     _hear_themselves(reading, written)
     _hear_each_other(reading, written)
     if all(problem.level != "error" for problem in reading.problems):  # what cannot be read looks the same
@@ -230,6 +224,25 @@ def _ends(rule: Rule) -> set[str]:
     if rule.expect:
         ends.add("ExpectationMissed")
     return ends
+
+
+NAMES_OF_RULES = frozenset({("action", "rule"), ("expectation", "rule")})
+
+
+def _name_no_rule(reading: Reading, written: Sequence[Written]) -> None:
+    """Point out a condition on a rule's name that no rule of the file has."""
+    names = [one.rule.name for one in written if one.rule.name]
+    known = {name.lower() for name in names}
+    for one in written:
+        if "where" not in one.keys or all(KINDS[kind].family != "own" for kind in one.rule.kinds):
+            continue
+        asked = [each for clause in one.rule.where for each in clause.conditions() if each.keys in NAMES_OF_RULES]
+        for condition in asked:
+            for name in condition.wanted if condition.operator in {"StringIn", "StringNotIn"} else ():
+                if name.lower() not in known and not templates.is_open(name):
+                    places = (place for _, place in _scalars(one.keys["where"][1], ()) if place.value == name)
+                    meant = did_you_mean(name, names)
+                    reading.warn(next(places, one.node), f'no rule of this file is called "{name}"{meant}')
 
 
 def _hear_themselves(reading: Reading, written: Sequence[Written]) -> None:

@@ -14,8 +14,8 @@ from shared.rules import templates
 from shared.rules.paths import canonical, parse_path, show_path
 from shared.rules.problems import did_you_mean, shorten
 from shared.rules.reading import Entries, Reading
+from shared.rules.scope import check_field
 from shared.rules.sections import Sections
-from shared.rules.steps import check_field
 
 Kinds = frozenset[str]
 
@@ -92,9 +92,13 @@ class Limits:
                 self.reading.error(node, f'expect needs "{name}"')
         if "per" in keys:
             values["per"] = self._paths(keys["per"][1], [kinds, frozenset(expected)])
-        if len(expected) != 1 or "within" not in values:
+        elif len(expected) == 1:
+            self.reading.note(node, f"without per, any {expected[0]} will do, whatever it is about")
+        if "within" not in values:
             return None
-        return self._checked(Expectation, node, keys, values | {"kind": expected[0]}, "expect")
+        kind = expected[0] if expected else next(iter(kinds), "")  # whatever it is, the others are looked at
+        made = self._checked(Expectation, node, keys, values | {"kind": kind}, "expect")
+        return made if len(expected) == 1 else None
 
     def _texts(self, keys: Entries) -> dict[str, Any]:
         """Read what is written as a text; a number has no unit, so it is not taken for seconds."""

@@ -21,8 +21,9 @@ from shared.rules.match import Rules
 from shared.rules.problems import Problem, RulesError, did_you_mean, shorten
 from shared.rules.reading import Entries, Reading, written
 from shared.rules.rule import Mode, Rule
+from shared.rules.scope import Scope
 from shared.rules.sections import SECTIONS, Sections, nearest
-from shared.rules.steps import Scope, Steps
+from shared.rules.steps import Steps
 from shared.rules.where import read_where
 
 TOP = ("version", "mode", *SECTIONS, "rules")

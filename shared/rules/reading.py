@@ -65,6 +65,10 @@ class Reading:
         """Note what is doubtful at a node."""
         self.problems.append(at(node, message, "warning"))
 
+    def note(self, node: Node, message: str) -> None:
+        """Note what is in order at a node, and worth knowing."""
+        self.problems.append(at(node, message, "note"))
+
     def mapping(self, node: Node, what: str, known: tuple[str, ...] | None = None) -> Entries:
         """Read a mapping; keys that are not known are problems."""
         if not isinstance(node, MappingNode):

@@ -30,8 +30,10 @@ from shared.rules.bounds import (
     refuse_large,
     refuse_long_number,
 )
+from shared.rules.needed import NOTHING, needed_parts
 from shared.rules.paths import Keys, canonical
 from shared.rules.problems import did_you_mean
+from shared.rules.unfillable import unfillable
 
 LONGEST = 20_000
 """Characters that a template may have."""
@@ -186,6 +188,8 @@ class Reference:
 
     keys: Keys
     strict: bool
+    needed: bool = False
+    """Whether filling the template is certain to read it, and fails where nothing is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,15 +206,17 @@ def compile_template(text: str) -> Compiled:
         raise ValueError(f"it has {len(text)} characters, more than {LONGEST}")
     try:
         tree = ENVIRONMENT.parse(PASSED_THROUGH.sub(r"{% raw %}\g<0>{% endraw %}", text))
-        references = list(_check(tree, frozenset({"loop"}), strict=True, level=0))
+        references = list(_check(tree, frozenset({"loop"}), strict=True, level=0, needed=True))
     except TemplateSyntaxError as error:
-        raise ValueError(error.message or "it is no template") from None
+        raise ValueError(unfillable(error.message or "")) from None
     except (RecursionError, MemoryError):
         raise ValueError(f"it nests deeper than {DEEPEST} levels") from None
     return Compiled(tree, tuple(references))
 
 
-def _check(node: nodes.Node, local: frozenset[str], *, strict: bool, level: int) -> Iterator[Reference]:
+def _check(
+    node: nodes.Node, local: frozenset[str], *, strict: bool, level: int, needed: bool = False
+) -> Iterator[Reference]:
     """Refuse what templates may not do, spell the platform's fields as events do, and give the paths that are read."""
     _refuse(node, level)
     if isinstance(node, nodes.TemplateData):
@@ -218,15 +224,16 @@ def _check(node: nodes.Node, local: frozenset[str], *, strict: bool, level: int)
     chain = _chain(node)
     if chain is not None:
         if chain[0] not in local:
-            yield Reference(_respell(node, chain), strict)
+            yield Reference(_respell(node, chain), strict, strict and needed)
         return
     if isinstance(node, nodes.For):
-        yield from _check(node.iter, local, strict=strict, level=level + 1)
+        yield from _check(node.iter, local, strict=strict, level=level + 1, needed=needed)
         node.iter = _through(" counted", node.iter)
         local |= {name.name for name in nodes.Tuple([node.target], "store").find_all(nodes.Name)}
     strict = strict and not (isinstance(node, nodes.Filter | nodes.Test) and node.name in MISSING_IS_FINE)
+    always = needed_parts(node) if needed and strict else NOTHING
     for part in _parts(node):
-        yield from _check(part, local, strict=strict, level=level + 1)
+        yield from _check(part, local, strict=strict, level=level + 1, needed=id(part) in always)
     if isinstance(node, nodes.Concat):
         node.nodes = [_through("join", nodes.List(node.nodes, lineno=node.lineno))]
     elif isinstance(node, nodes.Operand):

@@ -44,6 +44,9 @@ def _kind_of(model: type[BaseModel]) -> Any:
     return model.model_fields["kind"].annotation
 
 
+CHANNEL_KINDS = frozenset(kind for model in CHANNELS for kind in get_args(_kind_of(model)))
+
+
 @dataclass(slots=True)
 class Sections:
     """What is declared; a name counts even where what it stands for is wrong."""
@@ -128,6 +131,9 @@ class Sections:
             if kind not in KINDS:
                 self.reading.error(place, f'unknown kind "{kind}"{did_you_mean(kind.rpartition(".")[2], KINDS)}')
                 continue
+            if kind in kinds:
+                self.reading.warn(place, f"{kind} stands here twice")
+                continue
             kinds.append(kind)
             if kind in RESERVED:
                 self.reading.warn(place, f"this version announces no {kind}: the rule is never answered")
@@ -141,6 +147,30 @@ class Sections:
         known = self.names.get(section, {})
         if name not in known and name.lower() not in self._ids(section) and not templates.is_open(name):
             self.reading.error(node, f'no "{name}" is declared under {section}{nearest(name, known)}')
+
+    def check_kind(self, node: Node, name: Any, kinds: tuple[str, ...], action: str) -> None:
+        """Check that a channel is of a kind that an action can use; a route leads to such channels."""
+        channels = self.values.get("channels")
+        declared = channels.get(name) if isinstance(channels, dict) and isinstance(name, str) else None
+        if not isinstance(channels, dict) or not isinstance(declared, dict):
+            return
+        begins_with = declared.get("begins_with")
+        targets = [*begins_with.values()] if isinstance(begins_with, dict) else []
+        targets += [declared["otherwise"]] if "otherwise" in declared else []
+        is_route = declared.get("kind") == "route"
+        leads_to = {
+            target: channels[target].get("kind")
+            for target in (targets if is_route else [name])
+            if isinstance(target, str) and isinstance(channels.get(target), dict)
+        }
+        wrong = {target: kind for target, kind in leads_to.items() if kind in CHANNEL_KINDS and kind not in kinds}
+        if not wrong:
+            return
+        found = " and ".join(f'"{target}" is of kind {kind}' for target, kind in wrong.items())
+        via = f', to which the route "{name}" can lead' if is_route else ""
+        wants = f"{action} wants a channel of kind {', '.join(kinds[:-1])} or {kinds[-1]}"
+        note = self.reading.error if len(wrong) == len(leads_to) else self.reading.warn
+        note(node, f"{wants}, and {found}{via}")
 
     def _ids(self, section: str) -> set[str]:
         """Give the ids that the names of a section stand for, in lower case."""

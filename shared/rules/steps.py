@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, cast, get_args
 
@@ -14,12 +14,11 @@ from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 from shared.actions import Step
 from shared.rules import templates
-from shared.rules.declared import Fixed, Names
+from shared.rules.declared import Doubtful, Fixed, Names
 from shared.rules.document import entries
-from shared.rules.kinds import ENVELOPE, KINDS
-from shared.rules.paths import Keys, show_path
 from shared.rules.problems import did_you_mean, shorten
 from shared.rules.reading import Entries, Reading, Text, locate
+from shared.rules.scope import Results, Scope, check_text
 from shared.rules.sections import Sections
 
 FILTER = "where"
@@ -39,27 +38,42 @@ class Parameters:
     """Parameter to a default with a template in it."""
     fixed: frozenset[str]
     """Parameters that no event may fill in."""
+    kinds: Mapping[str, tuple[str, ...]]
+    """Parameter to the kinds of channel that will do."""
+    doubts: Mapping[str, Callable[[Any], str]]
+    """Parameter to what there is to say of a value."""
+    results: Results
 
 
 @lru_cache(maxsize=256)
 def parameters(target: str) -> Parameters:
     """Import a Params model, 'module:Params', and look at its fields."""
     module, _, name = target.partition(":")
-    model = cast("type[BaseModel]", getattr(importlib.import_module(module), name))
+    loaded = importlib.import_module(module)
+    model = cast("type[BaseModel]", getattr(loaded, name))
     fields = {info.alias or name: info for name, info in model.model_fields.items()}
+    named = {
+        name: marker
+        for name, info in fields.items()
+        for marker in (*info.metadata, *_markers(info.annotation))
+        if isinstance(marker, Names)
+    }
     return Parameters(
         model=model,
         known=frozenset(fields),
-        names={
-            name: marker.section
-            for name, info in fields.items()
-            for marker in (*info.metadata, *_markers(info.annotation))
-            if isinstance(marker, Names)
-        },
+        names={name: marker.section for name, marker in named.items()},
         defaults={name: info.default for name, info in fields.items() if list(_templates_in(info.default))},
         fixed=frozenset(
             name for name, info in fields.items() if any(isinstance(marker, Fixed) for marker in info.metadata)
         ),
+        kinds={name: marker.kinds for name, marker in named.items() if marker.kinds},
+        doubts={
+            name: marker.why
+            for name, info in fields.items()
+            for marker in info.metadata
+            if isinstance(marker, Doubtful)
+        },
+        results=getattr(loaded, "RESULTS", {}).get(model),
     )
 
 
@@ -75,40 +89,6 @@ def _templates_in(value: Any) -> Iterator[str]:
         yield value
     for item in value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ():
         yield from _templates_in(item)
-
-
-def _give_id(wanted: str, steps: list[str]) -> str:
-    """Tell how a step is called that is meant by a part of its action's name, such as run of run.data_factory."""
-    meant = next((step for step in steps if wanted in step.split(".")), "")
-    return f": give {meant} `id: {wanted}`" if meant else ""
-
-
-@lru_cache(maxsize=8192)
-def _some_kind_has(kinds: frozenset[str], keys: Keys) -> bool:
-    return any(KINDS[kind].has(keys) for kind in kinds)
-
-
-def check_field(reading: Reading, node: Node, keys: Keys, kinds: frozenset[str], what: str = "") -> None:
-    """Warn of a field that no event of these kinds has."""
-    if not kinds or _some_kind_has(kinds, keys):
-        return
-    known = [*ENVELOPE]
-    for kind in kinds:
-        known += [f"{namespace}.{name}" for namespace, names in KINDS[kind].fields.items() for name in names]
-    path = show_path(keys)
-    meant = did_you_mean(f"data.{path}" if f"data.{path}" in known else path, known)
-    reading.warn(node, f"{what}no {' or '.join(sorted(kinds))} has {path}{meant}")
-
-
-@dataclass(slots=True)
-class Scope:
-    """What the templates of a step may read: the events of these kinds, and the steps before it."""
-
-    kinds: frozenset[str]
-    steps: list[str] = field(default_factory=list)
-    after_failure: bool = False
-    has_digest: bool = False
-    """Whether the rule answers several events at once, which templates know as `digest`."""
 
 
 @dataclass(slots=True)
@@ -153,11 +133,13 @@ class Steps:
             return None
         id_ = self._step_id(action, given.pop("id", None), scope)
         values: dict[str, Any] = {}
+        results: Results = None
         if action in self.actions:
             values = self._params(action, place, given, scope)
+            results = parameters(self.actions[action]).results
         else:
             self.reading.error(place, f'unknown step "{action}"{did_you_mean(action, self.actions)}')
-        scope.steps.append(id_)
+        scope.steps[id_] = results
         return Step(id=id_, action=action, params=values)
 
     def _step_id(self, action: str, given: tuple[ScalarNode, Node] | None, scope: Scope) -> str:
@@ -187,16 +169,15 @@ class Steps:
             else:
                 self.reading.error(key, f'unknown parameter "{name}" of {action}{did_you_mean(name, wanted.known)}')
         for node, text in texts:
-            self._check_text(node, text, scope)
+            check_text(self.reading, node, text, scope)
         for name in wanted.fixed & values.keys():
             self._check_fixed(given[name][1], action, name, values[name])
         if FILTER in values:
             self._check_filter(given[FILTER][1], scope)
-        for name in wanted.names.keys() & values.keys():
-            self._check_names(given[name][1], values[name], wanted.names[name])
+        self._check_values(action, given, values)
         defaults = {name: value for name, value in wanted.defaults.items() if name not in given}
         for name, text in ((name, text) for name, value in defaults.items() for text in _templates_in(value)):
-            self._check_text(place, text, scope, f"{action} fills {name} with {text}, and ")
+            check_text(self.reading, place, text, scope, f"{action} fills {name} with {text}, and ")
         values |= defaults
         try:
             wanted.model.model_validate(values)
@@ -204,6 +185,16 @@ class Steps:
             for detail in error.errors(include_url=False):
                 self._invalid_parameter(action, place, given, detail)
         return values
+
+    def _check_values(self, action: str, given: Entries, values: Mapping[str, Any]) -> None:
+        """Check what an action's parameters say of their values beside the types."""
+        wanted = parameters(self.actions[action])
+        for name in wanted.names.keys() & values.keys():
+            self._check_names(given[name][1], values[name], wanted.names[name])
+        for name in wanted.kinds.keys() & values.keys():
+            self.sections.check_kind(given[name][1], values[name], wanted.kinds[name], action)
+        for name in wanted.doubts.keys() & values.keys():
+            self._check_doubts(given[name][1], values[name], wanted.doubts[name])
 
     def _invalid_parameter(self, action: str, place: Node, given: Entries, detail: Any) -> None:
         """Say what pydantic has against a parameter; a text that is filled in later is judged later."""
@@ -223,6 +214,14 @@ class Steps:
         for text in _templates_in(value):
             self.reading.error(node, f"{shorten(text)}: {name} of {action} is said here, and never by an event")
 
+    def _check_doubts(self, node: Node, value: Any, why: Callable[[Any], str]) -> None:
+        """Point out a value, or an element of a list, that is hardly meant."""
+        if isinstance(value, list):
+            for position, item in enumerate(value):
+                self._check_doubts(locate(node, (position,)), item, why)
+        elif words := why(value):
+            self.reading.warn(node, words)
+
     def _check_filter(self, node: Node, scope: Scope) -> None:
         """Check a filter that is decided when the step begins: it may ask for the steps before it."""
         from shared.rules.where import read_gate
@@ -239,27 +238,3 @@ class Steps:
         elif isinstance(value, dict):
             for name, item in value.items():
                 self._check_names(locate(node, (name,)), item, section)
-
-    def _check_text(self, node: Node, text: str, scope: Scope, what: str = "") -> None:
-        """Check the templates and settings of a parameter, and that what they read can be there."""
-        self.reading.setting(node, text)
-        if not templates.is_template(text):
-            return
-        try:
-            references = templates.compile_template(text).references
-        except ValueError as error:
-            self.reading.error(node, f"bad template {shorten(text)}: {error}")
-            return
-        for reference in references:
-            keys = reference.keys
-            if keys[0] == "steps":
-                if len(keys) > 1 and keys[1] not in scope.steps:
-                    meant = did_you_mean(keys[1], scope.steps) or _give_id(keys[1], scope.steps)
-                    self.reading.error(node, f'{what}no step "{keys[1]}" comes before this one{meant}')
-            elif keys[0] == "digest":
-                if reference.strict and not scope.has_digest:
-                    self.reading.error(node, f"{what}there is no digest: it is what a limit with `digest` gathered")
-            elif keys[0] == "action" or (keys[0] == "failure" and scope.after_failure):
-                continue
-            elif reference.strict:
-                check_field(self.reading, node, keys, scope.kinds, what)

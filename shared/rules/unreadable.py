@@ -26,6 +26,7 @@ WORDS: tuple[tuple[str, str], ...] = (
     ("comment or line break", "a text after | or > begins on the next line; put one that begins with them in quotes"),
     ("second occurrence", "this anchor (&name) stands further up already"),
     ("mapping keys", "a text that begins with ? must be in quotes"),
+    ("another document", "another document begins here, and a rules file is one: leave --- out"),
     ("',' or ']'", NO_END.replace("{opens}", "[")),
     ("',' or '}'", NO_END.replace("{opens}", "{{")),
 )
@@ -65,6 +66,8 @@ def _in_words(error: object, mark: Any, lines: list[str]) -> tuple[Any, str]:
     for part, words in NEVER_CLOSED if is_at_end else ():
         if part in problem:
             return since, words
+    if problem.startswith("did not find expected ','") and SECOND_COLON.search(line[: mark.column + 1]):
+        return mark, COLON
     for part, words in WORDS:
         if part in problem:
             return mark, words.format(since=since.line + 1)
@@ -75,12 +78,17 @@ HARMLESS = frozenset({"title", "text", "reason", "name"})
 """Keys whose text is shown: it is no secret."""
 
 
+SECOND_COLON = re.compile(r"(?:^|[\[{,])[^\[{,:]+:\s+[^\s\[{,:\"']+:\Z")
+"""A key within braces, and one word before another colon; after two words a comma could be missing."""
+COLON = 'a text with ": " in it must be in quotes'
+
+
 def _second_colon(line: str, column: int, _context: str) -> str:
     before = line[:column]
     if re.search(r":\s", before):
         key, _, text = line.strip().lstrip("- ").partition(": ")
         write = f': {key}: "{text}"' if key in HARMLESS and not set(text) & set("\"\\'{}[],#") else ""
-        return f'a text with ": " in it must be in quotes{write}'
+        return f"{COLON}{write}"
     return "this line is indented deeper than the key above it, which has a value already"
 
 

@@ -20,7 +20,7 @@ from shared.rules.hints import Written
 from shared.rules.paths import ROOTS, Keys, canonical, parse_path, walk
 from shared.rules.problems import did_you_mean, shorten
 from shared.rules.reading import Entries, Reading, Text
-from shared.rules.steps import Scope, check_field
+from shared.rules.scope import Scope, check_field, check_result
 
 ALL, ANY, NOT = "all", "any", "not"
 CASED, ARRAYS = "isSubjectCaseSensitive", "enableAdvancedFilteringOnArrays"
@@ -33,8 +33,8 @@ ELSEWHERE |= {"subjectstartswith": "subjectBeginsWith", "subjectprefix": "subjec
 ELSEWHERE |= {"subjectsuffix": "subjectEndsWith", "arrays": ARRAYS}
 """What other languages call these words."""
 SUBJECT: Keys = ("subject",)
-LIVE = ("model",)
-"""What a gate can read of the service as it is now."""
+LIVE = {"model": ("name", "version", "id", "type", "tags", "archived", "created")}
+"""What a gate can read of the service as it is now, and the fields of that."""
 NOT_A_PATH = "is not a path, such as data.modelTags['team.owner']"
 LISTED = "a list of conditions, such as [{model.name: {StringIn: [a]}}, {…}]"
 
@@ -252,12 +252,14 @@ class Where:
         if self.gate is None:
             check_field(self.reading, key, keys, self.kinds)
         elif root == "steps":
-            if rest and rest[0] not in self.gate.steps:
-                meant = did_you_mean(rest[0], self.gate.steps)
-                self.reading.error(key, f'no step "{rest[0]}" comes before this one{meant}')
+            check_result(self.reading, key, keys, self.gate)
         elif root == "live":
             if rest and rest[0] not in LIVE:
                 self.reading.error(key, f"live has no {rest[0]}{did_you_mean(rest[0], LIVE)}: only {', '.join(LIVE)}")
+            elif len(rest) > 1 and rest[1] not in LIVE[rest[0]]:
+                known = LIVE[rest[0]]
+                meant = did_you_mean(rest[1], known) or f": it has {', '.join(known)}"
+                self.reading.error(key, f"live.{rest[0]} has no {rest[1]}{meant}")
         elif root != "action" and not (root == "failure" and self.gate.after_failure):
             check_field(self.reading, key, keys, self.kinds)
 

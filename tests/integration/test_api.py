@@ -16,7 +16,7 @@ import pytest
 import requests
 
 from cli import recorded
-from cli.app import add_options, connect
+from cli.app import add_options, add_person, connect
 from cli.errors import UsageError
 from cli.main import main
 from dev.azurite import azurite as run_azurite
@@ -388,6 +388,7 @@ def test_the_command_reads_and_decides(on: Running, tmp_path: Path) -> None:
     action = on.action(event, waits=True)
     parser = argparse.ArgumentParser()
     add_options(parser)
+    add_person(parser)
     guest = connect(parser.parse_args(["--ready", str(file), "--as", GUEST]), {})
     with pytest.raises(UsageError, match=f"{GUEST} may not decide this"):
         guest.post(f"actions/{action}/approve", {"reason": "let me"})

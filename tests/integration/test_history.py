@@ -40,7 +40,7 @@ rules:
     do: [scripted]
   - name: runs
     on: RunFailed
-    do: [scripted]
+    do: [scripted: {{name: "{{{{ run.id }}}}"}}]
 """
 DAYS = count(365, 200)
 """Each test has days of its own: others' rows are in the same table."""

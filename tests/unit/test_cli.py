@@ -5,6 +5,7 @@ import io
 import json
 import re
 import resource
+import shlex
 import subprocess
 import sys
 from importlib.metadata import version
@@ -13,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from cli.checking import offending
-from cli.main import main
+from cli.main import main, parser
+from cli.parser import EXAMPLES
 from shared.rules import Problem
 
 ROOT = Path(__file__).parents[2]
@@ -326,6 +328,58 @@ def test_help_names_the_groups_in_their_order(capsys: pytest.CaptureFixture[str]
         main(["--help"])
     lines = [line.split()[0] for line in capsys.readouterr().out.splitlines() if re.match(r"    \w", line)]
     assert lines == ["rules", "events", "actions", "pause", "resume"]
+
+
+@pytest.mark.parametrize(("arguments", "names"), [([], "pause"), (["rules"], "rollback"), (["events"], "replay")])
+def test_where_no_command_is_named_there_is_help(
+    arguments: list[str], names: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It lists what there is, and ends with 2."""
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert re.search(rf"^    {names}\b", err, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [(["rule", "check"], "rules"), (["rules", "chek"], "check"), (["events", "sned", "RunFailed"], "send")],
+)
+def test_what_was_probably_meant_is_said(arguments: list[str], meant: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of groups and of commands, besides what there is."""
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+    assert f'(did you mean "{meant}"?); choose from' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_help_of_each_command_has_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """It says what the command does, and shows one that the parser takes."""
+    with pytest.raises(SystemExit, match="0"):
+        main([*name.split(), "--help"])
+    shown = capsys.readouterr().out
+    assert "example: reactor " in shown
+    assert re.match(r"usage: [^\n]+(\n +[^\n]+)*\n\n[A-Z]", shown)
+    command = shlex.split(EXAMPLES[name])
+    assert command[: len(name.split()) + 1] == ["reactor", *name.split()]
+    assert callable(parser().parse_args(command[1:]).run)
+
+
+def test_every_command_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
+    """None was forgotten."""
+    found: set[str] = set()
+    for group in ("", "rules", "events", "actions"):
+        main([group] if group else [])
+        commands = re.findall(r"^    (\w+)  ", capsys.readouterr().err, re.MULTILINE)
+        found |= {f"{group} {command}".strip() for command in commands}
+    assert found - {"rules", "events", "actions"} == set(EXAMPLES)
+
+
+def test_a_file_without_rules_is_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It says that there are none, and in which file."""
+    rules = write(tmp_path / "rules.yaml", "version: 1\nrules: []\n")
+    assert main(["rules", "explain", "--rules", rules, "--event", str(FIRST / "event.json")]) == 0
+    assert f"{rules} has no rules: nothing answers" in capsys.readouterr().err
 
 
 def test_the_version_is_the_packages_own(capsys: pytest.CaptureFixture[str]) -> None:

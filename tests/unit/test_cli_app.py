@@ -15,7 +15,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from cli.app import App, add_options, connect
+from cli.app import App, add_options, add_person, connect
 from cli.errors import RefusedError, UsageError
 from cli.local_stack import read_ready
 from tests.integration.canned import Reply, serve
@@ -28,6 +28,8 @@ class Server:
     url: str
     replies: list[tuple[int, str, dict[str, str]]] = field(default_factory=lambda: [(200, "{}", {})])
     asked: list[tuple[str, str, dict[str, str], bytes]] = field(default_factory=list)
+    replies_in_turn: list[tuple[int, str, dict[str, str]]] = field(default_factory=list)
+    """What is answered first, each once."""
 
     def says(self, status: int, body: Any = "", **headers: str) -> None:
         """Say what is answered from now on."""
@@ -44,7 +46,7 @@ def serving() -> Iterator[Server]:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             headers = {name.lower(): value for name, value in self.headers.items()}
             app.asked.append((self.command, self.path, headers, body))
-            status, text, more = app.replies[-1]
+            status, text, more = app.replies_in_turn.pop(0) if app.replies_in_turn else app.replies[-1]
             self.send_response(status)
             for name, value in {"Content-Length": str(len(text.encode())), **more}.items():
                 self.send_header(name, value)
@@ -77,6 +79,7 @@ def options(*arguments: str) -> argparse.Namespace:
     """Read options as a command does."""
     parser = argparse.ArgumentParser()
     add_options(parser)
+    add_person(parser)
     return parser.parse_args(arguments)
 
 
@@ -259,6 +262,24 @@ def test_an_app_that_is_down_says_so() -> None:
         app_of(gone).get("events")
     with pytest.raises(UsageError, match="check the address"):
         App("https://nowhere.invalid", key="", token=str).get("events")
+    for arguments, values, named in (
+        ([], {"REACTOR_URL": gone.url}, "REACTOR_URL"),
+        (["--app", gone.url], {}, "--app"),
+    ):
+        with pytest.raises(UsageError, match=f"check {named}, and that the app runs"):
+            connect(options(*arguments), values).get("events")
+
+
+def test_a_key_that_is_not_found_is_looked_for_elsewhere(server: Server) -> None:
+    """The API's remedy is told as a command; where it is an event's key, the command that shows it."""
+    missing = {"error": {"reason": "no action has this key", "remedy": "look for it with GET actions"}}
+    server.says(404, missing)
+    with pytest.raises(RefusedError, match="no action has this key; look at `reactor actions list`"):
+        app_of(server).get("actions/457256fa")
+    assert [path for _, path, _, _ in server.asked] == ["/api/actions/457256fa", "/api/events/457256fa"]
+    server.replies_in_turn = [(404, json.dumps(missing), {}), (200, "{}", {})]
+    with pytest.raises(RefusedError, match="457256fa is an event: `reactor events show 457256fa`"):
+        app_of(server).get("actions/457256fa")
 
 
 # -- who asks ---------------------------------------------------------------------------------------------------------

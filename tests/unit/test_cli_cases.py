@@ -184,7 +184,7 @@ def test_a_difference_says_what_was_expected_and_what_was_got(
     ("expect", "message"),
     [
         ("{tell: no}", "it must not answer, and answers with alert"),
-        ("{}", "it answers, with alert, and the case does not expect it"),
+        ("{}", "it answers with alert, and the case does not expect it"),
         ("{tell: [alert, alert]}", "its steps are others"),
         (
             "{tell: yes, deploy: [alert]}",
@@ -260,7 +260,7 @@ def test_an_event_that_came_before_is_said(tmp_path: Path, capsys: pytest.Captur
         ("event: none.json\nexpect: {}\n", "1:1: error: cannot read none.json"),
         (
             "event: {kind: RunFailed}\nexpect: {tell: maybe}\n",
-            '2:16: error: tell needs its steps, yes or no, not "maybe"',
+            '2:16: error: tell needs its steps, yes, no or missed, not "maybe"',
         ),
         ("event: {kind: RunFailed}\nexpect: {tell: [{a: 1, b: 2}]}\n", "2:17: error: a step is an action"),
         ("event: {kind: RunFailed}\nexpect: {tell: {du: []}}\n", '2:17: error: unknown key "du" in tell'),
@@ -299,10 +299,74 @@ def test_without_a_case_there_is_nothing_to_test(tmp_path: Path, capsys: pytest.
     assert "there is no folder" in capsys.readouterr().err
 
 
+EXPECTING = """rules:
+  version: 1
+  vision: {fruit: {project: 3f2504e0-4f89-41d3-9a0c-0305e82c3301, training: {endpoint: "https://fruit.example"}}}
+  channels: {oncall: {kind: teams, url: "${TEAMS_URL}"}}
+  rules:
+    - {name: follows, on: TrainingCompleted, expect: {kind: ExportCompleted, within: 2m}}
+    - name: missing
+      on: ExpectationMissed
+      do: [alert: {channel: oncall, title: "{{ expectation.rule }}: no {{ expectation.kind }}"}]
+events:
+  - {event: {kind: TrainingCompleted}, expect: {follows: yes}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("then", "differs"),
+    [
+        ("{after: 2m, expect: {follows: missed, missing: [alert: {title: 'follows: no ExportCompleted'}]}}", ""),
+        ("{after: 119s, expect: {}}", ""),
+        ("{after: 2m, event: {kind: ExportCompleted}, expect: {}}", ""),
+        (
+            "{after: 3m, event: {kind: ExportCompleted}, expect: {missing: [alert]}}",
+            "no ExportCompleted followed within 2m, and the case does not expect that: write follows: missed",
+        ),
+        ("{after: 3m, expect: {follows: missed}}", "it answers with alert, and the case does not expect it"),
+        ("{after: 1m, expect: {follows: missed}}", "what it expects must be missed, and is not"),
+        ("{after: 1m, expect: {missing: yes}}", "it must answer, and does not: nothing is due now"),
+        (
+            "{event: {kind: TrainingCompleted}, expect: {}}",
+            "it answers by expecting ExportCompleted within 2m,",
+        ),
+    ],
+)
+def test_expectations_are_played(then: str, differs: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What should follow and does not is missed once its time is over, and rules answer that."""
+    found = differences(tmp_path, f"{EXPECTING}  - {then}\n", capsys)
+    assert [differs in str(one["message"]) for one in found] == ([True] if differs else [])
+
+
+def test_fields_that_a_kind_does_not_have_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A misspelt field would test something else; an event as it comes over the wire may hold anything."""
+    text = "event: {kind: RunFailed, from: fraud, data: {experimntName: a}}\nexpect: {}\n"
+    found = problems(tmp_path, text, capsys)
+    assert found[0].startswith(
+        '1:46: error: a RunFailed has no data.experimntName (did you mean "experimentName"?); it'
+    )
+    text = "event: {kind: ExpectationMissed, facts: {expectation.rule: x}}\nexpect: {}\n"
+    assert problems(tmp_path, text, capsys) == ["1:42: error: write facts: {expectation: {rule: …}}"]
+    wire = json.loads((ROOT / "tests/events/run_failed.json").read_text("utf-8"))
+    (wire[0] if isinstance(wire, list) else wire)["data"]["further"] = 1
+    assert differences(tmp_path, f"event: {json.dumps(wire)}\nexpect: {{}}\n", capsys) == []
+
+
+def test_an_outcome_is_not_played(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every action succeeds at once, so whoever wants another outcome gives it."""
+    text = EXPECTING.replace("on: ExpectationMissed", "on: ActionFailed").replace("expectation.", "action.")
+    found = differences(tmp_path, f"{text}  - {{after: 1m, expect: {{missing: yes}}}}\n", capsys)
+    assert "a case plays no outcomes: give the ActionFailed as an event of its own" in str(found[0]["message"])
+
+
 def test_verbose_tells_what_was_done_and_why_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """With --verbose each case shows its steps as rendered and the first thing against every other rule."""
     folder = case(tmp_path, "event: {kind: RunFailed, from: fraud}\nexpect: {tell: yes}\n")
     assert main(["rules", "test", "--verbose", "--rules", f"{folder}/rules.yaml", folder]) == 0
     shown = capsys.readouterr().out
-    assert 'yes  tell\n        alert: {"channel": "oncall", "title": "fraud-train failed"' in shown
-    assert "no   deploy  on StringIn" in shown
+    assert "line 1: RunFailed, RunStatusChanged  experiments/" in shown
+    assert (
+        "yes  tell\n             alert\n               channel  oncall\n               title    fraud-train failed"
+        in shown
+    )
+    assert "3 rules listen to other kinds" in shown

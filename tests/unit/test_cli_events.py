@@ -186,12 +186,20 @@ def summary(key: str, **changes: Any) -> EventSummary:
 # -- listings ---------------------------------------------------------------------------------------------------------
 
 
-def test_events_are_a_table(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
-    """A line each: when, a key to copy, kinds, the source's declared name, the subject, the status and the rules."""
+def test_events_are_a_table(api: Api, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line each: when, a key to copy, kinds, the source's declared name, the subject, the status and the rules.
+
+    In a pipe nothing is cut; a terminal's width is kept, and so is what COLUMNS says.
+    """
     other = summary(
         "f" * 32, source_names=[], status="refused", reason=f"the rules file does not declare {WORKSPACE}", rules=[]
     )
     api.answers["GET /api/events"] = page(SUMMARY, other)
+    monkeypatch.delenv("COLUMNS", raising=False)
+    assert main(["events", "list", "--kind", "RunFailed", "--since", "24h"]) == 0
+    assert f"{SUBJECT}  refused  the rules file does not declare {WORKSPACE}\n" in capsys.readouterr().out
+    api.asked.clear()
+    monkeypatch.setenv("COLUMNS", "120")
     assert main(["events", "list", "--kind", "RunFailed", "--since", "24h"]) == 0
     heading, first, second = capsys.readouterr().out.splitlines()
     assert heading.split("  ")[0] == "2026 (UTC)"
@@ -254,17 +262,24 @@ def test_a_wrong_filter_is_the_app_s_to_name(api: Api, capsys: pytest.CaptureFix
     assert 'kind: unknown kind "RunFaild"' in capsys.readouterr().err
 
 
-def test_actions_are_a_table(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
-    """A line each: when, a key, the rule, the status, the step, and how it stands."""
+def test_actions_are_a_table(api: Api, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line each: when, a key, the rule, the status, the step, and how it stands; a run keeps its name."""
     waiting = action(status="open", step="retrain", reason="the job is Running", ended=None)
     dry = action(key="a" * 32, mode="dry_run")
     listed = [one.model_dump(mode="json") for one in (waiting, dry)]
     api.answers["GET /api/actions"] = {"actions": listed, "next": None}
+    monkeypatch.delenv("COLUMNS", raising=False)
+    assert main(["actions", "list", "--status", "open"]) == 0
+    heading, first, second = capsys.readouterr().out.splitlines()
+    assert second.endswith(f"dry run: RunFailed {SUBJECT}")
+    monkeypatch.setenv("COLUMNS", "100")
     assert main(["actions", "list", "--status", "open"]) == 0
     heading, first, second = capsys.readouterr().out.splitlines()
     assert heading == "2026 (UTC)      KEY       RULE           STATUS     STEP     HOW IT STANDS, OR WHY"
     assert first == "11-22 08:15:04  cd7c0bf2  tell-the-team  open       retrain  the job is Running"
-    assert second.startswith("11-22 08:15:04  aaaaaaaa  tell-the-team  succeeded  alert    dry run: RunFailed Run")
+    assert second.startswith("11-22 08:15:04  aaaaaaaa  tell-the-team  succeeded  alert    dry run: RunFailed ")
+    assert "…" in second
+    assert second.endswith("keen_owl_x1")
 
 
 # -- one event, one action --------------------------------------------------------------------------------------------
@@ -455,7 +470,7 @@ def test_a_bulk_replay_goes_from_the_oldest(api: Api, capsys: pytest.CaptureFixt
     out = capsys.readouterr().out
     assert "33333333  -     refused  -       there is no such event" in out
     assert "22222222  -     -        -       no rule answers it" in out
-    assert out.endswith("3 events: 1 refused\n")
+    assert out.endswith("3 events: 1 refused, 2 that no rule answers\n")
 
 
 def test_one_event_that_is_refused_tells_why_in_full(api: Api, capsys: pytest.CaptureFixture[str]) -> None:

@@ -200,6 +200,77 @@ def test_a_push_may_insist_on_what_it_replaces(container: ContainerClient, capsy
     assert run("rules", "push", "rules.yaml", "--replaces", "2") == 0
 
 
+def test_push_wants_a_file(container: ContainerClient, capsys: pytest.CaptureFixture[str]) -> None:
+    """The rules.yaml that happens to lie in the folder is not taken for it."""
+    write(rules("one"))
+    assert run("rules", "push") == 2
+    assert "FILE" in capsys.readouterr().err
+    assert not container.exists()
+
+
+def test_all_rules_are_not_taken_away_by_the_way(
+    container: ContainerClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file without rules is refused where some are live, pushed or gone back to, unless it is said to be meant."""
+    nothing = "version: 1\nrules: []\n"
+    assert run("rules", "push", write(nothing, "none.yaml")) == 0
+    assert run("rules", "push", write(rules("one"))) == 0
+    for command in (["push", "none.yaml"], ["rollback"], ["rollback", "1"]):
+        assert run("rules", *command) == 1
+        said = capsys.readouterr().err
+        assert "has no rules, and version 2, which is live, has 1 rule: nothing was published" in said
+        assert "--yes publishes it all the same" in said
+    assert container.download_blob("rules.yaml").readall().decode() == rules("one")
+    assert run("rules", "rollback", "--yes") == 0
+    assert "is live: 0 rules, 1 fewer than version 2; every" in capsys.readouterr().out
+    container.upload_blob("rules.yaml", rules("two", "ActionFaild"), overwrite=True)
+    assert run("rules", "push", "none.yaml") == 0
+
+
+def test_fewer_rules_are_told(container: ContainerClient, capsys: pytest.CaptureFixture[str]) -> None:
+    """Going live with fewer says how many, and as many or more says nothing."""
+    more = rules("one") + rules("two").rpartition("rules:\n")[2] + rules("three").rpartition("rules:\n")[2]
+    assert run("rules", "push", write(more)) == 0
+    assert run("rules", "push", write(rules("one"))) == 0
+    assert "is live: 1 rule, 2 fewer than version 1; every" in capsys.readouterr().out
+    assert run("rules", "push", write(rules("two"))) == 0
+    assert "is live: 1 rule; every" in capsys.readouterr().out
+
+
+SETTINGS = """version: 1
+channels:
+  oncall: {kind: teams, url: "${ONCALL}"}
+  mail: {kind: email, to: [a@example.com]}
+rules:
+  - name: tell
+    on: ActionFailed
+    where: {action.rule: {StringIn: ["${RULE}"]}}
+    do: [alert: {channel: oncall, title: "$${NOT} ${TEAM} {{ action.rule }}", link: "${TEAM}"}]
+"""
+
+
+def test_settings_that_are_not_set_are_told(
+    container: ContainerClient, azurite: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The local stack knows what is set, wherever the file refers to it; one in Azure is told what it needs."""
+    there = {"AzureWebJobsStorage": azurite, "REACTOR_RULES": f"blob:{container.container_name}/rules.yaml"}
+    assert run("rules", "push", write(SETTINGS), "--ready", stack(container, **there)) == 0
+    said = capsys.readouterr().err
+    assert "rules.yaml:3:30: warning: the setting ONCALL is not set: what needs it will fail" in said
+    assert said.count("the setting TEAM is not set") == said.count("the setting RULE is not set") == 1
+    assert "the setting REACTOR_MAIL_SENDER is not set" in said
+    assert "NOT " not in said
+    facts = json.loads(Path(stack(container, **there, ONCALL="https://teams.example")).read_text("utf-8"))
+    ready = write(json.dumps(facts | {"inherited": ["TEAM", "RULE"]}), "ready.json")
+    assert run("rules", "push", "rules.yaml", "--ready", ready) == 0
+    said = capsys.readouterr().err
+    assert "REACTOR_MAIL_ENDPOINT is not set" in said
+    assert not any(f"{name} is not set" in said for name in ("ONCALL", "TEAM", "RULE"))
+    assert run("rules", "push", "rules.yaml") == 0
+    needed = "ONCALL, REACTOR_MAIL_ENDPOINT, REACTOR_MAIL_SENDER, RULE, TEAM"
+    assert f"rules.yaml: needs these settings of the app: {needed}\n" in capsys.readouterr().err
+
+
 # -- which app --------------------------------------------------------------------------------------------------------
 
 
@@ -213,7 +284,7 @@ def test_an_app_that_reads_a_file_is_told_how_to_switch(
     assert "this app reads rules.yaml, a file that is deployed with it" in said
     assert "set REACTOR_RULES=blob:rules/rules.yaml in the app's settings" in said
     assert run("rules", "history", "--ready", stack(container)) == 1
-    assert "start the local stack with --rules blob:rules/rules.yaml" in capsys.readouterr().err
+    assert "REACTOR_RULES=blob:rules/rules.yaml make run" in capsys.readouterr().err
 
 
 def stack(container: ContainerClient, **settings: str) -> str:
@@ -248,7 +319,7 @@ def test_an_app_that_cannot_be_found_is_2(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     write(rules("one"))
-    assert run("rules", "push", *arguments) == 2
+    assert run("rules", "push", "rules.yaml", *arguments) == 2
     assert said in capsys.readouterr().err
 
 

@@ -248,7 +248,12 @@ def test_a_number_stays_a_number(stack: Stack, ready: str) -> None:
         (["RunFailed", "--set", "data.runId.a=1"], "has nothing inside"),
         (["RunFailed", "--set", "run.status=Completed"], "no RunFailed any more"),
         (["RunFailed", "--set", "data.runId="], "data.runId"),
-        (["RunFailed", "--source", "mien"], "there are mine, other"),
+        (
+            ["RunFailed", "--source", "mien"],
+            'no "mien" is declared under workspaces (did you mean "mine"?); there are mine',
+        ),
+        (["TrainingCompleted", "--source", "mine"], 'no "mine" is declared under vision'),
+        (["TrainingCompleted", "--source", "mine"], "or give a project's id, a GUID"),
     ],
 )
 def test_what_cannot_be_sent_is_2(
@@ -279,6 +284,23 @@ def test_our_own_kinds_are_only_printed(tmp_path: Path, capsys: pytest.CaptureFi
     out, err = capsys.readouterr()
     assert json.loads(out)["type"] == "Reactor.ActionFailed"
     assert "printed, not sent" in err
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "says"),
+    [("RunFailed", "nonsense", "give an ARM id (/subscriptions/…)"), ("ExportCompleted", "fruit", "a project's id")],
+)
+def test_without_a_stack_a_source_is_an_id(
+    kind: str, given: str, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No name can be looked up, so one that is printed would be nobody's."""
+    ready = str(tmp_path / "none.json")
+    assert main(["events", "send", kind, "--source", given, "--print", "--ready", ready]) == 2
+    assert says in capsys.readouterr().err
+    for source in (samples.WORKSPACE, samples.PROJECT):
+        kind = "RunFailed" if source == samples.WORKSPACE else "ExportCompleted"
+        assert main(["events", "send", kind, "--source", source, "--print", "--ready", ready]) == 0
+        assert source in capsys.readouterr().out
 
 
 def test_sending_needs_a_stack(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -278,3 +278,47 @@ def test_doubts_have_a_place() -> None:
     """Each is said where its key stands."""
     (found,) = rules(rule("a", more="limit: {cooldown: 24h, at_most: 1 per day}")).warnings
     assert (found.line, found.column) == (HEAD.count("\n") + 1, 36)
+
+
+# -- what is certain --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("on", "where", "message"),
+    [
+        ("[RunFailed, RunFailed]", "run.id: {IsNotNull: true}", "RunFailed stands here twice"),
+        ("RunFailed", "run.status: {StringIn: [Completed]}", "never match: the run.status of RunFailed is Failed"),
+        ("RunCompleted", "run.status: {StringNotIn: [completed]}", "the run.status of RunCompleted is Completed"),
+        (
+            "[RunFailed, RunCanceled]",
+            "run.status: {StringIn: [Running]}",
+            "the run.status of RunCanceled and RunFailed is Canceled or Failed",
+        ),
+        (
+            "ActionFailed",
+            "action.rule: {StringIn: [retrian]}",
+            'no rule of this file is called "retrian" (did you mean "retrain"?)',
+        ),
+        ("ExpectationMissed", "expectation.rule: {StringIn: [nobody]}", 'no rule of this file is called "nobody"'),
+    ],
+)
+def test_what_can_never_hold_is_said(on: str, where: str, message: str) -> None:
+    """A kind named twice, a status that such a run never has, and a rule that nobody wrote."""
+    (found,) = doubts(rule("a", on, more=f"where: {{{where}}}"), rule("retrain", more=ANYTHING, do="[train]"))
+    assert message in found
+
+
+@pytest.mark.parametrize(
+    ("on", "where"),
+    [
+        ("RunFailed", "run.status: {StringIn: [failed]}"),
+        ("[RunFailed, RunStatusChanged]", "run.status: {StringIn: [Completed]}"),
+        ("[RunFailed, RunCanceled]", "run.status: {StringIn: [Canceled]}"),
+        ("RunFailed", "run.status: {StringIn: ['${STATUS}']}"),
+        ("ActionFailed", "action.rule: {StringIn: [RETRAIN, '${RULE}']}"),
+        ("ActionFailed", "action.rule: {StringBeginsWith: [nobody]}"),
+    ],
+)
+def test_what_may_hold_is_no_warning(on: str, where: str) -> None:
+    """Case is ignored, a setting is known later, and one of several kinds is enough."""
+    assert doubts(rule("a", on, more=f"where: {{{where}}}"), rule("retrain", more=ANYTHING, do="[train]")) == []

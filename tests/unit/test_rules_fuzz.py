@@ -282,7 +282,7 @@ def test_a_rule_that_can_be_saved_is_usable(written: list[Any]) -> None:
     """Rules that are in order but for their rarest keys: they load, and answer any event."""
     kept = []
     for position, one in enumerate(written):
-        sound = {"name": f"r{position}", "on": one["on"] or "RunFailed", "do": ["backup.vision_export"]}
+        sound = {"name": f"r{position}", "on": one["on"] or "RunFailed", "do": [{"alert": {"channel": "mail"}}]}
         for key in ("where", "limit", "cancel_on", "expect"):
             if key in one and read_or_refused(HEAD + yaml.safe_dump([sound | {key: one[key]}], sort_keys=False)):
                 sound[key] = one[key]

@@ -1,8 +1,10 @@
 """A rules file is read as it is meant, or everything that is wrong with it is said at once."""
 
+import re
 import time
 from datetime import timedelta
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 import yaml
@@ -10,11 +12,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.handlers import ACTIONS as REAL_ACTIONS
+from shared.handlers.forward import SENDERS, TAKE_EVENTS
 from shared.policy import CancelOn, Expectation, Limit, Rate
 from shared.rules import Problem, RulesError, load
 from shared.rules.document import compose, value_of
 from shared.rules.filters import OPERATORS
 from shared.rules.problems import did_you_mean
+from shared.rules.steps import parameters
 from tests.unit.rules_samples import ACTIONS, HEAD, SPENDING, WORKSPACE, rule, rules
 
 LINE = HEAD.count("\n") + 1
@@ -30,6 +34,11 @@ def problems(text: str) -> list[Problem]:
 def wrong(*texts: str, head: str = HEAD) -> list[str]:
     """Load rules below the usual head and give the messages."""
     return [problem.message for problem in problems(head + "".join(f"  - {text}\n" for text in texts))]
+
+
+def title(text: str, on: str = "ModelRegistered") -> str:
+    """Write a rule that says something."""
+    return rule("a", on, do=f'[{{say: {{channel: mail, title: "{text}"}}}}]')
 
 
 def plain(text: str) -> Any:
@@ -371,12 +380,14 @@ def test_everything_is_said_at_once_in_order() -> None:
             'has data.modelTag.x (did you mean "data.modelTags"?)',
         ),
         (rule("a", more="where: {modelName: {StringIn: [x]}}"), 'has modelName (did you mean "data.modelName"?)'),
-        (rule("a", do="[{say: {channel: mail, title: '{{ run.id }}'}}]"), "no ModelRegistered has run.id"),
-        (rule("a", do="[{say: {channel: mail, title: '{{ failure.reason }}'}}]"), "has failure.reason"),
-        (
-            rule("a", "RunFailed", do="[train]"),
-            "train fills model with {{ model.name }}, and no RunFailed has model.name",
-        ),
+        (rule("a", do="[{say: {channel: mail, title: '{{ data.runId }}'}}]"), "no ModelRegistered has data.runId"),
+        (rule("a", do="[{say: {channel: mail, title: '{{ runId }}'}}]"), "no ModelRegistered has runId"),
+        (title("{{ model.name if run.id else 1 }}", on="[RunFailed]"), "no RunFailed has model.name"),
+        (title("{% if model is defined %}{{ model.name }}{% endif %}", on="RunFailed"), "has model.name"),
+        (title("{% if id %}{{ model.name }}{% endif %}", on="RunFailed"), "has model.name"),
+        (title("{% for a in kinds %}{{ model.name }}{% endfor %}", on="RunFailed"), "has model.name"),
+        (title("{{ id or model.name }}", on="RunFailed"), "has model.name"),
+        (title("{{ model.name is string }}", on="RunFailed"), "has model.name"),
     ],
 )
 def test_a_field_that_no_such_event_has_is_a_warning(text: str, message: str) -> None:
@@ -384,6 +395,40 @@ def test_a_field_that_no_such_event_has_is_a_warning(text: str, message: str) ->
     (warning,) = rules(text).warnings
     assert warning.level == "warning"
     assert message in warning.message
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (title("{{ run.id }}"), "no ModelRegistered has run.id, so this step would always fail"),
+        (
+            title("{{ model.nam | upper }}"),
+            'has model.nam (did you mean "model.name"?), so this step would always fail',
+        ),
+        (title("{{ 'x' ~ model.nam }}"), "has model.nam"),
+        (title("{{ model.nam == 'x' }}"), "has model.nam"),
+        (title("{{ model.nam.split('x')[0] }}"), "has model.nam"),
+        (title("{% for x in drift.features %}{{ x }}{% endfor %}"), "has drift.features"),
+        (
+            title("{{ failure.reason }}"),
+            "has failure.reason: it is only under on_failure and in what ActionFailed tells",
+        ),
+        (title("{{ drift.signal }}", on="[RunFailed, RunCanceled]"), "no RunCanceled or RunFailed has drift.signal"),
+        (
+            rule("a", "RunFailed", do="[train]"),
+            "train fills model with {{ model.name }}, and no RunFailed has model.name",
+        ),
+    ],
+)
+def test_a_step_that_is_certain_to_fail_is_an_error(text: str, message: str) -> None:
+    """What only this program writes, and never for these kinds, is certain not to be there when the step begins."""
+    (found,) = wrong(text)
+    assert message in found
+
+
+def test_a_field_that_some_of_the_kinds_have_may_be_there() -> None:
+    """Which of its kinds an event is, is known only when it comes."""
+    assert rules(title("{{ model.name }}", on="[ModelRegistered, RunFailed]")).warnings == ()
 
 
 @pytest.mark.parametrize(
@@ -478,7 +523,8 @@ def test_a_rule_that_only_expects_needs_no_steps() -> None:
     expect = "{name: a, on: ModelRegistered, expect: {kind: ModelDeployed, within: 1h}"
     (read,) = rules(f"{expect}}}").rules
     assert (read.do, read.expect is None) == ((), False)
-    (warning,) = rules(f"{expect}, on_failure: [nothing]}}").warnings
+    note, warning = sorted(rules(f"{expect}, on_failure: [nothing]}}").warnings, key=lambda one: one.level)
+    assert (note.level, note.message) == ("note", "without per, any ModelDeployed will do, whatever it is about")
     assert "there is no `do` whose failure on_failure could answer" in warning.message
 
 
@@ -532,7 +578,15 @@ def test_what_is_wrong_with_a_limit_is_said_at_its_place() -> None:
         "    cancel_on:\n      on: RunFaild\n    expect:\n      kind: RunFailed\n      within: 1\n    do: [nothing]\n"
     )
     found = [(problem.line - LINE, problem.column, problem.level) for problem in problems(text)]
-    assert found == [(3, 17, "error"), (5, 11, "warning"), (7, 11, "error"), (10, 15, "error")]
+    assert found == [(3, 17, "error"), (5, 11, "warning"), (7, 11, "error"), (9, 7, "note"), (10, 15, "error")]
+
+
+@pytest.mark.parametrize("kind", ["ModelDeployd", "[ModelDeployed, RunFailed]"])
+def test_everything_that_is_wrong_with_an_expectation_is_said_at_once(kind: str) -> None:
+    """A kind that is none does not hide a time that is none."""
+    found = wrong(rule("a", more=f"expect: {{kind: {kind}, within: 2 hours}}"))
+    assert len(found) == 2, found
+    assert [one for one in found if "within: must be a duration" in one], found
 
 
 @pytest.mark.parametrize(
@@ -587,6 +641,10 @@ def test_templates_know_a_digest_only_where_there_is_one() -> None:
         ("a: 1\nbcd\nc: 2\n", 2, 1, "this is no `key: value`, and no part of what stands above it"),
         ("a: - b\n", 1, 4, "a list begins on a line of its own, or is written as [a, b]"),
         ("a: [1, 2\nb: 3\n", 2, 2, "the [ on line 1 is not closed before this, or a comma is missing"),
+        ("a: {x: y, title: Run: failed}\n", 1, 21, 'a text with ": " in it must be in quotes'),
+        ("a: {x: y,\n  title: Run: failed}\n", 2, 13, 'a text with ": " in it must be in quotes'),
+        ("a: [x: y: z]\n", 1, 9, 'a text with ": " in it must be in quotes'),
+        ("a: 1\n---\nb: 1\n", 2, 1, "another document begins here, and a rules file is one"),
         ("a: {x: 1 y: 2}\n", 1, 11, "the { on line 1 is not closed before this, or a comma is missing"),
         ('a: "abc\nb: 1\n', 1, 4, "the quote that begins here is never closed"),
         ("a: 'it's'\n", 1, 8, "something follows the end of a value: put the whole of it in one pair of quotes"),
@@ -734,3 +792,134 @@ def test_who_approves_is_never_said_by_an_event() -> None:
     with pytest.raises(RulesError, match="by of approval is said here, and never by an event"):
         load(text, REAL_ACTIONS, "rules.yaml")
     assert load(text.replace("{{ model.tags.owner }}", "${LEADS}"), REAL_ACTIONS, "rules.yaml").rules
+
+
+# -- the real actions -------------------------------------------------------------------------------------------------
+
+CHANNELS = """channels:
+  team: {kind: teams, url: "${T}"}
+  mail: {kind: email, to: [a@example.com]}
+  bus: {kind: event_grid, endpoint: "${E}"}
+  hook: {kind: webhook, url: "${H}"}
+  row: {kind: queue, url: "${Q}"}
+  people: {kind: route, by: model.name, begins_with: {a: team}, otherwise: mail}
+  some: {kind: route, by: model.name, begins_with: {a: team}, otherwise: bus}
+  all: {kind: route, by: model.name, begins_with: {a: hook}, otherwise: bus}
+rules:
+"""
+
+
+def told(do: str) -> list[tuple[str, str]]:
+    """Load a rule of real actions and give what is said of it."""
+    head = HEAD.partition("channels:")[0] + CHANNELS
+    text = f"{head}  - {{name: a, on: ModelRegistered, where: {{id: {{IsNotNull: true}}}}, do: {do}}}\n"
+    try:
+        found = list(load(text, REAL_ACTIONS, "rules.yaml").warnings)
+    except RulesError as error:
+        found = error.problems
+    return [(problem.level, problem.message) for problem in found]
+
+
+@pytest.mark.parametrize(
+    ("channel", "level", "message"),
+    [
+        ("team", "error", 'forward wants a channel of kind event_grid, webhook or queue, and "team" is of kind teams'),
+        ("mail", "error", '"mail" is of kind email'),
+        (
+            "people",
+            "error",
+            '"team" is of kind teams and "mail" is of kind email, to which the route "people" can lead',
+        ),
+        ("some", "warning", '"team" is of kind teams, to which the route "some" can lead'),
+    ],
+)
+def test_an_event_is_forwarded_only_to_what_takes_events(channel: str, level: str, message: str) -> None:
+    """A chat takes no events; a route that leads to some place that does is only doubtful."""
+    ((said, words),) = told(f"[{{forward: {{to: {channel}}}}}]")
+    assert said == level
+    assert message in words
+
+
+@pytest.mark.parametrize("channel", ["bus", "hook", "row", "all", "'${C}'", "'{{ model.name }}'"])
+def test_an_event_can_be_forwarded(channel: str) -> None:
+    """To a topic, a webhook and a queue, to a route that leads there, and to what is known only later."""
+    assert told(f"[{{forward: {{to: {channel}}}}}]") == []
+
+
+def test_forward_can_send_to_what_it_says_that_it_takes() -> None:
+    """The kinds that are checked are those that there is a sender for."""
+    kinds = {kind for model in SENDERS for kind in get_args(model.model_fields["kind"].annotation)}  # type: ignore[attr-defined]  # a key is a declared channel
+    assert kinds == set(TAKE_EVENTS)
+
+
+@pytest.mark.parametrize(
+    ("step", "text", "message"),
+    [
+        ("alert: {channel: team, id: s}", "{{ steps.s.chanel }}", 'step "s" gives no chanel (did you mean "channel"?)'),
+        ("alert: {channel: team, id: s}", "{{ steps.s.x | default(1) }}", 'step "s" gives no x: it gives channel'),
+        ("approval: {by: [a@b.c], id: s}", "{{ steps.s.who }}", 'step "s" gives no who: it gives by, reason, at'),
+        ("approval: {by: [a@b.c]}", "{{ steps.approval.By }}", 'no By (did you mean "by"?)'),
+        (
+            "run.data_factory: {factory: etl, pipeline: p, id: s}",
+            "{{ steps.s.links.studo }}",
+            'step "s" gives no links.studo (did you mean "links.studio"?)',
+        ),
+    ],
+)
+def test_a_result_that_no_such_step_gives_is_a_warning(step: str, text: str, message: str) -> None:
+    """Each step says what it gives, and a slip of the pen is found before the step fails by it."""
+    ((level, said),) = told(f'[{{{step}}}, {{alert: {{channel: team, title: "{text}"}}}}]')
+    assert (level, message in said) == ("warning", True), said
+
+
+@pytest.mark.parametrize("text", ["steps.s.tags.anything", "steps.s.links", "steps.s", "steps.s.tags.items() | list"])
+def test_a_result_and_what_is_in_it_is_no_warning(text: str) -> None:
+    """Somebody's own keys may be anything."""
+    deploy = "deploy.batch_endpoint: {endpoint: abc, compute: c, id: s}"
+    assert told(f'[{{{deploy}}}, {{alert: {{channel: team, title: "{{{{ {text} }}}}"}}}}]') == []
+
+
+def test_the_reference_names_the_results_that_the_steps_state() -> None:
+    """What `rules check` knows of each step's results is what its section in docs/rules.md lists."""
+    page = Path("docs/rules.md").read_text(encoding="utf-8")
+    for action, target in REAL_ACTIONS.items():
+        section = page.partition(f"\n### `{action}`\n")[2].partition("\n### ")[0]
+        line = next(line for line in section.splitlines() if line.startswith("Results: "))
+        assert tuple(re.findall(r"`([^`]+)`", line)) == parameters(target).results, action
+
+
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [
+        ("approval: {by: [credit leads]}", 'nobody can be named like "credit leads": an address, the object id of'),
+        ("approval: {by: ['a@b@c']}", "nobody can be named like"),
+        ("alert: {channel: team, link: not-a-url}", '"not-a-url" is no URL: a link begins with https:// and a host'),
+        ("alert: {channel: team, link: 5}", "5 is no URL"),
+        ("alert: {channel: team, link: 'https://'}", "is no URL"),
+    ],
+)
+def test_a_parameter_that_is_hardly_meant_is_a_warning(step: str, message: str) -> None:
+    """Nobody has such a name, and nobody can follow such a link."""
+    ((level, said),) = told(f"[{{{step}}}]")
+    assert (level, message in said) == ("warning", True), said
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "approval: {by: [a@b.c, 7b6f2f0a-0000-4000-8000-6d6c2d6c6561, '${LEADS}', Reactor.Operator]}",
+        "alert: {channel: team, link: 'https://x.example/{{ id }}'}",
+        "alert: {channel: team, link: '${LINK}'}",
+        "alert: {channel: team, link: '{{ source }}'}",
+        "alert: {channel: team, link: ''}",
+    ],
+)
+def test_a_parameter_that_may_be_meant_is_no_warning(step: str) -> None:
+    """Addresses, ids, roles and settings may be somebody; a template may become a link."""
+    assert told(f"[{{{step}}}]") == []
+
+
+def test_a_time_to_decide_is_a_duration() -> None:
+    """A number has no unit, and says so like any other duration."""
+    (found,) = told("[{approval: {by: [a@b.c], within: 24}}]")
+    assert found == ("error", "within: must be a duration, such as 90s, 10m, 24h or 7d, not 24")

@@ -15,7 +15,7 @@ from shared.rules.filters import OPERATORS
 from shared.rules.hints import SUBJECTS
 from shared.rules.kinds import KINDS
 from shared.rules.reading import Reading
-from shared.rules.steps import Scope
+from shared.rules.scope import Scope
 from tests.unit.rules_samples import ACTIONS, HEAD, action_failed, model_registered, rule, rules
 
 
@@ -198,7 +198,7 @@ def test_a_filter_that_hardly_means_what_it_says_is_a_warning(filter_: str, on: 
         ("{data.modelProperties.url: {StringIn: ['https://x.example/?a=*']}}", "ModelRegistered"),
         ("{not: {any: [{run.status: {StringIn: [Failed]}}]}}", "RunStatusChanged"),
         ("{data.runStatus: {IsNotNull: true}}", "RunStatusChanged"),
-        ("{action.rule: {StringIn: ['b']}, \"action['a.b']\": {IsNullOrUndefined: true}}", "ActionFailed"),
+        ("{action.rule: {StringNotIn: ['a']}, \"action['a.b']\": {IsNullOrUndefined: true}}", "ActionFailed"),
     ],
 )
 def test_what_may_be_meant_is_no_warning(filter_: str, on: str) -> None:
@@ -347,7 +347,7 @@ def gate(text: str, scope: Scope) -> list[str]:
 
 def test_a_gate_may_ask_for_steps_and_what_is_live_and_have_templates() -> None:
     """Operands may be templates in part or as a whole, and are judged once they are filled."""
-    scope = Scope(frozenset({"ModelRegistered"}), ["evaluate"])
+    scope = Scope(frozenset({"ModelRegistered"}), {"evaluate": None})
     fine = """
       steps.evaluate.auc: {NumberGreaterThan: "{{ data.modelProperties.auc }}", NumberInRange: [["{{ id }}", 1]]}
       live.model.version: {StringNotIn: ["{{ model.version }}"], StringIn: "{{ data.names }}"}
@@ -361,6 +361,11 @@ def test_a_gate_may_ask_for_steps_and_what_is_live_and_have_templates() -> None:
     [
         ("steps.evalute.auc: {IsNotNull: true}", 'no step "evalute" comes before this one (did you mean "evaluate"?)'),
         ("live.modle.version: {IsNotNull: true}", 'live has no modle (did you mean "model"?): only model'),
+        (
+            "live.model.flavour: {StringIn: [a]}",
+            "live.model has no flavour: it has name, version, id, type, tags, archived, created",
+        ),
+        ("live.model.tag.stage: {StringIn: [a]}", 'live.model has no tag (did you mean "tags"?)'),
         ("model.nam: {IsNotNull: true}", 'no ModelRegistered has model.nam (did you mean "model.name"?)'),
         ("failure.reason: {IsNotNull: true}", "no ModelRegistered has failure.reason"),
         ("steps.evaluate.auc: {NumberGreaterThan: 'high'}", 'NumberGreaterThan wants one number, not "high"'),
@@ -370,13 +375,13 @@ def test_a_gate_may_ask_for_steps_and_what_is_live_and_have_templates() -> None:
 )
 def test_a_gate_that_cannot_open_is_pointed_out(text: str, message: str) -> None:
     """What no step gives, what is not live, and operands that no template can mend."""
-    (problem,) = gate(text, Scope(frozenset({"ModelRegistered"}), ["evaluate"]))
+    (problem,) = gate(text, Scope(frozenset({"ModelRegistered"}), {"evaluate": None}))
     assert message in problem
 
 
 def test_a_gate_after_a_failure_may_ask_about_it() -> None:
     """In on_failure there is a failure."""
-    assert gate("failure.reason: {StringContains: [quota]}", Scope(frozenset({"ModelRegistered"}), [], True)) == []  # noqa: FBT003 # one field of a scope
+    assert gate("failure.reason: {StringContains: [quota]}", Scope(frozenset({"ModelRegistered"}), {}, True)) == []  # noqa: FBT003 # one field of a scope
 
 
 def test_own_events_are_filtered_alike() -> None:

@@ -64,11 +64,14 @@ rules:
             live.model.tags.stage: {StringIn: ["{{ data.runTags.stage }}"]}
             steps.retrain.status: {StringNotIn: "{{ drift.features }}"}
             not: {live.model.archived: {BoolEquals: true}}
-      - backup.vision_export: {project: fruit}
-      - backup.vision_export
+      - backup.vision_export: {project: fruit, iteration: "{{ run.id }}"}
       - forward: {to: hook}
     on_failure:
       - alert: {channel: owners, title: 5, severity: "{{ run.status }}"}
+  - name: kept
+    on: ExportCompleted
+    do:
+      - backup.vision_export
   - name: expected
     on: TrainingCompleted
     expect: {kind: ExportCompleted, within: 2h, per: vision.iteration}
