@@ -163,6 +163,7 @@ class Sections:
             for target in (targets if is_route else [name])
             if isinstance(target, str) and isinstance(channels.get(target), dict)
         }
+        leads_to = {target: kind for target, kind in leads_to.items() if isinstance(kind, str)}
         wrong = {target: kind for target, kind in leads_to.items() if kind in CHANNEL_KINDS and kind not in kinds}
         if not wrong:
             return

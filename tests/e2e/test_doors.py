@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import requests
 
-from cli.app import add_options, connect
+from cli.app import add_options, add_person, connect
 from cli.errors import UsageError
 from dev.demo.ledger import Entry
 from dev.demo.stage import Stage, stage
@@ -67,6 +67,7 @@ def test_the_command_finds_the_stack_and_signs_in(on: Stage) -> None:
     """The ready file is all it needs; whoever is signed in is told what there is not, and nobody else."""
     parser = argparse.ArgumentParser()
     add_options(parser)
+    add_person(parser)
     app = connect(parser.parse_args(["--ready", str(on.ready)]), {})
     assert app.get("actions", rule="nobody's")["actions"] == []
     with pytest.raises(UsageError, match="there is no action"):
