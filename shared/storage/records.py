@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from shared.actions import Action
 from shared.errors import PermanentError
 from shared.events import digest
-from shared.storage import ACTIONS_TABLE, EVENTS_TABLE, OPEN_TABLE, PAYLOADS_CONTAINER
+from shared.storage import ACTIONS_TABLE, EVENTS_TABLE, OPEN_TABLE, PAYLOADS_CONTAINER, entities
 from shared.storage.failures import temporary
 from shared.storage.packing import compress, expand, pack, unpack
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from shared.storage.account import Account
 
-ROW = "record"
+ROW, OCCURRENCE = "record", "occurrence"
 EDM_STRING_LIMIT = 16_000
 """Characters kept of a text that is only there to be read by people."""
 
@@ -100,15 +100,15 @@ class Records:
 
     def insert_event(self, record: EventRecord) -> bool:
         """Write an event's record for the first time; False where there is one already."""
-        return self._insert(EVENTS_TABLE, self._event_entity(record))
+        return entities.insert(self._table(EVENTS_TABLE), self._event_entity(record))
 
     def replace_event(self, record: EventRecord) -> bool:
         """Write the record of an event that is planned at last; False where somebody else just did."""
-        return self._update(EVENTS_TABLE, self._event_entity(record), record.etag) is not None
+        return entities.replace(self._table(EVENTS_TABLE), self._event_entity(record), record.etag) is not None
 
     def read_event(self, key: str) -> EventRecord | None:
         """Read an event's record; None where there is none, PermanentError where another version wrote it."""
-        entity = self._read(EVENTS_TABLE, key)
+        entity = entities.read(self._table(EVENTS_TABLE), key, ROW)
         if entity is None:
             return None
         record = _read_as(EventRecord, self._unpack("record", entity), f"event {key}")
@@ -135,34 +135,34 @@ class Records:
 
     def last_occurrence(self, content_key: str) -> str | None:
         """Return the key of the last event with this content; None where there was none."""
-        entity = self._read(EVENTS_TABLE, content_key, "occurrence")
-        return None if entity is None else digest(content_key, _utc(entity["at"]).isoformat())
+        entity = entities.read(self._table(EVENTS_TABLE), content_key, OCCURRENCE)
+        return None if entity is None else digest(content_key, entities.utc(entity["at"]).isoformat())
 
     def occurrence(self, content_key: str, at: datetime, window: timedelta) -> str:
         """Tell a repeated message from a new event where the wire carries no id: return the event's key.
 
         Equal content within `window` of its first arrival is the same event; later it is a new one.
         """
-        row = {"PartitionKey": content_key, "RowKey": "occurrence"}
+        row = {"PartitionKey": content_key, "RowKey": OCCURRENCE}
         while True:
-            entity = self._read(EVENTS_TABLE, content_key, "occurrence")
+            entity = entities.read(self._table(EVENTS_TABLE), content_key, OCCURRENCE)
             if entity is None:
-                if self._insert(EVENTS_TABLE, {**row, "at": at}):
+                if entities.insert(self._table(EVENTS_TABLE), {**row, "at": at}):
                     return digest(content_key, at.isoformat())
-            elif abs(at - _utc(entity["at"])) < window or at < _utc(entity["at"]):
-                return digest(content_key, _utc(entity["at"]).isoformat())
-            elif self._update(EVENTS_TABLE, {**row, "at": at}, entity.metadata["etag"]):
+            elif abs(at - entities.utc(entity["at"])) < window or at < entities.utc(entity["at"]):
+                return digest(content_key, entities.utc(entity["at"]).isoformat())
+            elif entities.replace(self._table(EVENTS_TABLE), {**row, "at": at}, entity.metadata["etag"]):
                 return digest(content_key, at.isoformat())
 
     # -- actions ------------------------------------------------------------------------------------------------------
 
     def insert_action(self, action: Action) -> bool:
         """Write an action for the first time; False where there is one already."""
-        return self._insert(ACTIONS_TABLE, self._action_entity(action))
+        return entities.insert(self._table(ACTIONS_TABLE), self._action_entity(action))
 
     def read_action(self, key: str) -> Action | None:
         """Read an action with its ETag; None where there is none, PermanentError where another version wrote it."""
-        entity = self._read(ACTIONS_TABLE, key)
+        entity = entities.read(self._table(ACTIONS_TABLE), key, ROW)
         if entity is None:
             return None
         action = _read_as(Action, self._unpack("record", entity), f"action {key}")
@@ -174,7 +174,7 @@ class Records:
 
         UnansweredError: it may have been written; read again, and compare `write`.
         """
-        return self._update(ACTIONS_TABLE, self._action_entity(action), action.etag)
+        return entities.replace(self._table(ACTIONS_TABLE), self._action_entity(action), action.etag)
 
     def _action_entity(self, action: Action) -> dict[str, Any]:
         """Write the record beside the columns that listings filter by."""
@@ -266,40 +266,6 @@ class Records:
         for blob in container.list_blobs(name_starts_with=f"{key}/"):
             container.delete_blob(blob.name)
 
-    def _read(self, table: str, key: str, row: str = ROW) -> Any:
-        from azure.core.exceptions import ResourceNotFoundError
-
-        with temporary(f"reading {table} {key}"):
-            try:
-                return self._table(table).get_entity(key, row)
-            except ResourceNotFoundError as error:
-                if error.error_code == "TableNotFound":  # type: ignore[attr-defined] # the tables SDK sets it
-                    raise
-                return None
-
-    def _insert(self, table: str, entity: dict[str, Any]) -> bool:
-        from azure.core.exceptions import ResourceExistsError
-
-        with temporary(f"inserting into {table}"):
-            try:
-                self._table(table).create_entity(entity)
-            except ResourceExistsError:
-                return False
-        return True
-
-    def _update(self, table: str, entity: dict[str, Any], etag: str) -> str | None:
-        from azure.core import MatchConditions
-        from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
-
-        with temporary(f"writing {table}"):
-            try:
-                written = self._table(table).update_entity(
-                    entity, mode=_replace(), etag=etag, match_condition=MatchConditions.IfNotModified
-                )
-            except (ResourceModifiedError, ResourceNotFoundError):
-                return None
-        return str(written["etag"])
-
     def _pack(self, name: str, key: str, text: str) -> dict[str, Any]:
         """Keep text in the entity's own properties, or in a blob that the entity names."""
         properties = pack(name, text)
@@ -333,23 +299,12 @@ def _read_as[T: BaseModel](shape: type[T], text: str, what: str) -> T:
         ) from None
 
 
-def _replace() -> Any:
-    from azure.data.tables import UpdateMode
-
-    return UpdateMode.REPLACE
-
-
 def _open_row(entity: Any) -> OpenRow:
     return OpenRow(
         what=entity["PartitionKey"],
         key=entity["RowKey"],
-        since=_utc(entity["since"]),
+        since=entities.utc(entity["since"]),
         event=entity.get("event", ""),
         wake_on=entity.get("wake_on", ""),
         cancel_on=entity.get("cancel_on", ""),
     )
-
-
-def _utc(value: Any) -> datetime:
-    """Read a table's timestamp, which the SDK hands out as a datetime subclass that remembers its 100 ns."""
-    return datetime.fromisoformat(value.isoformat())

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from shared.errors import PermanentError, TemporaryError
 from shared.policy import LONGEST
 from shared.slots import Slots
-from shared.storage import LIMITS_TABLE
+from shared.storage import LIMITS_TABLE, entities
 from shared.storage.failures import temporary
 from shared.storage.packing import pack, unpack
 
@@ -40,7 +40,7 @@ class SlotsTable:
 
         PermanentError: another version of the app wrote them.
         """
-        entity = self._read(key, SLOTS)
+        entity = entities.read(self._table, key, SLOTS)
         text = unpack(SLOTS, entity) if entity else None
         if entity is None or text is None:
             return Slots(), ""
@@ -64,8 +64,8 @@ class SlotsTable:
     def mark(self, token: str, moment: datetime, event: str, now: datetime) -> None:
         """Remember the newest moment at which an event said something; an older one changes nothing."""
         for _ in range(TRIES):
-            entity = self._read(token, MARK)
-            if entity is not None and _utc(entity["moment"]) >= moment:
+            entity = entities.read(self._table, token, MARK)
+            if entity is not None and entities.utc(entity["moment"]) >= moment:
                 return
             row = {"PartitionKey": token, "RowKey": MARK, "moment": moment, "event": event, "until": now + KEPT}
             if self._write(row, entity.metadata["etag"] if entity is not None else ""):
@@ -74,8 +74,8 @@ class SlotsTable:
 
     def read_mark(self, token: str) -> tuple[datetime, str] | None:
         """Read the newest moment of a token and the key of the event that said so; None where nothing has."""
-        entity = self._read(token, MARK)
-        return None if entity is None else (_utc(entity["moment"]), str(entity["event"]))
+        entity = entities.read(self._table, token, MARK)
+        return None if entity is None else (entities.utc(entity["moment"]), str(entity["event"]))
 
     def sweep(self, now: datetime, *, most: int) -> int:
         """Delete at most `most` rows that can decide nothing any more; return how many."""
@@ -95,35 +95,7 @@ class SlotsTable:
     def _table(self) -> "TableClient":
         return self._account.table(LIMITS_TABLE)
 
-    def _read(self, key: str, row: str) -> Any:
-        from azure.core.exceptions import ResourceNotFoundError
-
-        with temporary(f"reading the limit {key}"):
-            try:
-                return self._table.get_entity(key, row)
-            except ResourceNotFoundError as error:
-                if error.error_code == "TableNotFound":  # type: ignore[attr-defined] # the tables SDK sets it
-                    raise
-                return None
-
     def _write(self, entity: dict[str, Any], etag: str) -> bool:
-        from azure.core import MatchConditions
-        from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
-        from azure.data.tables import UpdateMode
-
-        with temporary(f"writing the limit {entity['PartitionKey']}"):
-            try:
-                if etag:
-                    self._table.update_entity(
-                        entity, mode=UpdateMode.REPLACE, etag=etag, match_condition=MatchConditions.IfNotModified
-                    )
-                else:
-                    self._table.create_entity(entity)
-            except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError):
-                return False
-        return True
-
-
-def _utc(value: Any) -> datetime:
-    """Read a table's timestamp, which the SDK hands out as a datetime subclass that remembers its 100 ns."""
-    return datetime.fromisoformat(value.isoformat())
+        if etag:
+            return entities.replace(self._table, entity, etag) is not None
+        return entities.insert(self._table, entity)
