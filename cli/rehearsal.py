@@ -15,7 +15,7 @@ from itertools import count
 from typing import Literal, NamedTuple
 
 from cli.event_files import Recorded
-from shared.correlation import budget, cancel_key, followed, scope
+from shared.correlation import budget, cancel_key, followed, once, scope
 from shared.events import Event, canonical, digest
 from shared.limits import Asking, decide, decide_budget
 from shared.policy import Told
@@ -171,12 +171,8 @@ def _over(slots: Slots, key: str, *, gives_back: bool) -> Slots:
 
 def identify(moment: Moment, rule: Rule) -> tuple[str, bool]:
     """Tell what a rule answers, and whether other events may tell the same: a derived kind is answered once."""
-    event = moment.event
-    return (event.once[min(rule.kinds & event.kinds)], True) if _is_once(rule, event) else (moment.key, False)
-
-
-def _is_once(rule: Rule, event: Event) -> bool:
-    return bool(event.once) and rule.kinds & event.kinds <= event.once.keys()
+    identity = once(rule, moment.event)
+    return (identity, True) if identity else (moment.key, False)
 
 
 def _readable(reason: str) -> str:
@@ -218,7 +214,7 @@ class Order:
                 return None
             self._occurrences[content] = at
             return Moment(event, at, digest(content, at.isoformat()), recorded.place)
-        if not key and event.once and all(_is_once(rule, event) and not rule.limit for rule in matched):
+        if not key and event.once and all(once(rule, event) and not rule.limit for rule in matched):
             return Moment(event, at, "", recorded.place)
         key = key or key_of(event)
         short = hash(key)

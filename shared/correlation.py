@@ -29,6 +29,15 @@ class Following:
     token: str
 
 
+def once(rule: Rule, event: Event) -> str:
+    """Return what an event tells that a rule answers once; "" where the event itself is what it answers.
+
+    A derived kind stays on a run: the next event which tells the same finds the action there.
+    """
+    heard = rule.kinds & event.kinds if event.once else None
+    return event.once[min(heard)] if heard and heard <= event.once.keys() else ""
+
+
 def scope(rule: Rule, event: Event) -> str:
     """Return the key of the slots that a rule's limit is decided by for an event; a dry run has its own."""
     per = rule.limit.per if rule.limit else ()

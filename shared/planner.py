@@ -104,7 +104,7 @@ class Planner:
     def hears(self, event: Event) -> bool:
         """Tell whether an event of our own leads to anything by the rules of the moment."""
         rules = self._rules()
-        return rules is None or bool(rules.match(event)) or any(correlation.followed(rules.rules, event))
+        return rules is None or bool(rules.match(event)) or any(correlation.followed(rules.following, event))
 
     def _occurrence(self, event: Event, at: datetime, *, is_poisoned: bool) -> str:
         """Return the key of an event whose wire carries no id.
@@ -150,7 +150,7 @@ class Planner:
             record.plan = plan(event, key, rules, at)
             record.marks = [
                 Mark(what=following.what, rule=following.rule, token=following.token)
-                for following in correlation.followed(rules.rules, event)
+                for following in correlation.followed(rules.following, event)
             ]
             record.because = rules.against(event, most=MOST_REASONS)
         record.handed_over = not record.plan and not record.marks
@@ -226,7 +226,7 @@ def plan(event: Event, key: str, rules: "Rules", at: datetime) -> list[Action]:
 def planned(event: Event, key: str, rule: "Rule", rules_hash: str, at: datetime) -> Action:
     """Make the action of one rule answering one event."""
     return Action(
-        key=digest("action", _identity(event, key, rule), rule.name),
+        key=digest("action", correlation.once(rule, event) or key, rule.name),
         rule=rule.name,
         rules_hash=rules_hash,
         event=key,
@@ -253,7 +253,7 @@ def expected(event: Event, key: str, rule: "Rule", rules_hash: str, at: datetime
     waiting = planned(event, key, rule, rules_hash, at)
     return waiting.model_copy(
         update={
-            "key": digest("expect", _identity(event, key, rule), rule.name),
+            "key": digest("expect", correlation.once(rule, event) or key, rule.name),
             "steps": [],
             "on_failure": [],
             "limit": None,
@@ -276,15 +276,6 @@ def open_row(action: Action) -> OpenRow:
         wake_on=action.scope if action.expect else under_way,
         cancel_on=action.cancel_key,
     )
-
-
-def _identity(event: Event, key: str, rule: "Rule") -> str:
-    """Return what makes an action the same: the event, or what a derived kind stays on.
-
-    A derived kind is answered once: the next event which tells the same finds the action there.
-    """
-    heard = rule.kinds & event.kinds
-    return next((event.once[kind] for kind in sorted(heard) if heard <= event.once.keys()), key)
 
 
 def _heard(event: Event, rule: "Rule") -> str:

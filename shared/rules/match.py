@@ -53,6 +53,8 @@ class Rules:
         self.declared = declared
         self.warnings = warnings
         self.origin = origin
+        self.following = tuple(rule for rule in rules if rule.cancel_on or rule.expect)
+        """The rules for which an event may mean something that they do not answer."""
         self._sources = declared.sources()
         self._indexes: dict[tuple[frozenset[str], frozenset[str]], Index] = {}
         self._heard: dict[tuple[frozenset[str], frozenset[str]], tuple[int, ...]] = {}

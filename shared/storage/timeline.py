@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from shared.actions import Action, Status, Step
 from shared.redaction import tidy
-from shared.storage import ACTIONS_TABLE, EVENTS_TABLE, TIMELINE_TABLE
+from shared.storage import ACTIONS_TABLE, EVENTS_TABLE, TIMELINE_TABLE, entities
 from shared.storage.failures import temporary
 from shared.storage.records import ROW, EventRecord
 
@@ -280,7 +280,7 @@ def _row(entity: Any) -> Row:
     return Row(
         place=entity["RowKey"],
         key=entity["RowKey"].partition("-")[2],
-        at=datetime.fromisoformat(entity["at"].isoformat()),
+        at=entities.utc(entity["at"]),
         kinds=tuple(entity["kinds"].split()),
         source=entity["source"],
         subject=entity["subject"],
@@ -290,5 +290,5 @@ def _row(entity: Any) -> Row:
         event=entity.get("event", ""),
         mode=entity.get("mode", ""),
         step=entity.get("step", ""),
-        ended=datetime.fromisoformat(ended.isoformat()) if ended else None,
+        ended=entities.utc(ended) if ended else None,
     )
