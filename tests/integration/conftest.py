@@ -1,5 +1,6 @@
-"""Fixtures of the integration tests: the simulated services."""
+"""Fixtures of the integration tests: the simulated services, and the wire that a test can break."""
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from dev.azurite import Azurite
 from dev.simulators.remote import Simulators
 from dev.simulators.start import start
 from tests.integration.making import make
+from tests.integration.world import Wire
 
 __all__ = ["make"]
 
@@ -39,3 +41,12 @@ def simulators(running_simulators: Simulators, monkeypatch: pytest.MonkeyPatch) 
     for name, value in running_simulators.environment.items():
         monkeypatch.setenv(name, value)
     return running_simulators
+
+
+@pytest.fixture
+def wire(monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
+    """Give the place where requests can be broken."""
+    wire = Wire()
+    wire.install(monkeypatch)
+    yield wire
+    gc.collect()  # sockets of processes that seemed to die are nobody else's

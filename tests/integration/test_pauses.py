@@ -1,6 +1,5 @@
 """Pauses: seen within a minute, kept while storage fails, and on the safe side where they cannot be read."""
 
-import gc
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +9,6 @@ from threading import Thread
 import pytest
 import requests
 from azure.storage.blob import BlobServiceClient
-from azure.storage.blob._shared.base_client import TransportWrapper
 
 from shared.errors import TemporaryError
 from shared.settings import Settings
@@ -65,16 +63,6 @@ def app(account: Account, clock: Clock) -> Pauses:
 def operator(account: Account) -> Pauses:
     """Give what an operator's command changes."""
     return Pauses(account, Clock())
-
-
-@pytest.fixture
-def wire(monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
-    """Give the place where requests can be broken."""
-    wire = Wire()
-    wire.install(monkeypatch)
-    monkeypatch.setattr(TransportWrapper, "sleep", lambda _self, _seconds: None)  # the blob clients' own
-    yield wire
-    gc.collect()  # sockets of processes that seemed to die are nobody else's
 
 
 @contextmanager

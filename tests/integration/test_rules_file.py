@@ -1,6 +1,5 @@
 """The rules file: read again by its ETag, at most once a minute, and never the end of the app."""
 
-import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -10,7 +9,6 @@ from uuid import uuid4
 import pytest
 import requests
 from azure.storage.blob import BlobServiceClient
-from azure.storage.blob._shared.base_client import TransportWrapper
 
 from shared.errors import TemporaryError
 from shared.settings import Settings, Storage
@@ -55,16 +53,6 @@ def account(azurite: str) -> Account:
         if blob.exists():
             blob.delete_blob()
     return Account(Settings.read({"AzureWebJobsStorage": azurite}).storage, lambda _id: pytest.fail("not needed"))
-
-
-@pytest.fixture
-def wire(monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
-    """Give the place where requests can be broken."""
-    wire = Wire()
-    wire.install(monkeypatch)
-    monkeypatch.setattr(TransportWrapper, "sleep", lambda _self, _seconds: None)  # the blob clients' own
-    yield wire
-    gc.collect()  # sockets of processes that seemed to die are nobody else's
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """Published rules: versions that are kept first and go live after, one publisher at a time, and the way back."""
 
-import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -11,7 +10,6 @@ from uuid import uuid4
 import pytest
 import requests
 from azure.storage.blob import BlobServiceClient
-from azure.storage.blob._shared.base_client import TransportWrapper
 
 import dev.rules_file
 from dev.process import ChildError
@@ -70,16 +68,6 @@ def location() -> str:
 def store(account: Account, location: str) -> RulesStore:
     """Give an empty store, whose container is not there yet."""
     return RulesStore(account, location, Clock())
-
-
-@pytest.fixture
-def wire(monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
-    """Give the place where requests can be broken."""
-    wire = Wire()
-    wire.install(monkeypatch)
-    monkeypatch.setattr(TransportWrapper, "sleep", lambda _self, _seconds: None)  # the blob clients' own
-    yield wire
-    gc.collect()  # sockets of processes that seemed to die are nobody else's
 
 
 def publish(store: RulesStore, name: str, by: str = "alice", after: History | None = None) -> Version:
