@@ -52,6 +52,19 @@ class Message(BaseModel):
     seq: int
 
 
+class Undoing(BaseModel):
+    """Why what a step began is undone: the verdict that comes once it is."""
+
+    model_config = ConfigDict(frozen=True)
+
+    stage: str
+    """The stage that the verdict was about."""
+    status: Status
+    """FAILED: the step fails. Any other: the action ends so."""
+    reason: str
+    remedy: str = ""
+
+
 class StepState(BaseModel):
     """How far one step got."""
 
@@ -83,6 +96,10 @@ class StepState(BaseModel):
     """How often in a row the stage ran into a temporary error."""
     trouble: str = ""
     """The last temporary error, in words; empty once things went on."""
+    can_be_undone: bool = False
+    """Whether the step has a stage that undoes what its other stages began."""
+    undoing: Undoing | None = None
+    """What went wrong with the step, while that is being undone."""
     outcome: Literal["", "succeeded", "failed"] = ""
     """Of the step; "" also where the action ended here as skipped, canceled, rejected or expired."""
 

@@ -12,6 +12,7 @@ from shared.errors import PermanentError, TemporaryError
 from shared.events import Event, digest
 from shared.rules import templates
 from shared.stages import Job, Stage, find_handler
+from shared.storage.locks import Locks
 from shared.storage.records import Records
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Preparations:
     def __init__(
         self,
         records: Records,
+        locks: Locks,
         *,
         rules: "Callable[[], Rules | None]",
         handlers: Mapping[str, str],
@@ -43,6 +45,7 @@ class Preparations:
         clock: Callable[[], datetime],
     ) -> None:
         self._records = records
+        self._locks = locks
         self._rules = rules
         self._handlers = handlers
         self._clients = clients
@@ -111,8 +114,18 @@ class Preparations:
             action=action.key,
             rule=action.rule,
             is_dry_run=action.mode == "dry_run",
+            hold=lambda what: self._locks.hold(what, action.key, self._clock(), self._is_over),
+            let_go=lambda what: self._locks.let_go(what, action.key, self._clock()),
             resolve=self._resolve,
         )
+
+    def _is_over(self, key: str) -> bool:
+        """Tell whether an action has ended; one that cannot be read may still go on in another version of the app."""
+        try:
+            action = self._records.read_action(key)
+        except PermanentError:
+            return False
+        return action is None or not action.is_open
 
 
 def _results(action: Action) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from shared.performer import Performer
 from shared.planner import Planner
 from shared.preparation import Preparations
 from shared.settle import Timing
+from shared.storage.locks import Locks
 from shared.storage.records import Records
 from shared.storage.slots import SlotsTable
 from shared.storage.timeline import Timeline
@@ -58,6 +59,7 @@ class Reactor:
         records: Records,
         timeline: Timeline,
         slots: SlotsTable,
+        locks: Locks,
         send: Send,
         rules: "Callable[[], Rules | None]",
         paused: "Callable[[str], Pause | None]",
@@ -95,7 +97,7 @@ class Reactor:
             planner=self._planner,
             admissions=Admissions(slots, self._ledger, paused, clock, timing),
             preparations=Preparations(
-                records, rules=rules, handlers=handlers, clients=clients, values=values, clock=clock
+                records, locks, rules=rules, handlers=handlers, clients=clients, values=values, clock=clock
             ),
             timeline=timeline,
             clock=clock,

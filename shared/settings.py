@@ -28,6 +28,10 @@ NAMES: Mapping[str, str] = {
     "REACTOR_DEADLINE_HOURS": "How long one stage may take, retries included, before its step fails.",
     "REACTOR_KEEP_DAYS": "How long records are kept after they ended.",
     "REACTOR_ARM_ENDPOINT": "Azure Resource Manager; another one in a sovereign cloud.",
+    "REACTOR_ML_API_VERSION": "The api-version of Machine Learning behind Resource Manager.",
+    "REACTOR_ML_HOSTS": "Hosts of Machine Learning's own that may be talked to, comma-separated, * as a wildcard.",
+    "REACTOR_ML_AUDIENCE": "Whom a token for those hosts is for; another one in a sovereign cloud.",
+    "REACTOR_ADF_API_VERSION": "The api-version of Data Factory.",
     "REACTOR_BACKUP_CONTAINER": "The blob container of our own versioned backups.",
     "REACTOR_MAIL_ENDPOINT": "Azure Communication Services' endpoint, where e-mail channels do not name one.",
     "REACTOR_MAIL_SENDER": "The sender's address, where e-mail channels do not name one.",
@@ -63,6 +67,10 @@ class Settings:
     deadline: timedelta
     keep: timedelta
     arm_endpoint: str
+    ml_api_version: str
+    ml_hosts: tuple[str, ...]
+    ml_audience: str
+    adf_api_version: str
     backup_container: str
     vision_blob_hosts: tuple[str, ...]
     authority: str
@@ -86,6 +94,10 @@ class Settings:
             deadline=timedelta(hours=reader.number("REACTOR_DEADLINE_HOURS", 24)),
             keep=timedelta(days=reader.number("REACTOR_KEEP_DAYS", 90)),
             arm_endpoint=(values.get("REACTOR_ARM_ENDPOINT") or "https://management.azure.com").rstrip("/"),
+            ml_api_version=values.get("REACTOR_ML_API_VERSION") or "2024-10-01",
+            ml_hosts=words(values.get("REACTOR_ML_HOSTS") or "*.inference.ml.azure.com, *.api.azureml.ms"),
+            ml_audience=(values.get("REACTOR_ML_AUDIENCE") or "https://ml.azure.com").rstrip("/"),
+            adf_api_version=values.get("REACTOR_ADF_API_VERSION") or "2018-06-01",
             backup_container=values.get("REACTOR_BACKUP_CONTAINER") or "backups",
             vision_blob_hosts=words(values.get("REACTOR_VISION_BLOB_HOSTS") or "*.blob.core.windows.net"),
             authority=reader.authority(),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
-from shared.actions import Decision, Status, StepState
+from shared.actions import Decision, Status, Step, StepState
 from shared.errors import PermanentError, TemporaryError, UnansweredError
 from shared.policy import Told
 
@@ -50,6 +50,19 @@ class Done:
     note: str = ""
     announces: str = ""
     """The kind of an event of our own that is announced now, beside the action's end: "ApprovalRequested"."""
+    next: str = ""
+    """The stage that comes next, where that is not the following one; a stage may come again."""
+    later: Later | None = None
+    """What is to be done in a while, as an action of its own: nothing waits for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """One step that is done by an action of its own, of the same rule and event, once it is time."""
+
+    step: Step
+    """With parameters that no event fills in any more."""
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +122,11 @@ class Job:
     """The key of the action, as an operator names it."""
     rule: str
     is_dry_run: bool
+    hold: Callable[[str], str]
+    """Takes the lock of what is named, such as an endpoint's ARM id: "" where the action has it now, else the key of
+    the action that has it. It is free once that action has ended, or let go of it."""
+    let_go: Callable[[str], None]
+    """Gives the lock of what is named back, where the action has it."""
     resolve: Callable[[Any], Any]
     """Replaces `${NAME}` in a value by the app's setting; PermanentError where it is not set."""
 
@@ -135,9 +153,13 @@ class Stage[P: BaseModel]:
     named_by: Literal["us", "service", "nobody"] = "us"
     """Who names the remote job. us: a second start is refused or the same. service: an unanswered start is
     reconciled by `find` before it is repeated. nobody: it cannot be found, so it is at-least-once (mail, chat)."""
-    effect: Literal["acts", "prepares", "tells", "reads", "decides"] = "acts"
-    """acts: once it was started the action can no longer be called off. prepares: it makes what is shared and costs
-    nothing. tells: it sends a message, or asks a person. reads: it only looks. decides: the same, in a dry run too."""
+    effect: Literal["acts", "prepares", "tells", "reads", "decides", "undoes"] = "acts"
+    """acts: once it was started the action can no longer be called off, unless the step can be undone. prepares: it
+    makes what is shared and costs nothing. tells: it sends a message, or asks a person. reads: it only looks. decides:
+    the same, in a dry run too. undoes: it is performed in place of the rest of the step where that failed, ended or was
+    called off after something was begun; at most one stage of a step does that, its last."""
+    within: Callable[[P], timedelta] | None = None
+    """How long the stage may take, where that is not the app's usual deadline."""
 
 
 # -- how one is performed ---------------------------------------------------------------------------------------------
@@ -180,7 +202,13 @@ class Handler:
     def stage_after(self, stage: Stage[Any]) -> str:
         """Return the name of the stage after `stage`, "" after the last."""
         position = self.stages.index(stage) + 1
-        return self.stages[position].name if position < len(self.stages) else ""
+        is_last = position == len(self.stages) or self.stages[position].effect == "undoes"
+        return "" if is_last else self.stages[position].name
+
+    @property
+    def undoes(self) -> str:
+        """The name of the stage that undoes what the others began, "" where none does."""
+        return self.stages[-1].name if self.stages[-1].effect == "undoes" else ""
 
 
 def find_handler(table: Mapping[str, str], action: str) -> Handler:

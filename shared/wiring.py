@@ -118,6 +118,7 @@ class App:
         from shared.clients.identity import managed_identity
         from shared.handlers import ACTIONS
         from shared.reactor import Reactor
+        from shared.storage.locks import Locks
         from shared.storage.pauses import Pauses
         from shared.storage.queues import Queues
         from shared.storage.slots import SlotsTable
@@ -127,6 +128,7 @@ class App:
             records=self.records,
             timeline=self.timeline,
             slots=SlotsTable(self.account),
+            locks=Locks(self.account),
             send=Queues(self.account).send,
             rules=self.rules.current,
             paused=Pauses(self.account, now, self.timing.recheck / 2).of,

@@ -43,14 +43,14 @@ class Clients:
         """Azure Machine Learning."""
         from shared.clients.machine_learning import MachineLearning
 
-        return MachineLearning(self._settings.arm_endpoint, lambda: self.credential)
+        return MachineLearning(self._settings, lambda: self.credential)
 
     @cached_property
     def data_factory(self) -> "DataFactory":
         """Azure Data Factory."""
         from shared.clients.data_factory import DataFactory
 
-        return DataFactory(self._settings.arm_endpoint, lambda: self.credential)
+        return DataFactory(self._settings, lambda: self.credential)
 
     @cached_property
     def vision(self) -> "Vision":

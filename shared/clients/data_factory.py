@@ -18,7 +18,8 @@ from shared.errors import ReactorError
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
-API_VERSION = "2018-06-01"
+    from shared.settings import Settings
+
 MOST_PAGES = 200
 """Pages of about 100 runs: a window of two minutes never has that many, so more is a service that repeats itself."""
 
@@ -83,9 +84,10 @@ class _Activities(BaseModel):
 class DataFactory:
     """The calls that running a pipeline needs. `factory` is always the factory's ARM id."""
 
-    def __init__(self, endpoint: str, credential: "Callable[[], TokenCredential]") -> None:
-        self._endpoint = endpoint
-        self._rest = management("Data Factory", endpoint, credential)
+    def __init__(self, settings: "Settings", credential: "Callable[[], TokenCredential]") -> None:
+        self._endpoint = settings.arm_endpoint
+        self._api_version = settings.adf_api_version
+        self._rest = management("Data Factory", settings.arm_endpoint, credential)
 
     def pipeline(self, factory: str, name: str) -> Pipeline:
         """Read a published pipeline; PermanentError where there is none (drafts in git do not count).
@@ -144,4 +146,4 @@ class DataFactory:
         return next((f"{item.name}: {(item.error and item.error.message) or 'no reason'}" for item in failed), "")
 
     def _url(self, factory: str, path: str) -> str:
-        return f"{self._endpoint}{factory}/{path}?api-version={API_VERSION}"
+        return f"{self._endpoint}{factory}/{path}?api-version={self._api_version}"

@@ -12,8 +12,10 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.clients.machine_learning import BatchDeployment, BatchSettings, Model, asset_id, studio_link
-from shared.clients.machine_learning import BatchEndpoint as Endpoint
+from shared.clients.machine_learning.batch import BatchDeployment, BatchSettings
+from shared.clients.machine_learning.batch import BatchEndpoint as Endpoint
+from shared.clients.machine_learning.models import Model
+from shared.clients.machine_learning.resources import asset_id, studio_link
 from shared.errors import PermanentError, TemporaryError
 from shared.handlers import declared
 from shared.redaction import tidy
@@ -55,7 +57,7 @@ class BatchEndpoint(BaseModel):
 def read_model(params: BatchEndpoint, job: Job) -> Progress:
     """Read the model again: an event tells what was, and its tags may have changed since."""
     workspace, client = declared.workspace(job, params.workspace), job.clients.machine_learning
-    model = client.model(workspace, params.model, params.version)
+    model = client.models.read(workspace, params.model, params.version)
     if model is None:
         raise PermanentError(f"model {params.model}:{params.version} is not there any more")
     if model.archived:
@@ -67,7 +69,7 @@ def read_model(params: BatchEndpoint, job: Job) -> Progress:
         )
     found = {
         "workspace": workspace,
-        "location": client.location(workspace),
+        "location": client.workspaces.location(workspace),
         "model_id": model.id,
         "tags": dict(model.tags),
         "created": model.created_at.isoformat() if model.created_at else "",
@@ -100,14 +102,14 @@ def deployment_name(model: str, version: str, model_id: str) -> str:
 
 def find_endpoint(params: BatchEndpoint, job: Job) -> Progress | None:
     """Look for the endpoint."""
-    endpoint = job.clients.machine_learning.batch_endpoint(job.result["workspace"], params.endpoint)
+    endpoint = job.clients.machine_learning.batch.endpoint(job.result["workspace"], params.endpoint)
     return _endpoint_progress(endpoint, job) if endpoint else None
 
 
 def start_endpoint(params: BatchEndpoint, job: Job) -> Progress:
     """Make the endpoint."""
     result = job.result
-    operation = job.clients.machine_learning.put_batch_endpoint(
+    operation = job.clients.machine_learning.batch.put_endpoint(
         result["workspace"], params.endpoint, result["location"]
     )
     return Pending(memory={"operation": operation}, note="endpoint is being made")
@@ -128,7 +130,7 @@ def _endpoint_progress(endpoint: Endpoint, job: Job) -> Progress:
 def find_deployment(params: BatchEndpoint, job: Job) -> Progress | None:
     """Look for the deployment, and whether it holds our model."""
     result = job.result
-    found = job.clients.machine_learning.batch_deployment(result["workspace"], params.endpoint, result["deployment"])
+    found = job.clients.machine_learning.batch.deployment(result["workspace"], params.endpoint, result["deployment"])
     return _deployment_progress(found, params, job) if found else None
 
 
@@ -144,7 +146,7 @@ def start_deployment(params: BatchEndpoint, job: Job) -> Progress:
         scoring_script=params.scoring_script,
         tags={"reactor-action": job.key},
     )
-    operation = job.clients.machine_learning.put_batch_deployment(
+    operation = job.clients.machine_learning.batch.put_deployment(
         workspace, params.endpoint, result["deployment"], result["location"], settings
     )
     return Pending(
@@ -182,7 +184,7 @@ def start_default(params: BatchEndpoint, job: Job) -> Progress:
     endpoint, name = _endpoint(params, job), job.result["deployment"]
     if decided := _decided(endpoint, params, job):
         return decided
-    operation = job.clients.machine_learning.set_default(
+    operation = job.clients.machine_learning.batch.set_default(
         job.result["workspace"], params.endpoint, name, instead_of=endpoint.default
     )
     return Pending(memory={"operation": operation}, note=f"{name} becomes the default")
@@ -211,10 +213,10 @@ def _is_newer(live: str, params: BatchEndpoint, job: Job) -> bool:
     Where the live version is gone, the deployment's own age stands for it: it cannot be older than its model.
     """
     client = job.clients.machine_learning
-    deployment = client.batch_deployment(job.result["workspace"], params.endpoint, live)
+    deployment = client.batch.deployment(job.result["workspace"], params.endpoint, live)
     if deployment is None or _without_version(deployment.model_id) != _without_version(job.result["model_id"]):
         return False
-    model = client.model_by_id(deployment.model_id)
+    model = client.models.by_id(deployment.model_id)
     theirs = model.created_at if model else deployment.created_at
     ours = datetime.fromisoformat(job.result["created"]) if job.result["created"] else None
     return ours is not None and theirs is not None and theirs > ours
@@ -228,7 +230,7 @@ def _without_version(model_id: str) -> str:
 
 
 def _endpoint(params: BatchEndpoint, job: Job) -> Endpoint:
-    endpoint = job.clients.machine_learning.batch_endpoint(job.result["workspace"], params.endpoint)
+    endpoint = job.clients.machine_learning.batch.endpoint(job.result["workspace"], params.endpoint)
     if endpoint is None:
         raise PermanentError(f"endpoint {params.endpoint} was deleted meanwhile", remedy="replay the event")
     return endpoint
@@ -240,7 +242,7 @@ def _ready(what: str, state: str, job: Job, wake_on: str = "") -> Pending | None
         return None
     if state in ENDED_BADLY:
         operation = job.memory.get("operation", "")
-        why = job.clients.machine_learning.operation_error(operation) if operation else ""
+        why = job.clients.machine_learning.arm.operation_error(operation) if operation else ""
         raise PermanentError(
             f"{what} is {state}" + (f": {why}" if why else ""),
             remedy="see the studio, delete it, then replay the event",

@@ -68,7 +68,7 @@ def _live(params: Gate, job: Job) -> dict[str, Any]:
             "the event tells of no model to look at", remedy="give the gate's step `model` and `version`"
         )
     workspace = declared.workspace(job, params.workspace or event.source)
-    found = job.clients.machine_learning.model(workspace, name, version)
+    found = job.clients.machine_learning.models.read(workspace, name, version)
     if found is None:
         return {}
     created = found.created_at.isoformat() if found.created_at else None

@@ -17,7 +17,8 @@ from shared.handlers import ACTIONS
 from shared.rules import templates
 from shared.rules.declared import Declared
 from shared.settings import Settings
-from shared.stages import Done, Job, Pending, Stage, find_handler
+from shared.stages import Done, Job, Later, Pending, Stage, find_handler
+from shared.storage.locks import Locks
 
 PATIENCE = 30.0
 """Seconds until a step is taken to hang."""
@@ -31,6 +32,7 @@ class Told:
     notes: list[str] = field(default_factory=list)
     troubles: list[str] = field(default_factory=list)
     wake_on: list[str] = field(default_factory=list)
+    later: list[Later] = field(default_factory=list)
 
 
 @dataclass
@@ -59,13 +61,15 @@ class Bench:
         context = templates.context(self.event)
         values = templates.resolve(templates.render(defaults | params, context), self.values)
         parsed, told = handler.parse(values), Told()
-        for stage in handler.stages:
+        name = handler.stages[0].name
+        while name:
+            stage = handler.stage(name)
             self.before_stage(stage.name)
-            self.perform(stage, parsed, told)
+            name = self.perform(stage, parsed, told) or handler.stage_after(stage)
         return told
 
-    def perform(self, stage: Stage[Any], params: Any, told: Told) -> None:
-        """Perform one stage to its end; temporary errors are tried again."""
+    def perform(self, stage: Stage[Any], params: Any, told: Told) -> str:
+        """Perform one stage to its end; temporary errors are tried again. Return the stage it turns to, if it says."""
         memory: dict[str, Any] = {}
         started, until = False, time.monotonic() + PATIENCE
         while time.monotonic() < until:
@@ -83,7 +87,8 @@ class Bench:
             told.notes.append(progress.note)
             if isinstance(progress, Done):
                 told.result |= progress.result
-                return
+                told.later += [progress.later] if progress.later else []
+                return progress.next
             started = True
             memory |= progress.memory
             told.wake_on.append(progress.wake_on)
@@ -112,8 +117,15 @@ class Bench:
             action=self.key,
             rule="rule",
             is_dry_run=False,
+            hold=lambda what: self.locks.hold(what, self.key, datetime.now(UTC), lambda _key: False),
+            let_go=lambda what: self.locks.let_go(what, self.key, datetime.now(UTC)),
             resolve=lambda value: templates.resolve(value, self.values),
         )
+
+    @property
+    def locks(self) -> Locks:
+        """The locks of the app's own storage."""
+        return Locks(self.clients.account)
 
 
 def clients_of(simulators: Simulators, storage: str, **values: str) -> Clients:
@@ -123,6 +135,7 @@ def clients_of(simulators: Simulators, storage: str, **values: str) -> Clients:
             {
                 "AzureWebJobsStorage": storage,
                 "REACTOR_ARM_ENDPOINT": simulators.management.url,
+                "REACTOR_ML_HOSTS": "127.0.0.1",
                 "REACTOR_VISION_BLOB_HOSTS": "127.0.0.1",
                 **values,
             }

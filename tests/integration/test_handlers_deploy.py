@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dev.simulators.remote import Simulators
-from shared.clients.machine_learning import BatchSettings
+from shared.clients.machine_learning.batch import BatchSettings
 from shared.errors import PermanentError, TemporaryError
 from shared.handlers.deploy import deployment_name
 from shared.rules.declared import Declared
@@ -139,7 +139,7 @@ def test_an_endpoint_that_cannot_be_read_is_not_put_back(body: str, bench: Bench
     """Where the endpoint comes back as something else, it is asked for again, and nothing is written."""
     simulators.management.fault("error", method="GET", path="batchEndpoints/fraud-batch", status=200, body=body)
     with pytest.raises(TemporaryError, match="unexpected"):
-        bench.clients.machine_learning.set_default(WS, "fraud-batch", TWELVE, instead_of="")
+        bench.clients.machine_learning.batch.set_default(WS, "fraud-batch", TWELVE, instead_of="")
     assert simulators.management.seen("PUT") == []
 
 
@@ -148,7 +148,7 @@ def test_an_endpoint_that_cannot_be_read_is_not_put_back(body: str, bench: Bench
 def test_a_model_id_that_is_none_sees_no_token(model_id: str, bench: Bench, simulators: Simulators) -> None:
     """The id of a live deployment's model comes from outside, and is asked for only where it is an ARM id."""
     with pytest.raises(PermanentError, match="no model's ARM id"):
-        bench.clients.machine_learning.model_by_id(model_id)
+        bench.clients.machine_learning.models.by_id(model_id)
     assert simulators.management.seen() == []
 
 
@@ -169,7 +169,7 @@ def test_a_deployment_of_that_name_with_another_model_is_left_alone(bench: Bench
     client = bench.clients.machine_learning
     assert deployment["properties"]["model"]["assetId"].endswith("/versions/12")
     other = BatchSettings(model_id=f"{WS}/models/fraud-gbm/versions/11", compute_id=f"{WS}/computes/cpu")
-    client.put_batch_deployment(WS, "fraud-batch", TWELVE, "westeurope", other)
+    client.batch.put_deployment(WS, "fraud-batch", TWELVE, "westeurope", other)
     with pytest.raises(PermanentError, match="holds another model"):
         bench.run("deploy.batch_endpoint", **STEP)
 

@@ -32,6 +32,7 @@ from shared.settings import Settings
 from shared.settle import Timing
 from shared.storage import ACTIONS_QUEUE
 from shared.storage.account import Account
+from shared.storage.locks import Locks
 from shared.storage.pauses import Pause
 from shared.storage.records import Records
 from shared.storage.slots import SlotsTable
@@ -137,6 +138,7 @@ class World:
             records=self.records,
             timeline=self.timeline,
             slots=self.slots,
+            locks=Locks(account),
             send=self.send,
             rules=lambda: self.rules,
             paused=self.paused.get,
