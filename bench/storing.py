@@ -37,6 +37,7 @@ from shared.settings import Settings
 from shared.settle import Timing
 from shared.storage import ACTIONS_QUEUE, ACTIONS_TABLE, EVENTS_TABLE, prepare
 from shared.storage.account import Account
+from shared.storage.locks import Locks
 from shared.storage.queues import Queues
 from shared.storage.records import Records
 from shared.storage.slots import SlotsTable
@@ -229,6 +230,7 @@ def build(
         records=Records(account),
         timeline=Timeline(account),
         slots=SlotsTable(account),
+        locks=Locks(account),
         send=send,
         rules=lambda: loaded,
         paused=lambda _rule: None,

@@ -103,6 +103,11 @@ class StepState(BaseModel):
     outcome: Literal["", "succeeded", "failed"] = ""
     """Of the step; "" also where the action ended here as skipped, canceled, rejected or expired."""
 
+    @property
+    def is_revocable(self) -> bool:
+        """Whether what the step began can still be undone: it is under way, and nobody undoes it yet."""
+        return self.can_be_undone and not self.outcome and self.undoing is None
+
 
 class Person(BaseModel):
     """Who asked for something: a signed-in person, as their token says."""
@@ -258,6 +263,11 @@ class Action(BaseModel):
     def is_open(self) -> bool:
         """Whether something is still to be done."""
         return self.status is Status.OPEN
+
+    @property
+    def is_irrevocable(self) -> bool:
+        """Whether something was begun that nobody undoes: a step that is over, or one that cannot be undone."""
+        return any(state.committed and not state.is_revocable for state in self.progress)
 
     @property
     def todo(self) -> list[Step]:

@@ -15,7 +15,7 @@ from shared.actions import Action, Cancellation, Decision, Person, Replay, Statu
 from shared.errors import MalformedError, PermanentError, TemporaryError
 from shared.events import Event
 from shared.ledger import TRIES, Ledger, replay_key
-from shared.outcomes import APPROVAL
+from shared.outcomes import asked
 from shared.planner import Planner, open_row, plan
 from shared.rules import templates
 from shared.storage.records import EventRecord, Records
@@ -95,7 +95,9 @@ class Decisions:
             if action.canceled and action.canceled.is_by_person:
                 raise DecisionError("conflict", f"it was called off already, by {action.canceled}")
             at = action.progress[-1] if action.progress else None
-            if at and at.committed and not at.outcome:
+            if at and at.undoing:
+                raise DecisionError("conflict", f'its step "{at.id}" is being undone already: {at.undoing.reason}')
+            if at and at.committed and not at.outcome and not at.can_be_undone:
                 raise DecisionError(
                     "conflict",
                     f'its step "{at.id}" has begun what cannot be undone ({at.note or at.stage})',
@@ -113,7 +115,7 @@ class Decisions:
             if not caller.names & self._approvers(state):
                 raise DecisionError(
                     "forbidden",
-                    f"{caller.person} may not decide this: it is for {', '.join((state.params or {}).get('by', []))}",
+                    f"{caller.person} may not decide this: it is for {', '.join((asked(state) or {}).get('by', []))}",
                 )
             return {"decision": Decision(verdict=verdict, step=state.id, by=caller.person, at=now, reason=reason)}
 
@@ -128,11 +130,11 @@ class Decisions:
             )
         _refuse_ended(action)
         state = action.progress[-1] if action.progress else None
-        if state is None or state.action != APPROVAL or state.outcome or not state.stage:
+        if state is None or state.outcome or state.undoing or asked(state) is None:
             before = action.decision
             said = f"it was {before.verdict} already, by {before.by}, and" if before else "it"
             raise DecisionError("conflict", f"{said} waits for nobody's approval: {_where(action)}")
-        if action.canceled and (action.canceled.is_by_person or not action.committed):
+        if action.canceled and (action.canceled.is_by_person or not action.is_irrevocable):
             raise DecisionError("conflict", f"it was called off, by {action.canceled}")
         expires = state.result.get("expires")
         until = datetime.fromisoformat(expires) if expires else None
@@ -141,7 +143,7 @@ class Decisions:
         return state
 
     def _approvers(self, state: StepState) -> set[str]:
-        by = templates.resolve((state.params or {}).get("by", []), self._values)
+        by = templates.resolve((asked(state) or {}).get("by", []), self._values)
         return {str(name).strip().lower() for name in by}
 
     def _set(self, key: str, flags: Callable[[Action], Mapping[str, Any]], what: str, caller: Caller) -> Action:

@@ -145,7 +145,7 @@ class Ledger:
         """Call off an action that has not begun anything irreversible; nothing happens to any other."""
 
         def flags(action: Action) -> Mapping[str, Any] | None:
-            is_too_late = not action.is_open or action.committed or action.canceled is not None
+            is_too_late = not action.is_open or action.is_irrevocable or action.canceled is not None
             return None if is_too_late else {"canceled": by}
 
         self.update(key, flags)

@@ -18,8 +18,10 @@ KINDS = {
     Status.EXPIRED: "ApprovalExpired",
 }
 """What an action's end is called as an event."""
-APPROVAL = "approval"
-"""The name of the step that waits for a person."""
+ASKING: Mapping[str, str] = {"approval": "", "deploy.online_endpoint": "approval"}
+"""Steps that wait for a person, and the parameter that says for whom; "" where the parameters themselves do."""
+ASKING_STAGES = frozenset({"ask", "wait"})
+"""The stages of such a step that do."""
 
 
 def outcome(action: Action) -> Event | None:
@@ -33,9 +35,18 @@ def outcome(action: Action) -> Event | None:
     facts: dict[str, Mapping[str, Any]] = {"action": _action(action)}
     if action.failure:
         facts["failure"] = action.failure.model_dump()
-    if action.progress and action.progress[-1].action == APPROVAL:
+    if action.progress and asked(action.progress[-1]) is not None:
         facts["approval"] = _approval(action, action.progress[-1])
     return _announced(action, KINDS[action.status], action.status.value, action.ended or action.due, facts)
+
+
+def asked(state: StepState) -> Mapping[str, Any] | None:
+    """Return the parameters of what a step asks a person: `by`, `within`; None where it asks nobody."""
+    stage = state.undoing.stage if state.undoing else state.stage
+    if state.action not in ASKING or stage not in ASKING_STAGES:
+        return None
+    name, params = ASKING[state.action], state.params or {}
+    return (params.get(name) or {}) if name else params
 
 
 def on_the_way(action: Action, state: StepState, kind: str, result: Mapping[str, Any], now: datetime) -> Event:
@@ -87,7 +98,7 @@ def _action(action: Action) -> dict[str, Any]:
 
 def _approval(action: Action, state: StepState, result: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Say what is asked, of whom, and what was said, if anything was."""
-    params, told = state.params or {}, {**state.result, **(result or {})}
+    params, told = asked(state) or {}, {**state.result, **(result or {})}
     decision = action.decision if action.decision and action.decision.step == state.id else None
     return {
         "step": state.id,

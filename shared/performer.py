@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import datetime, timedelta
 
 from shared.actions import FLAGS, Action, Failure, Message, Status, StepState
@@ -11,7 +10,7 @@ from shared.defects import told
 from shared.errors import PermanentError, ReactorError, TemporaryError
 from shared.ledger import ClaimLostError, Ledger
 from shared.outcomes import on_the_way, outcome
-from shared.planner import Planner, open_row
+from shared.planner import Planner, follow_up, open_row
 from shared.preparation import Preparations, Ready
 from shared.settle import Timing, Verdict, current_state, end, settle
 from shared.stages import Done, End, NotStarted, Pending, Waiting, perform_stage
@@ -56,7 +55,8 @@ class Performer:
 
     def _fail(self, action: Action, error: PermanentError) -> Action:
         if action.todo:
-            return settle(action, error, "", self._clock(), self._timing)
+            undoes = self._preparations.undoes(action)
+            return settle(action, error, "", self._clock(), self._timing, undoes=undoes)
         failure = Failure(step="expect", reason=error.reason, remedy=error.remedy)
         moved = action.model_copy(deep=True, update={"error": "", "failure": failure})
         return end(moved, Status.FAILED, error.reason, self._clock())
@@ -84,8 +84,8 @@ class Performer:
     def _advance(self, action: Action) -> Action:
         """Perform the current stage and return the record that follows; nothing is written but what a start needs."""
         self._admissions.hear_cancellation(action)
-        if action.canceled and not action.expect:
-            ended = self._call_off(action) if action.canceled.is_by_person or not action.committed else None
+        if action.canceled and not action.expect and not _is_undoing(action):
+            ended = self._call_off(action) if action.canceled.is_by_person or not action.is_irrevocable else None
             if ended is not None:
                 return ended
             action.canceled = None  # too late: it goes on
@@ -94,9 +94,10 @@ class Performer:
             return held
         state = current_state(action, self._clock())
         verdict: Verdict
-        next_stage = ""
+        next_stage, undoes, within = "", "", None
         try:
             ready = self._preparations.prepare(action, state)
+            undoes, within = ready.undoes, ready.within
             if action.mode == "dry_run" and ready.stage.effect != "decides":
                 verdict = Done(note="dry run: nothing was touched")
             else:
@@ -108,7 +109,9 @@ class Performer:
         if isinstance(verdict, Done) and verdict.announces:
             now = self._clock()
             self._planner.plan(on_the_way(action, state, verdict.announces, verdict.result, now), now)
-        return settle(action, verdict, next_stage, self._clock(), self._timing)
+        if isinstance(verdict, Done) and verdict.later:
+            self._planner.put_off(follow_up(action, state, verdict.later, self._clock()))
+        return settle(action, verdict, next_stage, self._clock(), self._timing, undoes=undoes, within=within)
 
     def _perform(self, action: Action, state: StepState, ready: Ready) -> Verdict:
         try:
@@ -123,29 +126,33 @@ class Performer:
             )
         finally:
             state.committed |= state.touched and ready.stage.effect == "acts"
+            state.can_be_undone = bool(ready.undoes)
             action.touched |= state.touched and ready.stage.effect in {"acts", "prepares", "tells"}
             action.committed |= state.committed
 
     def _call_off(self, action: Action) -> Action | None:
-        """End an action that was called off, unless something irreversible was begun; None where it was.
+        """End an action that was called off, undoing what its step began; None where that cannot be undone.
 
         What the record does not know of may have been started by somebody who died, so the remote job is looked for.
         """
         moved = action.model_copy(deep=True)
         state = current_state(moved, self._clock())
         verdict: Verdict = End(Status.CANCELED, f"called off by {action.canceled}")
-        with suppress(PermanentError):  # what cannot be prepared cannot have begun
+        try:
             ready = self._preparations.prepare(moved, state)
-            try:
-                begun = action.mode == "live" and not _is_not_there(ready, state)
-            except TemporaryError as error:
-                begun, verdict = False, error
-            except PermanentError:
-                begun = True  # it is there, and has failed
-            if begun:
-                log.warning("action=%s rule=%s outcome=too_late_to_cancel", action.key, action.rule)
-                return None
-        return settle(moved, verdict, "", self._clock(), self._timing)
+        except PermanentError as error:  # what cannot be prepared has not begun, or else cannot be undone
+            return settle(moved, error if state.committed else verdict, "", self._clock(), self._timing)
+        try:
+            begun = action.mode == "live" and not _is_not_there(ready, state)
+        except TemporaryError as error:
+            begun, verdict = False, error
+        except PermanentError:
+            begun = True  # it is there, and has failed
+        if begun and not ready.undoes:
+            log.warning("action=%s rule=%s outcome=too_late_to_cancel", action.key, action.rule)
+            return None
+        state.committed |= begun
+        return settle(moved, verdict, "", self._clock(), self._timing, undoes=ready.undoes)
 
     def _settle(self, moved: Action, claimed: Action, message_id: str) -> None:
         """Write what follows, then send the message for it, or announce the end."""
@@ -204,6 +211,11 @@ class Performer:
         elif not action.is_claimed(now) and action.due + late <= now:
             log.info("action=%s rule=%s outcome=woken", action.key, action.rule)
             self._ledger.send(action, timedelta())
+
+
+def _is_undoing(action: Action) -> bool:
+    """Tell whether what the current step began is being undone: there is no calling that off."""
+    return bool(action.progress) and action.progress[-1].undoing is not None and not action.progress[-1].outcome
 
 
 def _once_more(moved: Action, claimed: Action, now: datetime) -> Action | None:

@@ -6,11 +6,12 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from shared import correlation, parse
-from shared.actions import Action, Cancellation
+from shared.actions import Action, Cancellation, StepState
 from shared.errors import MalformedError
 from shared.events import Event, canonical, digest, without_url_queries
 from shared.ledger import Ledger
 from shared.settle import Timing
+from shared.stages import Later
 from shared.storage.records import EventRecord, Mark, OpenRow, Records
 from shared.storage.slots import SlotsTable
 from shared.storage.timeline import Timeline
@@ -176,6 +177,12 @@ class Planner:
         self._records.open(open_row(action))
         self._ledger.send(action)
 
+    def put_off(self, action: Action) -> None:
+        """Keep an action that begins by itself once it is due: the sweep wakes it."""
+        if self._records.insert_action(action):
+            log.info("action=%s rule=%s outcome=put_off until=%s", action.key, action.rule, action.due.isoformat())
+        self._records.open(open_row(action))
+
     def _follow(self, mark: Mark, record: EventRecord) -> None:
         """Call off, or fulfil, what a rule began for another event; what begins only now finds the mark."""
         moment = record.time or record.received
@@ -262,6 +269,29 @@ def expected(event: Event, key: str, rule: "Rule", rules_hash: str, at: datetime
             "expect": rule.expect,
             "scope": correlation.expect_key(rule, event),
         }
+    )
+
+
+def follow_up(action: Action, state: StepState, later: Later, now: datetime) -> Action:
+    """Make the action that does what a step put off: of the same rule and event, and with a life of its own."""
+    return Action(
+        key=digest("later", action.key, state.id),
+        rule=action.rule,
+        rules_hash=action.rules_hash,
+        event=action.event,
+        kinds=action.kinds,
+        heard=action.heard,
+        source=action.source,
+        subject=action.subject,
+        mode=action.mode,
+        depth=action.depth,
+        created=now,
+        due=later.at,
+        asleep=True,
+        note=f"put off by {action.key}",
+        happened=action.happened,
+        steps=[later.step],
+        on_failure=[],
     )
 
 

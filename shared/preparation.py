@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,10 @@ class Ready:
 
     stage: Stage[Any]
     next_stage: str
+    undoes: str
+    """The stage that undoes what the step began, "" where none does."""
+    within: timedelta | None
+    """The stage's own deadline, where it has one."""
     params: Any
     job: Job
 
@@ -63,7 +67,23 @@ class Preparations:
         params = (
             handler.parse(self._resolve(state.params)) if action.mode == "live" or stage.effect == "decides" else None
         )
-        return Ready(stage, handler.stage_after(stage), params, self._job(action, state, event))
+        return Ready(
+            stage=stage,
+            next_stage=handler.stage_after(stage),
+            undoes=handler.undoes,
+            within=stage.within(params) if stage.within and params is not None else None,
+            params=params,
+            job=self._job(action, state, event),
+        )
+
+    def undoes(self, action: Action) -> str:
+        """Name the stage that undoes what the current step began, "" where none does."""
+        if not action.progress or action.progress[-1].outcome:
+            return ""
+        try:
+            return find_handler(self._handlers, action.progress[-1].action).undoes
+        except PermanentError:
+            return ""
 
     def _render(self, action: Action, event: Callable[[], Event]) -> dict[str, Any]:
         """Render the step's parameters from the event and the results of the steps before it.

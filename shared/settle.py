@@ -6,7 +6,7 @@ This is the only place that decides whether something is tried again, goes on, o
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from shared.actions import Action, Failure, Status, StepState
+from shared.actions import Action, Failure, Status, StepState, Undoing
 from shared.errors import PermanentError, TemporaryError, UnansweredError
 from shared.events import digest
 from shared.stages import Done, End, NotStarted, Pending, Waiting
@@ -62,45 +62,108 @@ def current_state(action: Action, now: datetime) -> StepState:
     return action.progress[-1]
 
 
-def settle(action: Action, verdict: Verdict, next_stage: str, now: datetime, timing: Timing) -> Action:
+def settle(
+    action: Action,
+    verdict: Verdict,
+    next_stage: str,
+    now: datetime,
+    timing: Timing,
+    *,
+    undoes: str = "",
+    within: timedelta | None = None,
+) -> Action:
     """Return the record that follows from `verdict` on the current stage.
 
-    `next_stage` names the stage after the current one, "" where it is the step's last.
+    `next_stage` names the stage after the current one, "" where it is the step's last. `undoes` names the stage that
+    undoes what the step began, "" where none does. `within` is the stage's own deadline, where it has one.
     """
     moved = action.model_copy(deep=True, update={"error": "", "due": now, "asleep": False})
     state = current_state(moved, now)
+    deadline = within or timing.deadline
+    if not isinstance(verdict, Waiting | End):
+        verdict = _unless_too_late(state, verdict, now, deadline)
+    if isinstance(verdict, PermanentError | End) and undoes and state.committed and state.undoing is None:
+        _begin_to_undo(state, verdict, undoes, now)
+        return moved
     if isinstance(verdict, Waiting | End):
         return _leave(moved, state, verdict, now)
-    verdict = _unless_too_late(state, verdict, now, timing)
+    _follow(moved, state, verdict, next_stage=next_stage, now=now, timing=timing)
+    if state.began is not None and not state.outcome:
+        moved.due = min(moved.due, state.began + deadline + timedelta(seconds=1))  # whatever a service asks for
+    return moved
+
+
+def _follow(
+    action: Action,
+    state: StepState,
+    verdict: Done | Pending | NotStarted | TemporaryError | PermanentError,
+    *,
+    next_stage: str,
+    now: datetime,
+    timing: Timing,
+) -> None:
+    """Write what follows from a verdict into the record."""
     match verdict:
         case Done():
-            state.result |= verdict.result
-            if next_stage:
-                _begin_stage(state, next_stage, verdict.note, now)
-            else:
-                _finish_step(moved, state, verdict.note, now)
+            _go_on(action, state, verdict, next_stage, now)
         case Pending():
             state.started = True
             state.starting_at = state.empty_find = None
             state.memory |= verdict.memory
             state.wake_on = verdict.wake_on
             state.note, state.trouble, state.attempts = verdict.note, "", 0
-            moved.due = now + (timing.look_again(state) if verdict.after is None else timedelta(seconds=verdict.after))
+            action.due = now + (timing.look_again(state) if verdict.after is None else timedelta(seconds=verdict.after))
             state.looks += 1
         case NotStarted():
             state.note = verdict.note
             if verdict.looked_in_vain:
                 state.empty_find = state.empty_find or now
-                moved.due = state.empty_find + timing.patience
+                action.due = state.empty_find + timing.patience
         case TemporaryError():
-            moved.due = now + _delay(moved, state, verdict, timing)
+            action.due = now + _delay(action, state, verdict, timing)
             state.trouble = verdict.reason
             state.attempts += 1
         case PermanentError():
-            _fail_step(moved, state, verdict, now)
-    if state.began is not None and not state.outcome:
-        moved.due = min(moved.due, state.began + timing.deadline + timedelta(seconds=1))  # whatever a service asks for
-    return moved
+            _fail_step(action, state, _as_undone(state, verdict), now)
+
+
+def _go_on(action: Action, state: StepState, done: Done, next_stage: str, now: datetime) -> None:
+    """Turn to what comes after a stage that is done."""
+    state.result |= done.result
+    if state.undoing:
+        _conclude(action, state, done.note, now)
+    elif following := done.next or next_stage:
+        _begin_stage(state, following, done.note, now)
+    else:
+        _finish_step(action, state, done.note, now)
+
+
+def _begin_to_undo(state: StepState, verdict: PermanentError | End, undoes: str, now: datetime) -> None:
+    """Turn to the stage that undoes what the step began; the verdict comes once that is done."""
+    status = verdict.status if isinstance(verdict, End) else Status.FAILED
+    remedy = "" if isinstance(verdict, End) else verdict.remedy
+    state.undoing = Undoing(stage=state.stage, status=status, reason=verdict.reason, remedy=remedy)
+    _begin_stage(state, undoes, f"to be undone: {verdict.reason}", now)
+
+
+def _as_undone(state: StepState, error: PermanentError) -> PermanentError:
+    """Say of a failure while undoing what was to be undone, and why."""
+    if state.undoing is None:
+        return error
+    reason = f"{state.undoing.reason}; and that could not be undone: {error.reason}"
+    return PermanentError(reason, remedy=error.remedy or state.undoing.remedy)
+
+
+def _conclude(action: Action, state: StepState, note: str, now: datetime) -> None:
+    """Come back to the verdict, now that what the step began is undone."""
+    assert state.undoing is not None
+    why = state.undoing
+    reason = f"{why.reason}; {note}" if note else why.reason
+    if why.status is Status.FAILED:
+        _fail_step(action, state, PermanentError(reason, remedy=why.remedy), now)
+    else:
+        state.note = reason
+        end(action, why.status, reason, now)
 
 
 def _leave(action: Action, state: StepState, verdict: Waiting | End, now: datetime) -> Action:
@@ -125,13 +188,13 @@ def _unless_too_late(
     state: StepState,
     verdict: Done | Pending | NotStarted | TemporaryError | PermanentError,
     now: datetime,
-    timing: Timing,
+    deadline: timedelta,
 ) -> Done | Pending | NotStarted | TemporaryError | PermanentError:
     """Turn a verdict that only waits into a failure once the stage has had its time."""
-    if isinstance(verdict, (Done, PermanentError)) or now - (state.began or now) <= timing.deadline:
+    if isinstance(verdict, (Done, PermanentError)) or now - (state.began or now) <= deadline:
         return verdict
     waited_for = verdict.reason if isinstance(verdict, TemporaryError) else verdict.note or "still pending"
-    hours = timing.deadline.total_seconds() / 3600
+    hours = deadline.total_seconds() / 3600
     return PermanentError(
         f"gave up after {hours:g} hours: {waited_for}", remedy="mend the cause, then replay the event"
     )
