@@ -11,13 +11,17 @@ from shared.actions import Action, StepState
 from shared.errors import PermanentError, TemporaryError
 from shared.events import Event, digest
 from shared.rules import templates
-from shared.stages import Job, Stage, find_handler
+from shared.stages import Handler, Job, Stage, find_handler
 from shared.storage.locks import Locks
 from shared.storage.records import Records
 
 if TYPE_CHECKING:
     from shared.clients import Clients
     from shared.rules import Rules
+
+
+PATIENT = 3
+"""How often what a step looks up is asked for before the step does without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,7 @@ class Preparations:
         stage = handler.stage(state.stage)
         state.stage = stage.name
         if state.params is None:
-            state.params = self._render(action, event)
+            state.params = self._render(action, state, handler, event)
         params = (
             handler.parse(self._resolve(state.params)) if action.mode == "live" or stage.effect == "decides" else None
         )
@@ -85,10 +89,10 @@ class Preparations:
         except PermanentError:
             return ""
 
-    def _render(self, action: Action, event: Callable[[], Event]) -> dict[str, Any]:
-        """Render the step's parameters from the event and the results of the steps before it.
+    def _render(self, action: Action, state: StepState, handler: Handler, event: Callable[[], Event]) -> dict[str, Any]:
+        """Render the step's parameters from the event, the results of the steps before it, and what the step looks up.
 
-        A dry run has no results: what reads them stays as it is written.
+        A dry run has no results and looks nothing up: what reads them stays as it is written.
         """
         context = templates.context(
             event(),
@@ -97,7 +101,12 @@ class Preparations:
             action={"key": action.key, "rule": action.rule, "event": action.event},
             digest=[told.model_dump(mode="json") for told in action.digest],
         )
-        rendered: dict[str, Any] = templates.render(action.todo[action.position].params, context)
+        params = action.todo[action.position].params
+        if action.mode == "live" and handler.look_up and handler.offered & templates.roots(params):
+            found = handler.look_up(self._job(action, state, event), state.attempts < PATIENT)
+            state.memory = {"unread": found["unread"]} if found.get("unread") else {}
+            context |= {name: found[name] for name in handler.offered}
+        rendered: dict[str, Any] = templates.render(params, context)
         return rendered
 
     def _resolve(self, value: Any) -> Any:

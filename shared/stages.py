@@ -180,6 +180,10 @@ class Handler:
 
     params: type[BaseModel]
     stages: tuple[Stage[Any], ...]
+    offered: frozenset[str] = frozenset()
+    """The names that the step looks up for its templates."""
+    look_up: Callable[[Job, bool], Mapping[str, Any]] | None = None
+    """Looks them up, and says in "unread" what could not be read; where it is told to be patient, a TemporaryError."""
 
     def parse(self, values: Any) -> BaseModel:
         """Check rendered parameters; PermanentError names each that is wrong."""
@@ -217,7 +221,9 @@ def find_handler(table: Mapping[str, str], action: str) -> Handler:
         raise PermanentError(f'this version of the app has no step "{action}"', remedy="correct the rule")
     module, params = table[action].split(":")
     handlers = importlib.import_module(module)
-    return Handler(getattr(handlers, params), handlers.STAGES[getattr(handlers, params)])
+    model = getattr(handlers, params)
+    offered = frozenset(getattr(handlers, "NAMES", {}).get(model, ()))
+    return Handler(model, handlers.STAGES[model], offered, getattr(handlers, "LOOK", {}).get(model))
 
 
 def perform_stage(

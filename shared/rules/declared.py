@@ -42,6 +42,16 @@ class Fixed:
 
 
 @dataclass(frozen=True, slots=True)
+class Follows:
+    """Says of a parameter that a step after this one may say it: left out, it is the same parameter of that step."""
+
+    by: tuple[str, ...]
+    """The actions of such steps."""
+    needed_by: str
+    """The parameter without which it is not needed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Doubtful:
     """Says of a parameter which values are hardly meant: a warning."""
 

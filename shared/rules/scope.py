@@ -58,8 +58,13 @@ def check_field(
         reading.warn(node, message)
 
 
-def check_text(reading: Reading, node: Node, text: str, scope: Scope, what: str = "") -> None:
-    """Check the templates and settings of a parameter, and that what they read can be there."""
+def check_text(
+    reading: Reading, node: Node, text: str, scope: Scope, what: str = "", *, offered: frozenset[str] = frozenset()
+) -> None:
+    """Check the templates and settings of a parameter, and that what they read can be there.
+
+    `offered` are the names that the step itself looks up.
+    """
     reading.setting(node, text)
     if not templates.is_template(text):
         return
@@ -75,7 +80,7 @@ def check_text(reading: Reading, node: Node, text: str, scope: Scope, what: str 
         elif keys[0] == "digest":
             if reference.strict and not scope.has_digest:
                 reading.error(node, f"{what}there is no digest: it is what a limit with `digest` gathered")
-        elif keys[0] == "action" or (keys[0] == "failure" and scope.after_failure):
+        elif keys[0] in offered or keys[0] == "action" or (keys[0] == "failure" and scope.after_failure):
             continue
         elif reference.strict:
             check_field(reading, node, keys, scope.kinds, what, is_needed=reference.needed)

@@ -14,7 +14,7 @@ from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 from shared.actions import Step
 from shared.rules import templates
-from shared.rules.declared import Doubtful, Fixed, Names
+from shared.rules.declared import Doubtful, Fixed, Follows, Names
 from shared.rules.document import entries
 from shared.rules.problems import did_you_mean, shorten
 from shared.rules.reading import Entries, Reading, Text, locate
@@ -43,6 +43,10 @@ class Parameters:
     doubts: Mapping[str, Callable[[Any], str]]
     """Parameter to what there is to say of a value."""
     results: Results
+    offered: frozenset[str]
+    """The names that the step looks up for its templates."""
+    follows: Mapping[str, Follows]
+    """Parameter to where else its value stands."""
 
 
 @lru_cache(maxsize=256)
@@ -74,6 +78,10 @@ def parameters(target: str) -> Parameters:
             if isinstance(marker, Doubtful)
         },
         results=getattr(loaded, "RESULTS", {}).get(model),
+        offered=frozenset(getattr(loaded, "NAMES", {}).get(model, ())),
+        follows={
+            name: marker for name, info in fields.items() for marker in info.metadata if isinstance(marker, Follows)
+        },
     )
 
 
@@ -106,7 +114,26 @@ class Steps:
             return ()
         if not node.value:
             self.reading.error(node, "there are no steps")
-        return tuple(step for item in node.value if (step := self._step(item, scope)))
+        read = [(item, step) for item in node.value if (step := self._step(item, scope))]
+        steps = [step for _, step in read]
+        return tuple(self._followed(item, step, steps[at + 1 :]) for at, (item, step) in enumerate(read))
+
+    def _followed(self, node: Node, step: Step, after: list[Step]) -> Step:
+        """Fill in what a step is not told because a step after it says it."""
+        follows = parameters(self.actions[step.action]).follows if step.action in self.actions else {}
+        filled: dict[str, Any] = {}
+        for name, marker in follows.items():
+            if name in step.params or marker.needed_by not in step.params:
+                continue
+            said = next(
+                (later.params[name] for later in after if later.action in marker.by and name in later.params), None
+            )
+            if said is None:
+                words = f"or let {' or '.join(marker.by)} follow"
+                self.reading.error(node, f"{marker.needed_by} of {step.action} needs {name}: say it, {words}")
+            else:
+                filled[name] = said
+        return step.model_copy(update={"params": step.params | filled}) if filled else step
 
     def _step(self, node: Node, scope: Scope) -> Step | None:
         """Read `action`, or `action: {parameters}`."""
@@ -169,7 +196,7 @@ class Steps:
             else:
                 self.reading.error(key, f'unknown parameter "{name}" of {action}{did_you_mean(name, wanted.known)}')
         for node, text in texts:
-            check_text(self.reading, node, text, scope)
+            check_text(self.reading, node, text, scope, offered=wanted.offered)
         for name in wanted.fixed & values.keys():
             self._check_fixed(given[name][1], action, name, values[name])
         if FILTER in values:

@@ -24,7 +24,9 @@ SETTING = re.compile(r"(?<!\$)(?P<dollars>\$++)\{(?P<name>[A-Za-z_][\w.]*)\}")
 BAD_SETTING = re.compile(r"(?<!\$)\$\{(?!\{)(?![A-Za-z_][\w.]*\})[^}]{0,40}\}?")
 TEMPLATE = re.compile(r"(?<!\$)\{\{|\{%")
 
-LATER = frozenset({"steps", "action", "failure", "digest"})
+LOOKED_UP = frozenset({"error", "failed_step", "created_by", "links"})
+"""What some steps look up of what an event tells about, once they begin."""
+LATER = frozenset({"steps", "action", "failure", "digest"}) | LOOKED_UP
 """What only an action that is under way can tell."""
 
 
@@ -79,10 +81,18 @@ def render(value: Any, context: Mapping[str, Any], where: str = "") -> Any:
     return value
 
 
+def roots(value: Any) -> frozenset[str]:
+    """List the names that the templates of a value begin with, however deep they stand."""
+    if isinstance(value, str):
+        found = compile_template(value).references if is_template(value) else ()
+        return frozenset(reference.keys[0] for reference in found)
+    items = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    return frozenset().union(*map(roots, items))
+
+
 def _is_for_later(text: str, context: Mapping[str, Any]) -> bool:
     """Tell whether a template needs what only an action that is under way has."""
-    roots = {reference.keys[0] for reference in compile_template(text).references}
-    return bool(roots & LATER - context.keys())
+    return bool(roots(text) & LATER - context.keys())
 
 
 def _render_text(text: str, context: Mapping[str, Any], where: str) -> Any:
