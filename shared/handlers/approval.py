@@ -26,11 +26,11 @@ def _duration(given: Any) -> Any:
 
 def _nobody(name: Any) -> str:
     is_fine = not isinstance(name, str) or templates.is_open(name) or NAMED.match(name.strip())
-    return "" if is_fine else f"nobody can be named like {shorten(name)}: {NAMES}"
+    return "" if is_fine else f"nobody can be named like {shorten(name)}: {WHO}"
 
 
 NAMED = re.compile(r"[^\s@]+(@[^\s@]+)?\Z")
-NAMES = "an address, the object id of a person or a group, or an app role"
+WHO = "an address, the object id of a person or a group, or an app role"
 
 
 LONGEST_TEXT = 2_000

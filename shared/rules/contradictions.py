@@ -16,8 +16,8 @@ LISTS = frozenset(
 )
 """Fields with a list: one element may satisfy one condition, and another the next."""
 TEXTS = frozenset({"id", "source", "subject", "type"})
-FACTS = frozenset({"model", "run", "drift", "vision", "action", "failure", "workspace"})
-OPEN = frozenset({"tags", "properties"})
+FACTS = frozenset({"model", "tagging", "run", "drift", "vision", "action", "failure", "workspace"})
+OPEN = frozenset({"tags", "properties", "set", "removed", "before"})
 ONLY: Mapping[str, Callable[[Any], list[Any]]] = {
     "StringIn": list,
     "NumberIn": list,

@@ -14,7 +14,7 @@ from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 from shared.actions import Step
 from shared.policy import Limit, Rate, show_duration
-from shared.rules import templates
+from shared.rules import templates, wanted
 from shared.rules.contradictions import contradiction, is_certain
 from shared.rules.declared import is_url
 from shared.rules.document import PLAIN, WORDS
@@ -107,6 +107,8 @@ def doubt_rules(reading: Reading, written: Sequence[Written]) -> None:
         if "on" not in one.keys or not one.rule.kinds:
             continue
         _spends_freely(reading, one)
+        if costs := wanted.doubt(one.rule):
+            reading.warn(one.at("on"), costs)
         _never_matches(reading, one)
         _does_nothing(reading, one)
         if one.rule.limit and one.rule.do:

@@ -26,6 +26,7 @@ LONGEST_TEXT = 512
 TEXTS_ONLY = {
     "data": frozenset({"modelTags", "modelProperties", "runTags", "runProperties", "serviceTags", "serviceProperties"}),
     "model": frozenset({"tags", "properties"}),
+    "tagging": frozenset({"set", "removed", "before"}),
     "deployment": frozenset({"tags", "properties"}),
 }
 """Mappings whose values Azure Machine Learning sends as texts, whatever they look like."""

@@ -42,9 +42,8 @@ def _kind(family: Family, **fields: str) -> Kind:
 
 
 WORKSPACE = frozenset({"id", "name", "resource_group", "subscription"})
-MODEL = _kind(
-    "workspaces", data="modelName modelVersion modelTags modelProperties", model="name version id tags properties"
-)
+MODEL_DATA = "modelName modelVersion modelTags modelProperties"
+MODEL_FACTS = "name version id tags properties"
 RUN = _kind("workspaces", data=f"{RUN_DATA} runStatus", run=RUN_FACTS)
 COMPLETED = _kind("workspaces", data=RUN_DATA, run=RUN_FACTS)
 STATUS = _kind("workspaces", data=f"{RUN_DATA} runStatus", run=RUN_FACTS, drift=DRIFT_FACTS)
@@ -53,8 +52,8 @@ VISION_FACTS = "project iteration platform flavor status"
 OWN = _kind("own")
 
 KINDS: dict[str, Kind] = {
-    "ModelRegistered": MODEL,
-    "ModelTagged": MODEL,
+    "ModelRegistered": _kind("workspaces", data=MODEL_DATA, model=MODEL_FACTS),
+    "ModelTagged": _kind("workspaces", data=MODEL_DATA, model=MODEL_FACTS, tagging="set removed before"),
     "ModelDeployed": _kind(
         "workspaces",
         data="serviceName serviceComputeType modelIds serviceTags serviceProperties",
@@ -88,11 +87,11 @@ KINDS: dict[str, Kind] = {
     "ApprovalExpired": OWN,
 }
 
-RESERVED = frozenset({"ModelTagged", "ReplicaOutdated", "DeploymentNearExpiry", "NotificationMissed"})
+RESERVED = frozenset({"ReplicaOutdated", "DeploymentNearExpiry", "NotificationMissed"})
 """Kinds whose names are settled, and which nothing announces yet."""
 
 NAMESPACES = frozenset(
-    {"data", "model", "deployment", "run", "drift", "vision", "replica", "action", "failure", "workspace"}
+    {"data", "model", "tagging", "deployment", "run", "drift", "vision", "replica", "action", "failure", "workspace"}
     | {"approval", "expectation"}
 )
 SPELLINGS: dict[str, dict[str, str]] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -125,13 +125,7 @@ def _may_begin(condition: Condition, name: str) -> bool:
 def _exact(rule: Rule) -> frozenset[str] | None:
     """Give the names that a rule wants; None where it does not say them, or only by a setting."""
     fits = _fits(rule)
-    for texts in _listed(rule):
-        return frozenset(text for text in texts if fits(text))
-    return None
-
-
-def _listed(rule: Rule) -> Iterator[list[str]]:
     for clause in _narrowing(rule):
         if isinstance(clause, Condition) and clause.operator == "StringIn" and clause.keys in NAMES:
-            if not settings_in(clause.wanted):
-                yield clause.wanted
+            return None if settings_in(clause.wanted) else frozenset(filter(fits, clause.wanted))
+    return None
