@@ -4,7 +4,9 @@ One action with two stages (start, watch), two workers, any interleaving, and a 
 any of its steps, a message comes twice, a reply is lost after the write was done, somebody wakes the action. Where the
 start has a bug, performing it raises each time, and the host copies the message to the poison queue after two tries
 (five in truth). Where the second stage asks a person, the action holds no message until the person sets a flag and
-sends one. The steps below are those of `shared/performer.py` and `shared/ledger.py`, in their order.
+sends one. Where what was started can be undone, a bug and a person who calls the action off in its second stage lead
+to a third one, which undoes it.
+The steps below are those of `shared/performer.py` and `shared/ledger.py`, in their order.
 A dead end is a state where nothing can happen any more and the action has not ended or its end is not announced.
 The sweep is left out: it is the net below this. It is needed in one place: where a person's decision is written, and
 who wrote it dies before sending the message.
@@ -14,7 +16,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import NamedTuple
 
-START, WATCH, ENDED = 0, 1, 2
+START, WATCH, ENDED, UNDO = 0, 1, 2, 3
 MOST_TRIES = 2
 """Of a message, before the host copies it to the poison queue."""
 MOST_MESSAGES = 8
@@ -36,7 +38,7 @@ class Record(NamedTuple):
     error: bool = False
     """Whether a programming error was written down."""
     decided: bool = False
-    """Whether the person who was asked has answered."""
+    """Whether the person who was asked has answered, or a person has called the action off."""
 
 
 class Message(NamedTuple):
@@ -75,18 +77,26 @@ class State(NamedTuple):
     has_bug: bool = False
     asks: bool = False
     """Whether the second stage waits for a person."""
+    undoes: bool = False
+    """Whether what was started can be undone: a person may call the action off."""
     person: str = "thinks"
     """thinks: may answer. has written: the flag is set, the message is not sent. done: sent, or found by the sweep."""
 
 
 def explore(
-    *, faults: int, duplicate: bool = False, has_bug: bool = False, asks: bool = False, drop_stale: bool = False
+    *,
+    faults: int,
+    duplicate: bool = False,
+    has_bug: bool = False,
+    asks: bool = False,
+    undoes: bool = False,
+    drop_stale: bool = False,
 ) -> tuple[int, list[State], list[State]]:
     """Visit every state; return how many there are, the dead ends, and the states where something started twice.
 
     `drop_stale` is the rule that looks simpler (drop every message with an old number), to show that it loses actions.
     """
-    first = State(faults=faults, has_bug=has_bug, asks=asks)
+    first = State(faults=faults, has_bug=has_bug, asks=asks, undoes=undoes)
     if duplicate:
         first = first._replace(messages=first.messages | {Message(2, 0)})
     seen, waiting = {first}, deque([first])
@@ -122,7 +132,7 @@ def following(state: State, *, drop_stale: bool) -> Iterator[State]:
     if state.faults and state.record.phase != ENDED and not state.record.woken:
         woken = state._replace(record=state.record._replace(woken=True), faults=state.faults - 1)
         yield _sent(woken, woken.record.seq)
-    if state.asks:
+    if state.asks or state.undoes:
         yield from _person(state)
     for worker in state.workers:
         others = list(state.workers)
@@ -133,7 +143,7 @@ def following(state: State, *, drop_stale: bool) -> Iterator[State]:
 
 
 def _person(state: State) -> Iterator[State]:
-    """Let the person answer once they were asked: the flag first, then the message."""
+    """Let the person answer once they were asked, or call off what was started: the flag first, then the message."""
     if state.person == "thinks" and state.record.phase == WATCH:
         answered = state.record._replace(decided=True, woken=True)
         yield state._replace(record=answered, person="has written")
@@ -167,7 +177,7 @@ def _step(state: State, me: Worker, *, drop_stale: bool) -> Iterator[State]:  # 
         case "settle":
             assert seen
             waits = state.asks and seen.phase == WATCH and not me.saw and not me.is_poison
-            phase = ENDED if me.is_poison else seen.phase + (not waits)
+            phase = _next_phase(state, me, seen, waits=waits)
             moved = seen._replace(seq=seen.seq + 1, claim=0, live=False, moved_by=me.message, phase=phase, error=False)
             after = "announce" if moved.phase == ENDED else "delete" if waits and not moved.woken else "send"
             flags = {"woken": seen.woken, "decided": seen.decided}
@@ -186,6 +196,15 @@ def _step(state: State, me: Worker, *, drop_stale: bool) -> Iterator[State]:  # 
             yield _with(state._replace(record=announced), me, "delete", announced)
         case "delete":
             yield _without(state, me)
+
+
+def _next_phase(state: State, me: Worker, seen: Record, *, waits: bool) -> int:
+    """Say what comes after a stage: what was started is undone where a bug or a person ended it."""
+    if state.undoes and seen.phase != UNDO and (me.is_poison or (seen.phase == WATCH and me.saw)):
+        return UNDO
+    if me.is_poison or seen.phase == UNDO:
+        return ENDED
+    return seen.phase + (not waits)
 
 
 def _decide(state: State, me: Worker, seen: Record, *, drop_stale: bool) -> Iterator[State]:

@@ -34,6 +34,17 @@ def test_a_bug_ends_too(faults: int, duplicate: bool) -> None:  # noqa: FBT001 #
     assert dead_ends == []
 
 
+@pytest.mark.guarantee(2)
+@pytest.mark.parametrize("has_bug", [False, True])
+@pytest.mark.parametrize(("faults", "duplicate"), [(0, False), (0, True), (1, False), (1, True)])
+def test_what_is_undone_ends_too(faults: int, duplicate: bool, has_bug: bool) -> None:  # noqa: FBT001 # parameters
+    """An action that was called off, or that has a bug, undoes what it began and ends, whatever dies meanwhile."""
+    states, dead_ends, doubled = explore(faults=faults, duplicate=duplicate, has_bug=has_bug, undoes=True)
+    assert states > 10
+    assert dead_ends == []
+    assert doubled == []
+
+
 def test_the_model_can_tell() -> None:
     """The rule that looks simpler, dropping every old message, is found to lose actions: the model can tell."""
     _, dead_ends, _ = explore(faults=1, drop_stale=True)
