@@ -145,6 +145,7 @@ class Preparations:
             is_dry_run=action.mode == "dry_run",
             hold=lambda what: self._locks.hold(what, action.key, self._clock(), self._is_over),
             let_go=lambda what: self._locks.let_go(what, action.key, self._clock()),
+            refuses=lambda event: rules.refuses(action.rule, event),
             resolve=self._resolve,
         )
 

@@ -127,6 +127,9 @@ class Job:
     the action that has it. It is free once that action has ended, or let go of it."""
     let_go: Callable[[str], None]
     """Gives the lock of what is named back, where the action has it."""
+    refuses: Callable[[Event], str]
+    """Says which part of the filter of the action's rule an event does not fit, "" where it fits: for an event that is
+    made anew of what the service says by now."""
     resolve: Callable[[Any], Any]
     """Replaces `${NAME}` in a value by the app's setting; PermanentError where it is not set."""
 

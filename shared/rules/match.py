@@ -163,6 +163,12 @@ class Rules:
                 found.append({"rule": rule.name, **reason.brief()})
         return found
 
+    def refuses(self, name: str, event: Event) -> str:
+        """Say which part of a rule's filter an event does not fit; "" where it fits, or no rule has that name."""
+        rule = next((rule for rule in self.rules if rule.name == name), None)
+        reason = first_against(rule.where, lambda keys: reader(keys)(event)) if rule else None
+        return reason.path if reason else ""
+
     def _first_against(self, rule: Rule, event: Event, names: frozenset[str]) -> Reason | None:
         if not rule.kinds & event.kinds:
             return Reason("on", "StringIn", sorted(rule.kinds), sorted(event.kinds))

@@ -48,6 +48,7 @@ class Bench:
     """The key of the event's record, where it is not the event's own."""
     before_stage: Callable[[str], None] = lambda _name: None
     digest: Sequence[policy.Told] = ()
+    refuses: Callable[[Event], str] = lambda _event: ""
     more: int = 0
 
     def run(self, action: str, **params: Any) -> Told:
@@ -119,6 +120,7 @@ class Bench:
             is_dry_run=False,
             hold=lambda what: self.locks.hold(what, self.key, datetime.now(UTC), lambda _key: False),
             let_go=lambda what: self.locks.let_go(what, self.key, datetime.now(UTC)),
+            refuses=self.refuses,
             resolve=lambda value: templates.resolve(value, self.values),
         )
 
