@@ -42,11 +42,21 @@ def plain(markdown: str) -> str:
 SEVERAL = "A run's events come several times; each rule answers this kind once for a run."
 ONCE_A_SIGNAL = "Each rule answers it once for a workspace, root run and signal, since the tag stays on the run."
 NO_TIME = "It has no id and no time: equal content within ten minutes is a duplicate, later it is a new event."
-MODEL_TAGS = "Tags and properties that are set later raise no event."
+MODEL_TAGS = "Tags and properties that are set later raise no event: `ModelTagged` finds the tags."
 
 KINDS: Mapping[str, About] = {
     "ModelRegistered": About(AML, "a model or a new version of one was registered", notes=(MODEL_TAGS,)),
-    "ModelTagged": About(OURS, "a tag of a registered model was set or changed"),
+    "ModelTagged": About(
+        OURS,
+        "a tag of a registered model was set, changed or taken away, and it has tags",
+        notes=(
+            "No service announces it: the schedule looks at the models that some rule listens for, every five minutes.",
+            "A look costs one request for each model: name those that are meant in `where`, by `model.name`.",
+            "`tagging.set.stage` holds only where that very tag was set or changed; `model.tags.stage` wherever it is.",
+            "The first look at a model only remembers its tags; so does a look at a new version that came with them.",
+            "Looked at are the newest 50 versions of a model, and 200 models of a workspace.",
+        ),
+    ),
     "ModelDeployed": About(
         AML,
         "a deployment of one or more models finished successfully",
@@ -141,7 +151,7 @@ FIELDS: Mapping[str, Field] = {
     "kinds": Field("list of texts", "the kinds that a rule can hear it by"),
     "data.modelName": Field("text", "the model's name"),
     "data.modelVersion": Field("text", "its version; some senders write a number"),
-    "data.modelTags": Field("object", f"its tags when it was registered: {TAGS}"),
+    "data.modelTags": Field("object", f"its tags when it was registered, or as `ModelTagged` found them: {TAGS}"),
     "data.modelProperties": Field("object", f"its properties: {TAGS}"),
     "data.serviceName": Field("text", "the endpoint"),
     "data.serviceComputeType": Field("text", "what it runs on"),
@@ -175,8 +185,11 @@ FIELDS: Mapping[str, Field] = {
     "model.name": Field("text", "the model's name"),
     "model.version": Field("text", "its version, always a text"),
     "model.id": Field("text", "the ARM id of the version"),
-    "model.tags": Field("object", f"its tags when it was registered: {TAGS}"),
+    "model.tags": Field("object", f"its tags when it was registered, or as `ModelTagged` found them: {TAGS}"),
     "model.properties": Field("object", f"its properties: {TAGS}"),
+    "tagging.set": Field("object", f"the tags that were set or changed, with their new values: {TAGS}"),
+    "tagging.removed": Field("object", f"the tags that were taken away, with the values they had: {TAGS}"),
+    "tagging.before": Field("object", f"all tags it had when it was looked at before: {TAGS}"),
     "deployment.service": Field("text", "the endpoint"),
     "deployment.compute_type": Field("text or null", "what it runs on"),
     "deployment.models": Field("list of objects", "`name` and `version` of each model"),
@@ -229,7 +242,8 @@ FIELDS: Mapping[str, Field] = {
 NAMESPACES: Mapping[str, tuple[str, str]] = {
     "data": ("all but our own", "what the service sent, in its own words"),
     "workspace": (AML, "the source, taken apart"),
-    "model": ("`ModelRegistered`", "the version is always a text"),
+    "model": ("`ModelRegistered`, `ModelTagged`", "the version is always a text"),
+    "tagging": ("`ModelTagged`", "what became of the tags"),
     "deployment": ("`ModelDeployed`", "`.models` is a list of `name` and `version`"),
     "run": ("runs and drift", "null where the event does not say"),
     "drift": ("drift", "generation 1 has a coefficient, generation 2 a list of features"),

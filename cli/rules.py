@@ -6,7 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from cli import backtest, cases, live, new, schema
+from cli import backtest, cases, live, new, permissions, schema
 
 RULES = Path("rules.yaml")
 
@@ -41,6 +41,7 @@ def add_commands(groups: Any) -> None:
     one.add_argument("--json", action="store_true", help="for programs")
     one.set_defaults(run=explain)
 
+    permissions.add_command(commands, RULES)
     cases.add_command(commands)
     backtest.add_command(commands)
     live.add_commands(commands)

@@ -39,7 +39,7 @@ class Sample:
     subject: str = ""
     """Its parts in braces are fields of the data."""
     facts: Fields = field(default_factory=dict)
-    """Of our own events only: what they tell."""
+    """Of our own events only: what they tell, as far as it does not follow from the data."""
     fresh: str = ""
     """The field that is new each time, where a second message would otherwise count as the same event."""
 
@@ -72,6 +72,7 @@ MODEL = {
     "modelTags": {"stage": "production", "team.owner": "risk"},
     "modelProperties": {"auc": "0.941"},
 }
+TAGGED_BEFORE = {"stage": "candidate", "team.owner": "risk"}
 DEPLOYED = {
     "serviceName": "fraud",
     "serviceComputeType": "AKS",
@@ -151,6 +152,9 @@ def _approval(kind: str, status: str = "open", ended: str = "", **said: str) -> 
 
 SAMPLES: Mapping[str, Sample] = {
     "ModelRegistered": Sample("event_grid", f"{AZURE_ML}ModelRegistered", MODEL, "models/{modelName}:{modelVersion}"),
+    "ModelTagged": Sample(
+        "own", "ModelTagged", MODEL, "models/{modelName}:{modelVersion}", facts={"tagging": {"before": TAGGED_BEFORE}}
+    ),
     "ModelDeployed": Sample("event_grid", f"{AZURE_ML}ModelDeployed", DEPLOYED, "endpoints/{serviceName}"),
     "RunCompleted": _run("RunCompleted", RUN),
     "RunStatusChanged": _status("Running"),

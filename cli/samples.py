@@ -6,12 +6,12 @@ import copy
 import json
 import uuid
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
 from cli.sample_data import EXPORTED, ID, PROJECT, SAMPLES, TIME, WORKSPACE, Fields, Sample
-from shared import events
+from shared import events, tagging
 from shared.events import Event
 
 __all__ = ["ID", "PROJECT", "SAMPLES", "TIME", "WORKSPACE", "Message", "body", "message", "read"]
@@ -27,7 +27,7 @@ class Message:
     sample: Sample
     data: Fields
     source: str = ""
-    """A workspace's ARM id; of Custom Vision the project is in the data."""
+    """A workspace's ARM id; of Custom Vision the project is in the data, and most of our own have none."""
     subject: str = ""
     """"" for what follows from the data."""
     id: str = ID
@@ -50,6 +50,8 @@ class Message:
             case "vision_notification":
                 return {"version": "1.0", "type": self.sample.type, "Content": data}
             case "own":
+                if self.sample.data:
+                    return dict(self._tagged(subject).payload)
                 facts = self.sample.facts
                 announced = events.announce(
                     self.kind, id=self.id, time=self.time, subject=subject, facts=facts, depth=1
@@ -77,6 +79,20 @@ class Message:
         }
         return [event]
 
+    def _tagged(self, subject: str) -> Event:
+        """Make the event that tags were set: the only one of our own that comes from a service."""
+        event = tagging.tagged(
+            self.source,
+            self.data["modelName"],
+            self.data["modelVersion"],
+            tags=self.data["modelTags"],
+            before=self.sample.facts["tagging"]["before"],
+            properties=self.data["modelProperties"],
+            id=self.id,
+            time=self.time,
+        )
+        return replace(event, payload={**event.payload, "subject": subject})
+
 
 def message(kind: str, source: str = WORKSPACE, project: str = PROJECT) -> Message:
     """Take a kind's sample, of a workspace or of a project; KeyError where there is none."""
@@ -84,7 +100,7 @@ def message(kind: str, source: str = WORKSPACE, project: str = PROJECT) -> Messa
     data = copy.deepcopy(sample.data)
     if "projectId" in data:
         data["projectId"] = project
-    return Message(kind, sample, data, source if sample.door == "event_grid" else "")
+    return Message(kind, sample, data, source if data and "projectId" not in data else "")
 
 
 def unknown(kind: str, part: str, names: Iterable[str]) -> Iterator[tuple[str, str]]:

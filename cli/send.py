@@ -82,10 +82,10 @@ def add_command(commands: Any) -> None:
 
 def run(options: Namespace) -> int:
     """Send the event, or print it; 1 where the stack does not take it."""
-    from shared.rules.kinds import KINDS
+    from cli.samples import SAMPLES
 
     _check_kind(options.kind)
-    own = KINDS[options.kind].family == "own"
+    own = SAMPLES[options.kind].door == "own"
     stack = _stack(options.ready, needed=not (options.only_print or own))
     message = make(options, stack)
     if options.only_print or own:
@@ -148,7 +148,7 @@ def _set(message: Message, path: str, value: str) -> None:
     keys = (*wire.split("."), *keys[2:]) if wire else keys
     if len(keys) < 2 or keys[0] != "data":
         raise UsageError(f"--set {path}: only what is on the wire can be set: data.…, subject, id and source")
-    if message.sample.door == "own":
+    if not message.data:
         raise UsageError(f"--set {path}: our own events have no data")
     if keys[1] not in message.data:
         raise UsageError(f"--set {show_path(keys)}: {message.kind} has {', '.join(message.data)}")

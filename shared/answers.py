@@ -31,7 +31,22 @@ _BUSY = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _TAKEN = re.compile(r"needs? to be unique|already taken|name is not available|NameNotAvailable", re.IGNORECASE)
-_QUOTA = re.compile(r"not enough quota|quota exceeded|OutOfQuota|QuotaExceeded", re.IGNORECASE)
+_QUOTA = re.compile(
+    r"not enough quota|quota exceeded|OutOfQuota|QuotaExceeded|exceeding approved .{0,80}quota", re.IGNORECASE
+)
+_CORES = (
+    re.compile(
+        r"quota available for (?P<what>[\w-]+).{0,200}?usage/limit: ?(?P<used>\d+)/(?P<limit>\d+)"
+        r".{0,80}?needed: ?(?P<more>\d+)",
+        re.IGNORECASE,
+    ),
+    re.compile(
+        r"approved (?P<what>.{1,60}?) (?:cores )?quota.{0,200}?current limit: ?(?P<limit>\d+), "
+        r"current usage: ?(?P<used>\d+), additional required: ?(?P<more>\d+)",
+        re.IGNORECASE,
+    ),
+)
+"""How a quota that does not suffice is told: by an online endpoint, and by a compute."""
 _RETRY_TEXT = re.compile(r"retry after (\d+) second", re.IGNORECASE)
 _HTML = re.compile(r"<(script|style)\b.*?(?:</\1\s*>|\Z)|<[^<>]{0,500}>", re.IGNORECASE | re.DOTALL)
 """Scripts and tags. What opens and never closes is taken to the end, so that no text is read once per opening."""
@@ -99,7 +114,9 @@ def _inner_codes(info: Any) -> str:
 
 def _unwrapped(message: str) -> str:
     """Open a message that embeds JSON, as quota errors do: `… error detail: {"errors":{"VmSize":["…"]}}`."""
-    start = message.find('{"errors"')
+    if (start := message.find('{"errors"')) < 0 and '{\\"errors\\"' in message:
+        message = message.replace('\\"', '"')
+        start = message.find('{"errors"')
     if start < 0:
         return message
     try:
@@ -131,8 +148,8 @@ def error(service: str, status: int, headers: Mapping[str, str], body: str, effe
 def retry_after(headers: Mapping[str, str], text: str = "") -> float | None:
     """Seconds that the service asks us to wait: from its headers, or from the words of a throttled answer."""
     for name, unit in (("retry-after-ms", 1000.0), ("x-ms-retry-after-ms", 1000.0), ("retry-after", 1.0)):
-        value = headers.get(name, "")
-        if re.fullmatch(r"\d{1,9}(?:\.\d+)?", value.strip()):
+        value = headers.get(name, "").strip()
+        if re.fullmatch(r"\d{1,9}(?:\.\d+)?", value):
             return float(value) / unit
     try:
         until, now = (parsedate_to_datetime(headers[name]) for name in ("retry-after", "date"))
@@ -150,6 +167,17 @@ def _permanent(remedy: str) -> Callable[[str, float | None], ReactorError]:
     return lambda words, _after: PermanentError(words, remedy=remedy)
 
 
+def _no_quota(words: str, _after: float | None) -> ReactorError:
+    found = next((match for pattern in _CORES if (match := pattern.search(words))), None)
+    if found is None:
+        return PermanentError(words, remedy="ask for more quota, or need less")
+    return PermanentError(
+        words,
+        remedy="{what} needs {more} more cores, and {used} of {limit} are used: ask for more quota, "
+        "or choose a smaller or another size".format(**found.groupdict()),
+    )
+
+
 def _unanswered(words: str, after: float | None) -> ReactorError:
     return UnansweredError(f"{words}; it may have been started", after=after)
 
@@ -158,7 +186,7 @@ _WRONG_KEY = "put the current key into the app's setting, and use this resource'
 _MEANINGS: tuple[tuple[Callable[[int, Complaint, Effect], bool], Callable[[str, float | None], ReactorError]], ...] = (
     (lambda status, _, __: status == 429, _temporary()),
     (lambda _, said, __: bool(_TAKEN.search(said.text)), _permanent("choose another name: this one is taken")),
-    (lambda _, said, __: bool(_QUOTA.search(said.text)), _permanent("ask for more quota, or need less")),
+    (lambda _, said, __: bool(_QUOTA.search(said.text)), _no_quota),
     (lambda status, _, effect: effect == "start" and (status == 408 or status >= 500), _unanswered),
     (lambda status, _, __: status == 408 or status >= 500, _temporary()),
     (lambda status, said, __: 400 <= status < 500 and bool(_BUSY.search(said.text)), _temporary()),

@@ -1,11 +1,16 @@
 """What a step needs to be allowed, and where: said beside the step, for whoever gives the app its roles. Pure data."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 Scope = Literal[
-    "workspace", "registry", "endpoint", "subscription", "factory", "storage", "mail", "topic", "vision", "channel"
+    "workspace", "registry", "endpoint", "subscription", "factory", "vision", "storage", "mail", "topic", "queue"
 ]
+"""The kind of thing that a permission is on: a workspace, factory or vision project that a step names, or the event's;
+an endpoint of that workspace, or its subscription; a registry that models come from; a storage account that a step
+reads or writes beside the app's own; and what is behind a channel: Communication Services, a topic, a queue.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,3 +28,32 @@ class Permission:
     """Whether they are data actions, as those of storage are."""
     optional: bool = False
     """Whether the step does without, and says so."""
+
+
+CHANNELS: Mapping[str, Permission] = {
+    "email": Permission(
+        "mail",
+        (
+            "Microsoft.Communication/CommunicationServices/read",
+            "Microsoft.Communication/CommunicationServices/write",
+            "Microsoft.Communication/EmailServices/write",
+        ),
+        "to send mail through Communication Services",
+    ),
+    "event_grid": Permission(
+        "topic", ("Microsoft.EventGrid/events/send/action",), "to send events to a topic without a key", is_data=True
+    ),
+    "queue": Permission(
+        "queue",
+        ("Microsoft.Storage/storageAccounts/queueServices/queues/messages/add/action",),
+        "to add messages to a queue without a SAS",
+        is_data=True,
+    ),
+}
+"""Kind of channel to what sending there takes, where the app's identity does it; the other kinds take a URL or a
+password.
+
+https://learn.microsoft.com/azure/communication-services/quickstarts/email/send-email-smtp/smtp-authentication
+https://learn.microsoft.com/azure/event-grid/authenticate-with-microsoft-entra-id
+https://learn.microsoft.com/azure/storage/queues/assign-azure-role-data-access
+"""

@@ -5,7 +5,8 @@
     perform   a message of the actions queue: the action is claimed, one stage of it is done (stages.py), what came of
               it is settled into its record (settle.py), and the next message is sent         (performer.py, ledger.py)
     announce  an action that ended: its outcome is an event, and is planned like any other    (performer.py)
-    sweep     on a schedule: what is overdue is woken, what was left half done is finished
+    sweep     on a schedule: what is overdue is woken, what was left half done is finished; and the models that rules
+              want are looked at, for tags that nothing announces                             (watching.py)
 
 The action's record is the truth and its ETag decides; messages only wake it, and any of them may come twice, late or
 never. docs/protocol.md tells why nothing gets lost and nothing happens twice.
@@ -32,6 +33,7 @@ from shared.storage.locks import Locks
 from shared.storage.records import Records
 from shared.storage.slots import SlotsTable
 from shared.storage.timeline import Timeline
+from shared.watching import Watch
 
 if TYPE_CHECKING:
     from shared.clients import Clients
@@ -91,6 +93,7 @@ class Reactor:
             records=records, ledger=self._ledger, planner=self._planner, rules=rules, values=values, clock=clock
         )
         """What people may decide about events and actions."""
+        self._watch = Watch(clients=clients, rules=rules, announce=self._planner.plan, clock=clock)
         self._performer = Performer(
             records=records,
             ledger=self._ledger,
@@ -130,7 +133,8 @@ class Reactor:
     def sweep(self) -> None:
         """Wake every action that is overdue, and finish every event that was left half done; at night, forget.
 
-        What goes wrong with one does not keep the others waiting; the first of it is raised in the end.
+        Then look for tags. What goes wrong with one does not keep the others waiting; the first of it is raised in the
+        end.
         """
         wrong: list[Exception] = []
         for row in self._records.list_open():
@@ -142,6 +146,10 @@ class Reactor:
                     error if isinstance(error, ReactorError) else told(error, f"sweeping {row.what}={row.key}")
                 )
                 log.error("%s=%s outcome=not_swept reason=%s", row.what, row.key, wrong[-1])  # noqa: TRY400
+        try:
+            self._watch.look()
+        except Exception as error:  # noqa: BLE001 # what it could not look at, it has told; this is a programming error
+            wrong.append(told(error, "looking for tags"))
         if self._clock().hour == FORGET_AT:
             self.forget()
         if wrong:

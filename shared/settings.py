@@ -31,6 +31,7 @@ NAMES: Mapping[str, str] = {
     "REACTOR_ML_API_VERSION": "The api-version of Machine Learning behind Resource Manager.",
     "REACTOR_ML_HOSTS": "Hosts of Machine Learning's own that may be talked to, comma-separated, * as a wildcard.",
     "REACTOR_ML_AUDIENCE": "Whom a token for those hosts is for; another one in a sovereign cloud.",
+    "REACTOR_MONITOR_API_VERSION": "The api-version of Azure Monitor's metrics.",
     "REACTOR_ADF_API_VERSION": "The api-version of Data Factory.",
     "REACTOR_BACKUP_CONTAINER": "The blob container of our own versioned backups.",
     "REACTOR_MAIL_ENDPOINT": "Azure Communication Services' endpoint, where e-mail channels do not name one.",
@@ -70,6 +71,7 @@ class Settings:
     ml_api_version: str
     ml_hosts: tuple[str, ...]
     ml_audience: str
+    monitor_api_version: str
     adf_api_version: str
     backup_container: str
     vision_blob_hosts: tuple[str, ...]
@@ -97,6 +99,7 @@ class Settings:
             ml_api_version=values.get("REACTOR_ML_API_VERSION") or "2024-10-01",
             ml_hosts=words(values.get("REACTOR_ML_HOSTS") or "*.inference.ml.azure.com, *.api.azureml.ms"),
             ml_audience=(values.get("REACTOR_ML_AUDIENCE") or "https://ml.azure.com").rstrip("/"),
+            monitor_api_version=values.get("REACTOR_MONITOR_API_VERSION") or "2024-02-01",
             adf_api_version=values.get("REACTOR_ADF_API_VERSION") or "2018-06-01",
             backup_container=values.get("REACTOR_BACKUP_CONTAINER") or "backups",
             vision_blob_hosts=words(values.get("REACTOR_VISION_BLOB_HOSTS") or "*.blob.core.windows.net"),

@@ -12,9 +12,11 @@ from typing import Any
 
 from azure.storage.blob import BlobServiceClient
 
-from dev.demo.stories import Story
+from dev.demo.story import Story
 from dev.simulators.remote import Simulators
 
+NIGHTLY = "/batchendpoints/nightly"
+"""It was there before the demo began."""
 AT_LEAST_ONCE = ("teams ",)
 """Chat cannot be looked up and drops nothing: a crash right after a message was sent may send it again."""
 
@@ -30,6 +32,9 @@ def done(simulators: Simulators, storage: str, backups: str) -> Counter[str]:
     return Counter([
         *pipeline_runs(management["runs"]),
         *deployments(management["resources"]),
+        *traffic(management["resources"]),
+        *jobs(management["resources"]),
+        *models(management["resources"]),
         *messages(simulators.channels.inbox()),
         *forwarded(simulators.event_grid.inbox()),
         *backed_up(storage, backups),
@@ -52,15 +57,56 @@ def deployments(resources: dict[str, dict[str, Any]]) -> Iterator[str]:
     """Every deployment, and which of them answers for its endpoint."""
     shown = {id.lower(): resource for id, resource in resources.items()}
     for id, resource in shown.items():
-        if "/deployments/" in id:
+        if "/onlineendpoints/" in id and "/deployments/" in id:
+            yield f"online deployment of {model(resource)} {resource['properties']['provisioningState']}"
+        elif "/deployments/" in id and NIGHTLY not in id:
             yield f"deployment of {model(resource)} {resource['properties']['provisioningState']}"
-        elif name := ((resource.get("properties") or {}).get("defaults") or {}).get("deploymentName"):
+        elif NIGHTLY not in id and (
+            name := ((resource.get("properties") or {}).get("defaults") or {}).get("deploymentName")
+        ):
             yield f"default of {resource['name']} is {model(shown[f'{id}/deployments/{name}'.lower()])}"
+
+
+def traffic(resources: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """Every online endpoint, and which models answer there."""
+    shown = {id.lower(): resource for id, resource in resources.items()}
+    for id, resource in shown.items():
+        if "/onlineendpoints/" in id and "/deployments/" not in id:
+            shares = (
+                f"{model(shown[f'{id}/deployments/{name}'])} {share} %"
+                for name, share in resource["properties"]["traffic"].items()
+                if share
+            )
+            yield f"traffic of {resource['name']}: {', '.join(shares)}"
+
+
+def jobs(resources: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """Every job that the reactor started: of a component, or of a batch endpoint."""
+    for id, resource in resources.items():
+        name, properties = resource["name"], resource["properties"]
+        if "/jobs/" not in id.lower():
+            continue
+        if name.startswith("reactor-"):
+            component = properties["componentId"].rpartition("/components/")[2].replace("/versions/", ":")
+            yield f"job of {component} for {properties['inputs']['monitor_run']['value']} {properties['status']}"
+        elif name.startswith("batchjob-"):
+            yield f"batch job of {properties['properties']['azureml.endpointname']} {properties['status']}"
+
+
+def models(resources: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """Every model that the reactor registered."""
+    for id, resource in resources.items():
+        tags = resource["properties"].get("tags") or {}
+        if "/models/" in id.lower() and "drift_run" in tags:
+            yield f"model {id.rpartition('/models/')[2].partition('/')[0]} registered for {tags['drift_run']}"
 
 
 def model(deployment: dict[str, Any]) -> str:
     """Say which model a deployment holds."""
-    name, _, version = deployment["properties"]["model"]["assetId"].rpartition("/models/")[2].partition("/versions/")
+    held = deployment["properties"]["model"]
+    name, _, version = (
+        (held if isinstance(held, str) else held["assetId"]).rpartition("/models/")[2].partition("/versions/")
+    )
     return f"{name}:{version}"
 
 

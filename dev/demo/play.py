@@ -13,10 +13,11 @@ from pathlib import Path
 from cli import explaining
 from cli.tables import leave
 from dev.azurite import program
-from dev.demo import costs, effects, report, stories
+from dev.demo import costs, effects, report
 from dev.demo.ledger import Entry
 from dev.demo.stage import RULES, TROUBLES, Stage, stage
-from dev.demo.stories import STORIES, Published, Story
+from dev.demo.stories import STORIES
+from dev.demo.story import Published, Story, find, is_over, outcome
 from dev.process import ChildError
 from shared import parse
 from shared.handlers import ACTIONS
@@ -35,8 +36,10 @@ UNEXPLAINED = ("untagged", "deploy-production")
 def main() -> int:
     """Run the demo; 0 where every outcome is the expected one."""
     parser = argparse.ArgumentParser(prog="python -m dev.demo", description="Shows ML Reactor on this machine.")
-    names = [story.name for story in STORIES]
-    parser.add_argument("--chapter", choices=names, metavar="NAME", help=f"one story only: {', '.join(names)}")
+    chapters = list(dict.fromkeys(told.chapter for told in STORIES if told.chapter))
+    names = [*chapters, *(told.name for told in STORIES)]
+    about = f"one chapter or one story only: {', '.join(names)}"
+    parser.add_argument("--chapter", choices=names, metavar="NAME", help=about)
     parser.add_argument(
         "--kill-at",
         type=float,
@@ -45,7 +48,7 @@ def main() -> int:
         help="when the host is killed; default: %(default)g",
     )
     options = parser.parse_args()
-    chosen = [story for story in STORIES if options.chapter in (None, story.name)]
+    chosen = [told for told in STORIES if options.chapter in (None, told.name, told.chapter)]
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         program()
@@ -115,7 +118,7 @@ class Demo:
         while self.now < until:
             entries = self.stage.ledger.news()
             for story in self.stories:
-                if story.name not in self.shown and stories.is_over(story, entries):
+                if story.name not in self.shown and is_over(story, entries):
                     self.show(story, entries)
             if len(self.shown) == len(self.stories) and self.stage.idle():
                 return
@@ -124,8 +127,8 @@ class Demo:
     def show(self, story: Story, entries: Sequence[Entry]) -> None:
         """Print one story's line."""
         self.shown.add(story.name)
-        entry = stories.find(story, entries)[0]
-        good = stories.outcome(story, entries) == story.outcome
+        entry = find(story, entries)[0]
+        good = outcome(story, entries) == story.outcome
         report.moment(self.now, story.name, report.told(story, entry, entries, self.told_at), good=good)
 
     def crash(self) -> None:
@@ -158,7 +161,7 @@ class Demo:
     def judge(self, paid: costs.Costs) -> int:
         """Compare everything with what must be, and say so; give the exit code."""
         entries = self.stage.ledger.entries()
-        found = [stories.outcome(story, entries) for story in self.stories]
+        found = [outcome(story, entries) for story in self.stories]
         report.heading("What came of it")
         report.table(self.stories, found)
         wrong = [

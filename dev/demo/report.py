@@ -10,7 +10,7 @@ from itertools import zip_longest
 from textwrap import wrap
 
 from dev.demo.ledger import Entry
-from dev.demo.stories import Outcome, Story, actions
+from dev.demo.story import Outcome, Story, actions
 from shared.actions import StepState
 
 WIDTH = 100
@@ -83,6 +83,8 @@ def step(state: StepState) -> str:
 def made(state: StepState) -> str:
     """Name what a step made."""
     result, params = state.result, state.params or {}
+    if "job" in result:
+        return str(result["job"])[:20]
     if "run_id" in result:
         return f"{params['pipeline']}-{result['run_id'][:4]}"
     if "stored" in result:

@@ -19,16 +19,13 @@ from typing import Any
 import requests
 from azure.storage.queue import QueueClient
 
+from dev.demo import ml_stories
 from dev.demo.ledger import MARK, Ledger
-from dev.demo.stories import (
+from dev.demo.stories import BREACH, EXPORT_BYTES, FACTORY, ITERATION, PROJECT, STRANGER
+from dev.demo.story import (
     DATASET_DRIFT,
-    EXPORT_BYTES,
-    FACTORY,
-    ITERATION,
     MODEL_REGISTERED,
-    PROJECT,
     RUN_STATUS_CHANGED,
-    STRANGER,
     WORKSPACE,
     Acted,
     Published,
@@ -161,6 +158,7 @@ class Stage:
     def prepare(self, stories: Iterable[Story]) -> None:
         """Put in place what stories are about, and the trouble on their way."""
         self.simulators.management.seed(**ARM)
+        self.simulators.management.seed(**ml_stories.MANAGEMENT)
         self.simulators.vision.seed(
             projects=[{"id": PROJECT, "name": "fruit", "iterations": [{"id": ITERATION}]}],
             settings={"export_bytes": EXPORT_BYTES},
@@ -254,6 +252,7 @@ MESSAGES = {"connect": "ConnectionTest", "train": "Training", "export": "Export"
 ARM: dict[str, Any] = {
     "workspaces": [{"id": WORKSPACE}, {"id": STRANGER}],
     "computes": [{"id": f"{WORKSPACE}/computes/cpu"}],
+    "jobs": [{"id": f"{WORKSPACE}/jobs/calm_fox_7", "status": "Failed", "tags": BREACH, "experimentName": "credit"}],
     "models": [
         {"id": f"{WORKSPACE}/models/fraud-gbm/versions/12", "tags": {"stage": "production"}},
         {"id": f"{WORKSPACE}/models/credit/versions/3"},

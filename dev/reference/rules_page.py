@@ -14,6 +14,7 @@ from shared.handlers import ACTIONS
 from shared.policy import CancelOn, Expectation, Limit
 from shared.rules import declared, sandbox
 from shared.rules.filters import OPERATORS
+from shared.rules.grants import stated
 from shared.rules.kinds import ENVELOPE, KINDS, RESERVED
 from shared.rules.steps import parameters
 from shared.rules.where import NOT, SWITCHES
@@ -124,7 +125,28 @@ def _parameters(target: str) -> str:
         default = field.get_default(call_default_factory=True) if not field.is_required() else None
         shown = "required" if field.is_required() else "" if default in (None, "") else code(_plain(default))
         rows.append((code(name), shown, _sentence(field.description or "", schema[name])))
-    return table("parameter | default | what it is", rows)
+    return f"{table('parameter | default | what it is', rows)}\n\n{_permissions(target)}"
+
+
+ON: Mapping[str, str] = {
+    "registry": "each registry that a model comes from",
+    "storage": "the declared storage",
+    "vision": "the training resource",
+    "mail": "the Communication Services resource of an `email` channel",
+    "topic": "the topic of an `event_grid` channel",
+    "queue": "the queue of a `queue` channel",
+}
+"""Kind of thing to what it is called here, where that says more."""
+
+
+def _permissions(target: str) -> str:
+    """List what a step needs to be allowed, and on what."""
+    lines = [
+        f"- on {ON.get(one.scope, f'the {one.scope}')}, {one.why}{'; it does without' if one.optional else ''}: "
+        f"{', '.join(map(code, one.actions))}"
+        for one in stated(target)
+    ]
+    return "\n".join(["Permissions:", "", *lines]) if lines else "Permissions: none."
 
 
 def _plain(value: Any) -> str:

@@ -75,6 +75,7 @@ class Simulators:
     """All of them, from outside; made from what the ready file holds."""
 
     management: Remote
+    inference: Remote
     vision: Remote
     channels: Remote
     event_grid: Remote
@@ -88,7 +89,7 @@ class Simulators:
     @classmethod
     def connect(cls, ready: Mapping[str, str]) -> Self:
         """Talk to the simulators that a ready file (theirs, or the stack's) tells of."""
-        names = ("management", "vision", "channels", "event_grid", "identity", "entra")
+        names = ("management", "inference", "vision", "channels", "event_grid", "identity", "entra")
         remotes = {name: Remote(ready[name], ready["ca"]) for name in names}
         return cls(**remotes, smtp=ready["smtp"], identity_header=ready["identity_header"], ca=ready["ca"])
 
@@ -108,5 +109,6 @@ class Simulators:
 
     def reset(self) -> None:
         """All of them as at the start."""
-        for remote in (self.management, self.vision, self.channels, self.event_grid, self.identity, self.entra):
+        machine_learning = (self.inference, self.management)
+        for remote in (*machine_learning, self.vision, self.channels, self.event_grid, self.identity, self.entra):
             remote.reset()

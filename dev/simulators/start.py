@@ -12,6 +12,7 @@ from dev.simulators.channels.smtp import Smtp
 from dev.simulators.entra import Entra
 from dev.simulators.event_grid import EventGrid
 from dev.simulators.identity import Identity
+from dev.simulators.inference import Inference
 from dev.simulators.management import Management
 from dev.simulators.requests_log import RequestsLog
 from dev.simulators.server import Server, serve
@@ -53,11 +54,12 @@ def start(*, storage: str, service_storage: str, log: Path, ca: Path, functions:
     authority.cert_pem.write_to_path(str(ca))
     certificate = authority.issue_cert("localhost", "127.0.0.1")
     requests_log, tokens = RequestsLog(log), Tokens()
-    own = Storage(storage)
-    identity, channels = Identity(tokens), Channels(tokens)
+    own, theirs = Storage(storage), Storage(service_storage)
+    identity, channels, management = Identity(tokens), Channels(tokens), Management(tokens, theirs)
     services: list[Service] = [
-        Management(tokens),
-        Vision(tokens, own, Storage(service_storage)),
+        management,
+        Inference(tokens, management, theirs),
+        Vision(tokens, own, theirs),
         channels,
         EventGrid(tokens, own, functions),
         identity,
@@ -65,6 +67,7 @@ def start(*, storage: str, service_storage: str, log: Path, ca: Path, functions:
     ]
     apps = {service.name: App(service, requests_log) for service in services}
     servers = {name: serve(app, None if name == "identity" else certificate) for name, app in apps.items()}
+    management.places.inference = servers["inference"].url
     smtp = Smtp(channels, apps["channels"])
     ready = {
         **{name: server.url for name, server in servers.items()},

@@ -6,7 +6,13 @@ from datetime import timedelta
 from urllib.parse import quote
 
 from azure.core.exceptions import AzureError
-from azure.storage.blob import BlobSasPermissions, BlobServiceClient, generate_blob_sas
+from azure.storage.blob import (
+    BlobSasPermissions,
+    BlobServiceClient,
+    ContainerSasPermissions,
+    generate_blob_sas,
+    generate_container_sas,
+)
 from azure.storage.queue import QueueServiceClient
 
 from dev.simulators.wire import now
@@ -56,6 +62,18 @@ class Storage:
         blob.upload_blob(content, overwrite=True, metadata=dict(metadata or {}))
         return f"{self._blobs.url.rstrip('/')}/{container}/{quote(name)}"
 
+    def has_blob(self, container: str, name: str) -> bool:
+        """Whether a blob is there."""
+        return self._blobs.get_blob_client(container, name).exists()
+
+    def files(self, uri: str) -> list[str]:
+        """Name the blobs directly in a folder of this account, or the one that the URI is; [] where it is elsewhere."""
+        container, _, path = uri.removeprefix(self._blobs.url.rstrip("/") + "/").partition("/")
+        if "://" in container or not self.has(container=container):
+            return []
+        found = self._blobs.get_container_client(container).list_blob_names(name_starts_with=path.rstrip("/"))
+        return [name for name in found if name == path or "/" not in name.removeprefix(path.rstrip("/") + "/")]
+
     def delete(self, container: str, name: str) -> None:
         """Delete a blob."""
         self._blobs.get_blob_client(container, name).delete_blob()
@@ -71,6 +89,31 @@ class Storage:
             expiry=now() + timedelta(seconds=seconds),
         )
         return f"{self._blobs.url.rstrip('/')}/{container}/{quote(name)}?{query}"
+
+    @property
+    def account(self) -> str:
+        """The account's name."""
+        return self._settings["AccountName"]
+
+    @property
+    def key(self) -> str:
+        """The account's key."""
+        return self._settings["AccountKey"]
+
+    @property
+    def url(self) -> str:
+        """Where its containers are, without a slash at the end."""
+        return self._blobs.url.rstrip("/")
+
+    def container_sas(self, container: str, *, seconds: float) -> str:
+        """Give a SAS that reads, writes and lists a container for a short while."""
+        return generate_container_sas(
+            self.account,
+            container,
+            account_key=self.key,
+            permission=ContainerSasPermissions(read=True, add=True, create=True, write=True, list=True),
+            expiry=now() + timedelta(seconds=seconds),
+        )
 
 
 def last_part(uri: str, *, under: str) -> str | None:

@@ -16,6 +16,8 @@ OBJECT = "11111111-aaaa-4bbb-8ccc-222222222222"
 ARM = frozenset({"https://management.azure.com", "https://management.core.windows.net"})
 COGNITIVE = frozenset({"https://cognitiveservices.azure.com"})
 COMMUNICATION = frozenset({"https://communication.azure.com"})
+MACHINE_LEARNING = frozenset({"https://ml.azure.com"})
+"""The data plane of Machine Learning; Resource Manager answers for the rest of it."""
 EVENT_GRID = frozenset({"https://eventgrid.azure.net"})
 
 

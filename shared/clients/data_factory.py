@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 MOST_PAGES = 200
 """Pages of about 100 runs: a window of two minutes never has that many, so more is a service that repeats itself."""
 
+NOT_TO_CANCEL = frozenset({"Succeeded", "Failed", "Cancelled", "Canceling"})
+
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
@@ -67,7 +69,11 @@ class _Pipeline(BaseModel):
 
 
 class _Failure(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, coerce_numbers_to_str=True)
+
+    error_code: Said | None = None
     message: Said | None = None
+    failure_type: Said | None = None
 
 
 class _Activity(BaseModel):
@@ -79,6 +85,7 @@ class _Activity(BaseModel):
 
 class _Activities(BaseModel):
     value: list[_Activity] | None = None
+    token: str | None = Field(default=None, alias="continuationToken")
 
 
 class DataFactory:
@@ -124,26 +131,52 @@ class DataFactory:
             "lastUpdatedBefore": until.isoformat(),
             "filters": [{"operand": "PipelineName", "operator": "Equals", "values": [pipeline]}],
         }
-        for _ in range(MOST_PAGES):
-            page = self._rest.send("POST", self._url(factory, "queryPipelineRuns"), body=body).read(_Runs)
+        for page in self._pages(self._url(factory, "queryPipelineRuns"), body, _Runs):
             yield from page.value
-            if not page.token:
-                return
-            body = body | {"continuationToken": page.token}
+
+    def cancel(self, factory: str, run_id: str, *, recursive: bool = True) -> None:
+        """Ask for a run to be canceled, and with it the runs that its own activities started.
+
+        Nothing happens to one that has ended, or is being canceled. A missing one is a PermanentError.
+        https://learn.microsoft.com/rest/api/datafactory/pipeline-runs/cancel
+        """
+        url = self._url(factory, f"pipelineruns/{segment(run_id)}/cancel") + f"&isRecursive={str(recursive).lower()}"
+        try:
+            self._rest.send("POST", url, effect="same")
+        except ReactorError:
+            run = self.run(factory, run_id)
+            if run is None or run.status not in NOT_TO_CANCEL:
+                raise
 
     def first_failure(self, factory: str, run_id: str, since: datetime, until: datetime) -> str:
-        """Say which activity of a run failed first, and why; "" where none did, or the service does not say.
+        """Say which activity of a run failed first, and why: "train: out of memory (2108, UserError)".
 
+        "" where none failed, or the service does not say.
         https://learn.microsoft.com/rest/api/datafactory/activity-runs/query-by-pipeline-run
         """
         body = {"lastUpdatedAfter": since.isoformat(), "lastUpdatedBefore": until.isoformat()}
         url = self._url(factory, f"pipelineruns/{segment(run_id)}/queryActivityruns")
         try:
-            activities = self._rest.send("POST", url, body=body).read(_Activities).value or []
+            activities = [item for page in self._pages(url, body, _Activities) for item in page.value or []]
         except ReactorError:
             return ""
         failed = sorted((item for item in activities if item.status == "Failed"), key=lambda item: item.start or "")
-        return next((f"{item.name}: {(item.error and item.error.message) or 'no reason'}" for item in failed), "")
+        return _told(failed[0]) if failed else ""
+
+    def _pages[P: (_Runs, _Activities)](self, url: str, body: Mapping[str, Any], shape: type[P]) -> Iterator[P]:
+        """Query, every page of it."""
+        for _ in range(MOST_PAGES):
+            page = self._rest.send("POST", url, body=body).read(shape)
+            yield page
+            if not page.token:
+                return
+            body = {**body, "continuationToken": page.token}
 
     def _url(self, factory: str, path: str) -> str:
         return f"{self._endpoint}{factory}/{path}?api-version={self._api_version}"
+
+
+def _told(failed: _Activity) -> str:
+    error = failed.error or _Failure()
+    kind = ", ".join(part for part in (error.error_code, error.failure_type) if part)
+    return f"{failed.name}: {error.message or 'no reason'}" + (f" ({kind})" if kind else "")

@@ -7,8 +7,13 @@ Nothing is imported here; a step's module is imported when a rules file uses it.
 from collections.abc import Mapping
 
 ACTIONS: Mapping[str, str] = {
+    "run.job": "shared.handlers.jobs:PipelineJob",
     "run.data_factory": "shared.handlers.run:DataFactory",
+    "register.model": "shared.handlers.register:Model",
     "deploy.batch_endpoint": "shared.handlers.deploy:BatchEndpoint",
+    "invoke.batch_endpoint": "shared.handlers.invoke:BatchEndpoint",
+    "deploy.online_endpoint": "shared.handlers.online:OnlineEndpoint",
+    "retire.online_deployment": "shared.handlers.retire:OnlineDeployment",
     "backup.vision_export": "shared.handlers.backup:VisionExport",
     "approval": "shared.handlers.approval:Approval",
     "gate": "shared.handlers.gate:Gate",

@@ -1,10 +1,15 @@
-"""Tell people: one message to one declared channel; a digest's message lists all its events."""
+"""Tell people: one message to one declared channel; a digest's message lists all its events.
+
+Its templates may ask for more than the event tells, such as `error`: that is read when the step begins, and the message
+goes out without it where it cannot be read.
+"""
 
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.handlers import telling
+from shared.handlers import reasons, telling
+from shared.permissions import CHANNELS
 from shared.rules import templates
 from shared.rules.declared import Doubtful, Names, is_url
 from shared.rules.problems import shorten
@@ -35,7 +40,8 @@ def find(params: Alert, job: Job) -> Progress | None:
 
 def send(params: Alert, job: Job) -> Progress:
     """Send the message."""
-    text = f"{params.text}\n\n{listed(job)}" if job.digest else params.text
+    unread = f"({job.memory['unread']})" if job.memory.get("unread") else ""
+    text = "\n\n".join(part for part in (params.text, unread, listed(job) if job.digest else "") if part)
     return telling.send(params.channel, job, title=params.title, text=text, link=params.link, severity=params.severity)
 
 
@@ -56,6 +62,9 @@ def listed(job: Job) -> str:
     return "\n".join(lines)
 
 
+NAMES = {Alert: reasons.NAMES}
+LOOK = {Alert: reasons.look}
+PERMISSIONS = {Alert: (*reasons.READS, *CHANNELS.values())}
 RESULTS = {Alert: ("channel",)}
 STAGES = {
     Alert: (Stage[Alert]("send", find=find, start=send, watch=watch, named_by="nobody", effect="tells"),),

@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from shared.actions import Status
 from shared.handlers import telling
+from shared.permissions import CHANNELS
 from shared.policy import read_duration
 from shared.rules import templates
 from shared.rules.declared import Doubtful, Fixed, Names
@@ -108,6 +109,7 @@ def wait(params: Approval, job: Job) -> Progress:
     return Done(result, note=f"approved {said}", announces="ApprovalGranted")
 
 
+PERMISSIONS = {Approval: (*CHANNELS.values(),)}
 RESULTS = {Approval: ("by", "reason", "at")}
 STAGES = {
     Approval: (

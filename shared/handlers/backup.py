@@ -21,6 +21,7 @@ from shared.clients.vision import Export, Resource
 from shared.errors import PermanentError, TemporaryError
 from shared.events import without_url_queries
 from shared.handlers import declared
+from shared.permissions import Permission
 from shared.redaction import tidy
 from shared.rules.declared import GUID, Names, VisionProject
 from shared.stages import Done, Job, Pending, Progress, Stage
@@ -273,6 +274,27 @@ def _part(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "-", text)
 
 
+PERMISSIONS = {
+    VisionExport: (
+        Permission(
+            "vision",
+            ("Microsoft.CognitiveServices/accounts/CustomVision/projects/iterations/export/read",),
+            "to list the exports of an iteration, without a key",
+            is_data=True,
+        ),
+        Permission(
+            "storage",
+            ("Microsoft.Storage/storageAccounts/blobServices/containers/blobs/read",),
+            "to read the exports in the declared container",
+            is_data=True,
+        ),
+        Permission(
+            "storage",
+            ("Microsoft.Storage/storageAccounts/blobServices/generateUserDelegationKey/action",),
+            "to have them copied from the declared container",
+        ),
+    )
+}
 RESULTS = {VisionExport: ("stored", "kept", "project", "iteration")}
 STAGES = {
     VisionExport: (

@@ -1,100 +1,107 @@
-"""Deploy a registered model behind a batch endpoint: the model, the endpoint, the deployment, the default deployment.
+"""Deploy a registered model, or a pipeline component, behind a batch endpoint, and make it the endpoint's default.
 
-Each is looked for before it is made, and watched until the service says Succeeded. The deployment's name is made of
-the model it holds, so a second action for the same model finds the first one's work.
+Compute, endpoint, deployment and default are each looked for before they are made, and watched until the service says
+Succeeded. The deployment's name is made of what it holds, so a second action for the same model finds the first one's
+work. Only one action at a time writes to an endpoint: it holds the endpoint's lock.
 https://learn.microsoft.com/azure/machine-learning/how-to-use-batch-model-deployments
+https://learn.microsoft.com/azure/machine-learning/how-to-use-batch-pipeline-deployments
 """
 
-import hashlib
-import re
-from datetime import datetime
-from typing import Annotated
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from shared.clients.machine_learning.batch import BatchDeployment, BatchSettings
+from shared.clients.machine_learning.batch import BatchDeployment
 from shared.clients.machine_learning.batch import BatchEndpoint as Endpoint
 from shared.clients.machine_learning.models import Model
-from shared.clients.machine_learning.resources import asset_id, studio_link
-from shared.errors import PermanentError, TemporaryError
-from shared.handlers import declared
+from shared.clients.machine_learning.resources import ARM_ID, asset_id, studio_link
+from shared.errors import PermanentError
+from shared.handlers import clusters, declared, serving
+from shared.handlers.batch_deployment import SETTINGS_TAG, BatchEndpoint, settings
+from shared.permissions import Permission
 from shared.redaction import tidy
-from shared.rules.declared import Names
 from shared.stages import Done, Job, Pending, Progress, Stage
 
 NO_CODE = "mlflow_model"
-ENDED_BADLY = frozenset({"Failed", "Canceled"})
 
 
-class BatchEndpoint(BaseModel):
-    """Deploys a model to a batch endpoint, and makes it the endpoint's default."""
-
-    model_config = ConfigDict(extra="forbid", coerce_numbers_to_str=True, protected_namespaces=())
-
-    workspace: Annotated[str, Names("workspaces")] = Field(
-        default="{{ source }}", description="A declared workspace; by default where the event comes from."
-    )
-    model: str = Field(default="{{ model.name }}", description="The model's name.", min_length=1)
-    version: str = Field(default="{{ model.version }}", description="The model's version.", min_length=1)
-    endpoint: str = Field(
-        description="The endpoint, made where it is missing; its name is unique in the region.",
-        pattern=r"^[A-Za-z](?:-?[A-Za-z0-9])*$",
-        min_length=3,
-        max_length=32,
-    )
-    compute: str = Field(description="The compute cluster that scores: a name, or an ARM id.", min_length=1)
-    instance_count: int = Field(default=1, ge=1, description="Nodes for one scoring job.")
-    environment: str = Field(default="", description='"name:version" or an id; not needed for MLflow models.')
-    code: str = Field(
-        default="", description='"name:version" or an id of registered code; not needed for MLflow models.'
-    )
-    scoring_script: str = Field(default="", description="The file in `code` that scores.")
+# -- what is deployed -------------------------------------------------------------------------------------------------
 
 
-# -- model ------------------------------------------------------------------------------------------------------------
+def read_what(params: BatchEndpoint, job: Job) -> Progress:
+    """Read the model again: an event tells what was, and its tags may have changed since; or read the component."""
+    workspace = declared.workspace(job, params.workspace)
+    found, note = _component(params, job, workspace) if params.component else _model(params, job, workspace)
+    location = job.clients.machine_learning.workspaces.location(workspace)
+    return Done({"workspace": workspace, "location": location, "endpoint": params.endpoint} | found, note)
 
 
-def read_model(params: BatchEndpoint, job: Job) -> Progress:
-    """Read the model again: an event tells what was, and its tags may have changed since."""
-    workspace, client = declared.workspace(job, params.workspace), job.clients.machine_learning
-    model = client.models.read(workspace, params.model, params.version)
-    if model is None:
-        raise PermanentError(f"model {params.model}:{params.version} is not there any more")
-    if model.archived:
-        raise PermanentError(f"model {params.model}:{params.version} is archived", remedy="restore it, then replay")
-    if model.type != NO_CODE and not (params.environment and params.code and params.scoring_script):
+def _model(params: BatchEndpoint, job: Job, workspace: str) -> tuple[dict[str, Any], str]:
+    name, version = _named(params)
+    model_id = serving.deployable(params.model_id)
+    model: Model | None = None
+    if not params.model_id:
+        model = serving.read_model(job, workspace, name, version)
+        model_id = model.id
+    elif ARM_ID.fullmatch(params.model_id):
+        model = serving.usable(job.clients.machine_learning.models.by_id(params.model_id), params.model_id)
+    if model and model.type != NO_CODE and not (params.environment and params.code and params.scoring_script):
         raise PermanentError(
-            f"{model.type} {params.model}:{params.version} does not say how it scores",
+            f"{model.type} {name}:{version} does not say how it scores",
             remedy="give environment, code and scoring_script, or register it as an MLflow model",
         )
     found = {
-        "workspace": workspace,
-        "location": client.workspaces.location(workspace),
-        "model_id": model.id,
-        "tags": dict(model.tags),
-        "created": model.created_at.isoformat() if model.created_at else "",
-        "endpoint": params.endpoint,
-        "deployment": deployment_name(params.model, params.version, model.id),
+        "model_id": model_id,
+        "tags": dict(model.tags) if model else {},
+        "created": model.created_at.isoformat() if model and model.created_at else "",
+        "deployment": serving.deployment_name(name, version, model_id),
     }
-    return Done(found, _tags_note(model, job))
+    if model is None:
+        return found, "the registry's model was not read again: its ARM id is not known"
+    return found, serving.changed_tags(model, job) if not params.model_id else ""
 
 
-def _tags_note(model: Model, job: Job) -> str:
-    told = job.event().data.get("modelTags")
-    changed = isinstance(told, dict) and told != dict(model.tags)
-    return "the model's tags have changed since the event" if changed else ""
+def _named(params: BatchEndpoint) -> tuple[str, str]:
+    if params.model_id:
+        *_, name, _versions, version = params.model_id.split("/")
+        return name, version
+    if not (params.model and params.version):
+        raise PermanentError(
+            "neither the rule nor the event says which model is deployed", remedy="give model and version, or component"
+        )
+    return params.model, params.version
 
 
-def deployment_name(model: str, version: str, model_id: str) -> str:
-    """Name a deployment by the model it holds: at most 29 characters of the 32 that the service allows.
+def _component(params: BatchEndpoint, job: Job, workspace: str) -> tuple[dict[str, Any], str]:
+    component_id = asset_id(workspace, "components", params.component)
+    place, _, rest = component_id.partition("/components/")
+    name, _, version = rest.partition("/versions/")
+    if not (name and version):
+        raise PermanentError(
+            f'"{tidy(params.component)}" names no version of a component', remedy='write it as "name:version"'
+        )
+    if place.startswith("/"):  # a registry's azureml:// is left to the service
+        component = job.clients.machine_learning.assets.component(place, name, version)
+        if component is None:
+            raise PermanentError(f"component {tidy(name)}:{tidy(version)} is not there")
+    found = {
+        "component_id": component_id,
+        "tags": {},
+        "created": "",
+        "deployment": serving.deployment_name(name, version, component_id),
+    }
+    return found, ""
 
-    >>> deployment_name("Credit Default", "12", "/subscriptions/…/models/Credit Default/versions/12")[:16]
-    'credit-defau-v12'
-    """
-    slug = re.sub(r"[^a-z0-9]+", "-", model.lower()).strip("-")
-    slug = (slug if slug[:1].isalpha() else f"m-{slug}")[:12].strip("-")
-    short = re.sub(r"[^a-z0-9]+", "-", version.lower()).strip("-")[:8].strip("-")
-    return f"{slug}-v{short}-{hashlib.sha256(model_id.lower().encode()).hexdigest()[:6]}"
+
+# -- the endpoint's lock ----------------------------------------------------------------------------------------------
+
+
+def take_turn(_params: BatchEndpoint, job: Job) -> Progress:
+    """Wait until no other action writes to the endpoint: the service refuses two writes at a time, or mixes them up."""
+    holder = job.hold(_endpoint_id(job))
+    return Pending(note=f"action {holder[:8]} is working on the endpoint") if holder else Done()
+
+
+def _endpoint_id(job: Job) -> str:
+    return f"{job.result['workspace']}/batchEndpoints/{job.result['endpoint']}"
 
 
 # -- endpoint ---------------------------------------------------------------------------------------------------------
@@ -117,37 +124,33 @@ def start_endpoint(params: BatchEndpoint, job: Job) -> Progress:
 
 def watch_endpoint(params: BatchEndpoint, job: Job) -> Progress:
     """Look whether the endpoint is ready."""
-    return find_endpoint(params, job) or _not_visible("endpoint")
+    return find_endpoint(params, job) or serving.not_visible("endpoint")
 
 
 def _endpoint_progress(endpoint: Endpoint, job: Job) -> Progress:
-    return _ready("endpoint", endpoint.state, job) or Done({"scoring_uri": endpoint.scoring_uri})
+    return serving.ready("endpoint", endpoint.state, job) or Done({"scoring_uri": endpoint.scoring_uri})
 
 
 # -- deployment -------------------------------------------------------------------------------------------------------
 
 
 def find_deployment(params: BatchEndpoint, job: Job) -> Progress | None:
-    """Look for the deployment, and whether it holds our model."""
+    """Look for the deployment, whether it holds what is ours, and whether its settings are."""
     result = job.result
     found = job.clients.machine_learning.batch.deployment(result["workspace"], params.endpoint, result["deployment"])
-    return _deployment_progress(found, params, job) if found else None
+    if found is None:
+        return None
+    theirs = found.tags.get(SETTINGS_TAG)
+    is_outdated = theirs is not None and theirs != settings(params, job).tags[SETTINGS_TAG]
+    progress = _deployment_progress(found, params, job)
+    return None if is_outdated and isinstance(progress, Done) else progress
 
 
 def start_deployment(params: BatchEndpoint, job: Job) -> Progress:
-    """Make the deployment."""
-    result, workspace = job.result, job.result["workspace"]
-    settings = BatchSettings(
-        model_id=result["model_id"],
-        compute_id=asset_id(workspace, "computes", params.compute),
-        instance_count=params.instance_count,
-        environment_id=params.environment and asset_id(workspace, "environments", params.environment),
-        code_id=params.code and asset_id(workspace, "codes", params.code),
-        scoring_script=params.scoring_script,
-        tags={"reactor-action": job.key},
-    )
-    operation = job.clients.machine_learning.batch.put_deployment(
-        workspace, params.endpoint, result["deployment"], result["location"], settings
+    """Make the deployment, or give it its new settings."""
+    result, client = job.result, job.clients.machine_learning
+    operation = client.batch.put_deployment(
+        result["workspace"], params.endpoint, result["deployment"], result["location"], settings(params, job)
     )
     return Pending(
         memory={"operation": operation},
@@ -158,17 +161,26 @@ def start_deployment(params: BatchEndpoint, job: Job) -> Progress:
 
 def watch_deployment(params: BatchEndpoint, job: Job) -> Progress:
     """Look whether the deployment is ready."""
-    return find_deployment(params, job) or _not_visible(f"deployment {job.result['deployment']}")
+    result = job.result
+    found = job.clients.machine_learning.batch.deployment(result["workspace"], params.endpoint, result["deployment"])
+    if found is None:
+        serving.not_visible(f"deployment {result['deployment']}")
+    return _deployment_progress(found, params, job)
 
 
 def _deployment_progress(found: BatchDeployment, params: BatchEndpoint, job: Job) -> Progress:
-    name = job.result["deployment"]
-    if found.model_id.lower() != job.result["model_id"].lower():
+    name, held = job.result["deployment"], found.component_id or found.model_id
+    if not serving.is_same(held, _held(job)):
         raise PermanentError(
-            f"deployment {name} of {params.endpoint} holds another model: {tidy(found.model_id)}",
+            f"deployment {name} of {params.endpoint} holds something else: {tidy(held) or 'nothing'}",
             remedy="delete that deployment, or use another endpoint",
         )
-    return _ready(f"deployment {name}", found.state, job, _wake_on(params, job)) or Done()
+    return serving.ready(f"deployment {name}", found.state, job, _wake_on(params, job)) or Done()
+
+
+def _held(job: Job) -> str:
+    """Give the id of what our deployment holds."""
+    return str(job.result.get("component_id") or job.result["model_id"])
 
 
 # -- default deployment -----------------------------------------------------------------------------------------------
@@ -194,36 +206,33 @@ def watch_default(params: BatchEndpoint, job: Job) -> Progress:
     """Look whether the endpoint shows ours as its default: it may do so a while after it says Succeeded."""
     endpoint = _endpoint(params, job)
     waiting = Pending(note=f'the default is "{endpoint.default}" still')
-    return _ready("endpoint", endpoint.state, job) or _decided(endpoint, params, job) or waiting
+    return serving.ready("endpoint", endpoint.state, job) or _decided(endpoint, params, job) or waiting
 
 
 def _decided(endpoint: Endpoint, params: BatchEndpoint, job: Job) -> Progress | None:
-    name, workspace = job.result["deployment"], job.result["workspace"]
-    link = {"links": {"studio": studio_link(workspace, f"endpoints/batch/{params.endpoint}")}}
+    name = job.result["deployment"]
     if endpoint.default == name:
-        return _ready("endpoint", endpoint.state, job) or Done(link | {"live": name})
+        return serving.ready("endpoint", endpoint.state, job) or _over(name, "", params, job)
+    if not params.set_default:
+        return _over(endpoint.default, f"the default stays {endpoint.default or 'none'}", params, job)
     if endpoint.default and _is_newer(endpoint.default, params, job):
-        return Done(link | {"live": endpoint.default}, note=f"a newer model is live: {endpoint.default}")
+        return _over(endpoint.default, f"a newer model is live: {endpoint.default}", params, job)
     return None
 
 
-def _is_newer(live: str, params: BatchEndpoint, job: Job) -> bool:
-    """Tell whether a live deployment holds a newer version of our model, by when the versions were made.
+def _over(live: str, note: str, params: BatchEndpoint, job: Job) -> Done:
+    """Let go of the endpoint, and say what is live."""
+    job.let_go(_endpoint_id(job))
+    link = studio_link(job.result["workspace"], f"endpoints/batch/{params.endpoint}")
+    return Done({"live": live, "links": {"studio": link}}, note)
 
-    Where the live version is gone, the deployment's own age stands for it: it cannot be older than its model.
-    """
+
+def _is_newer(live: str, params: BatchEndpoint, job: Job) -> bool:
     client = job.clients.machine_learning
     deployment = client.batch.deployment(job.result["workspace"], params.endpoint, live)
-    if deployment is None or _without_version(deployment.model_id) != _without_version(job.result["model_id"]):
-        return False
-    model = client.models.by_id(deployment.model_id)
-    theirs = model.created_at if model else deployment.created_at
-    ours = datetime.fromisoformat(job.result["created"]) if job.result["created"] else None
-    return ours is not None and theirs is not None and theirs > ours
-
-
-def _without_version(model_id: str) -> str:
-    return model_id.lower().rpartition("/versions/")[0]
+    return deployment is not None and serving.is_newer(
+        job, deployment.component_id or deployment.model_id, deployment.created_at, _held(job), job.result["created"]
+    )
 
 
 # -- what they share --------------------------------------------------------------------------------------------------
@@ -236,37 +245,53 @@ def _endpoint(params: BatchEndpoint, job: Job) -> Endpoint:
     return endpoint
 
 
-def _ready(what: str, state: str, job: Job, wake_on: str = "") -> Pending | None:
-    """Return None for what is ready, Pending for what is not yet; PermanentError where it never will be."""
-    if state == "Succeeded":
-        return None
-    if state in ENDED_BADLY:
-        operation = job.memory.get("operation", "")
-        why = job.clients.machine_learning.arm.operation_error(operation) if operation else ""
-        raise PermanentError(
-            f"{what} is {state}" + (f": {why}" if why else ""),
-            remedy="see the studio, delete it, then replay the event",
-        )
-    return Pending(note=f"{what} is {state}", wake_on=wake_on)
-
-
-def _not_visible(what: str) -> Progress:
-    raise TemporaryError(f"{what} cannot be seen yet")
-
-
 def _wake_on(params: BatchEndpoint, job: Job) -> str:
-    return f"deployed:{job.result['workspace'].lower()}/{params.endpoint.lower()}"
+    return serving.wake_token(job.result["workspace"], params.endpoint)
 
 
 RESULTS = {
     BatchEndpoint: (
-        *("live", "deployment", "endpoint", "scoring_uri", "model_id", "workspace", "location", "tags", "created"),
-        "links.studio",
+        *("live", "deployment", "endpoint", "scoring_uri", "model_id", "component_id", "workspace", "location"),
+        *("tags", "created", "links.studio"),
+    )
+}
+PERMISSIONS = {
+    BatchEndpoint: (
+        Permission(
+            "workspace",
+            (
+                "Microsoft.MachineLearningServices/workspaces/read",
+                "Microsoft.MachineLearningServices/workspaces/models/versions/read",
+                "Microsoft.MachineLearningServices/workspaces/components/versions/read",
+            ),
+            "reads what is deployed, and where the workspace is",
+        ),
+        Permission(
+            "registry",
+            ("Microsoft.MachineLearningServices/registries/assets/read",),
+            "reads a registry's model, where model_id names one by its ARM id",
+            optional=True,
+        ),
+        clusters.PERMISSION,
+        Permission(
+            "workspace",
+            (
+                "Microsoft.MachineLearningServices/workspaces/batchEndpoints/read",
+                "Microsoft.MachineLearningServices/workspaces/batchEndpoints/write",
+                "Microsoft.MachineLearningServices/workspaces/batchEndpoints/deployments/read",
+                "Microsoft.MachineLearningServices/workspaces/batchEndpoints/deployments/write",
+            ),
+            "makes the endpoint and the deployment, and sets the default",
+        ),
     )
 }
 STAGES = {
     BatchEndpoint: (
-        Stage[BatchEndpoint]("model", start=read_model, effect="reads"),
+        Stage[BatchEndpoint]("model", start=read_what, effect="reads"),
+        Stage[BatchEndpoint](
+            "compute", find=clusters.find, start=clusters.start, watch=clusters.watch, effect="prepares"
+        ),
+        Stage[BatchEndpoint]("turn", start=take_turn, watch=take_turn, effect="reads"),
         Stage[BatchEndpoint](
             "endpoint", find=find_endpoint, start=start_endpoint, watch=watch_endpoint, effect="prepares"
         ),
@@ -274,3 +299,4 @@ STAGES = {
         Stage[BatchEndpoint]("default", find=find_default, start=start_default, watch=watch_default),
     )
 }
+"""The lock is let go at the end of the last one; where the step fails, it is free once the action has ended."""

@@ -12,6 +12,7 @@ from shared.clients.event_grid import CloudEvent
 from shared.errors import PermanentError
 from shared.events import Event
 from shared.handlers import declared
+from shared.permissions import CHANNELS
 from shared.rules.declared import EventGridTopic, Names, Queue, Webhook
 from shared.stages import Done, Job, Progress, Stage
 
@@ -87,5 +88,6 @@ SENDERS: Mapping[type, Callable[[Any, CloudEvent, Job], None]] = {
     Queue: _queue,
 }
 
+PERMISSIONS = {Forward: (CHANNELS["event_grid"], CHANNELS["queue"])}
 RESULTS = {Forward: ("id", "channel")}
 STAGES = {Forward: (Stage[Forward]("send", start=send, named_by="nobody", effect="tells"),)}

@@ -66,6 +66,11 @@ def listens(rule: Rule) -> bool:
     return KIND in rule.kinds or _follows(rule)
 
 
+def is_by_name(rule: Rule) -> bool:
+    """Tell whether a rule says the names of the models that it wants, so that none have to be listed."""
+    return _exact(rule) is not None
+
+
 def doubt(rule: Rule) -> str:
     """Say what it costs that a rule wants every model; "" where it does not."""
     if rule.mode == "off" or not listens(rule) or _narrowing(rule):

@@ -15,7 +15,8 @@ from cli.app import add_options, add_person, connect
 from cli.errors import UsageError
 from dev.demo.ledger import Entry
 from dev.demo.stage import Stage, stage
-from dev.demo.stories import RUN_STATUS_CHANGED, STRANGER, WORKSPACE, event_id, machine_learning
+from dev.demo.stories import STRANGER
+from dev.demo.story import RUN_STATUS_CHANGED, WORKSPACE, event_id, machine_learning
 from dev.stack import WEBHOOK
 from shared.storage import ML_EVENTS_QUEUE, VISION_QUEUE
 

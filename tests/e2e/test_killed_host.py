@@ -8,7 +8,8 @@ import pytest
 
 from dev.demo import effects
 from dev.demo.stage import stage
-from dev.demo.stories import STORIES, outcome
+from dev.demo.stories import STORIES
+from dev.demo.story import outcome
 
 LONGEST = 3.0
 """Seconds between a start and the next death: most of what is to be done is done in that time."""

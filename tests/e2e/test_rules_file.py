@@ -8,7 +8,8 @@ import pytest
 import requests
 
 from dev.demo.stage import RULES, Stage, stage
-from dev.demo.stories import STORIES, outcome
+from dev.demo.stories import STORIES
+from dev.demo.story import outcome
 
 BROKEN = "version: 1\nrules:\n  - name: deploy\n    on: ModelRegisterd\n    do: [deploy.batch_endpoint]\n"
 FIRST, LATER = (next(story for story in STORIES if story.name == name) for name in ("recovery", "failed-run"))

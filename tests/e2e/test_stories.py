@@ -8,7 +8,8 @@ import pytest
 from dev.demo import effects
 from dev.demo.ledger import Entry
 from dev.demo.stage import Stage, stage
-from dev.demo.stories import STORIES, Story, outcome
+from dev.demo.stories import STORIES
+from dev.demo.story import Story, outcome
 from dev.simulators.channels import SECRET
 from dev.simulators.vision import KEY
 

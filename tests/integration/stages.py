@@ -9,19 +9,22 @@ from uuid import uuid4
 
 from dev.simulators.remote import Simulators
 from shared import parse, policy
+from shared.actions import Decision
 from shared.clients import Clients
 from shared.clients.identity import managed_identity
-from shared.errors import TemporaryError
+from shared.errors import PermanentError, TemporaryError
 from shared.events import Event
 from shared.handlers import ACTIONS
 from shared.rules import templates
 from shared.rules.declared import Declared
 from shared.settings import Settings
-from shared.stages import Done, Job, Later, Pending, Stage, find_handler
+from shared.stages import Done, End, Handler, Job, Later, Pending, Stage, find_handler
 from shared.storage.locks import Locks
 
 PATIENCE = 30.0
 """Seconds until a step is taken to hang."""
+ENDED: set[str] = set()
+"""The keys of the actions that were performed to their end: what they held is free."""
 
 
 @dataclass
@@ -33,6 +36,11 @@ class Told:
     troubles: list[str] = field(default_factory=list)
     wake_on: list[str] = field(default_factory=list)
     later: list[Later] = field(default_factory=list)
+    announced: list[str] = field(default_factory=list)
+    end: End | None = None
+    """How the action ended, where that was no failure."""
+    undone: str = ""
+    """What the stage that undoes said, where it was performed."""
 
 
 @dataclass
@@ -50,9 +58,15 @@ class Bench:
     digest: Sequence[policy.Told] = ()
     refuses: Callable[[Event], str] = lambda _event: ""
     more: int = 0
+    decision: Decision | None = None
+    told: Told = field(default_factory=Told)
+    """What the last step said, also where it failed."""
 
     def run(self, action: str, **params: Any) -> Told:
-        """Perform a step to its end; parameters that are left out are the rendered defaults."""
+        """Perform a step to its end; parameters that are left out are the rendered defaults.
+
+        Where it fails or ends, and something was begun, the stage that undoes is performed before that is told.
+        """
         handler = find_handler(ACTIONS, action)
         defaults = {
             name: info.default
@@ -61,20 +75,40 @@ class Bench:
         }
         context = templates.context(self.event)
         values = templates.resolve(templates.render(defaults | params, context), self.values)
-        parsed, told = handler.parse(values), Told()
+        parsed, self.told = handler.parse(values), Told()
+        began: set[str] = set()
+        try:
+            self._walk(handler, parsed, self.told, began)
+        except PermanentError:
+            self._undo(handler, parsed, began)
+            raise
+        else:
+            if self.told.end:
+                self._undo(handler, parsed, began)
+        finally:
+            ENDED.add(self.key)
+        return self.told
+
+    def _walk(self, handler: Handler, params: Any, told: Told, began: set[str]) -> None:
         name = handler.stages[0].name
-        while name:
+        while name and not told.end:
             stage = handler.stage(name)
             self.before_stage(stage.name)
-            name = self.perform(stage, parsed, told) or handler.stage_after(stage)
-        return told
+            began.add(stage.effect)
+            name = self.perform(stage, params, told) or handler.stage_after(stage)
+
+    def _undo(self, handler: Handler, params: Any, began: set[str]) -> None:
+        if handler.undoes and "acts" in began:
+            self.before_stage(handler.undoes)
+            self.perform(handler.stage(handler.undoes), params, self.told)
+            self.told.undone = self.told.notes[-1]
 
     def perform(self, stage: Stage[Any], params: Any, told: Told) -> str:
         """Perform one stage to its end; temporary errors are tried again. Return the stage it turns to, if it says."""
         memory: dict[str, Any] = {}
-        started, until = False, time.monotonic() + PATIENCE
+        started, until, began = False, time.monotonic() + PATIENCE, datetime.now(UTC)
         while time.monotonic() < until:
-            job = self.job(stage.name, told.result, memory)
+            job = self.job(stage.name, told.result, memory, began)
             try:
                 if started and stage.watch:
                     progress = stage.watch(params, job)
@@ -84,19 +118,29 @@ class Bench:
                 told.troubles.append(trouble.reason)
                 time.sleep(0.05)
                 continue
-            assert isinstance(progress, Done | Pending)
+            if isinstance(progress, End):
+                told.end = progress
+                return ""
             told.notes.append(progress.note)
             if isinstance(progress, Done):
                 told.result |= progress.result
+                told.announced += [progress.announces] if progress.announces else []
                 told.later += [progress.later] if progress.later else []
                 return progress.next
             started = True
-            memory |= progress.memory
-            told.wake_on.append(progress.wake_on)
+            if isinstance(progress, Pending):
+                memory |= progress.memory
+                told.wake_on.append(progress.wake_on)
             time.sleep(0.05)
         raise AssertionError(f"stage {stage.name} hangs: {told}")
 
-    def job(self, step: str = "step", result: Mapping[str, Any] | None = None, memory: Any = None) -> Job:
+    def job(
+        self,
+        step: str = "step",
+        result: Mapping[str, Any] | None = None,
+        memory: Any = None,
+        began: datetime | None = None,
+    ) -> Job:
         """Make what a stage's functions are told."""
         return Job(
             key=self.key,
@@ -113,12 +157,12 @@ class Bench:
             steps={},
             digest=self.digest,
             more=self.more,
-            decision=None,
-            began=datetime.now(UTC),
+            decision=self.decision,
+            began=began or datetime.now(UTC),
             action=self.key,
             rule="rule",
             is_dry_run=False,
-            hold=lambda what: self.locks.hold(what, self.key, datetime.now(UTC), lambda _key: False),
+            hold=lambda what: self.locks.hold(what, self.key, datetime.now(UTC), ENDED.__contains__),
             let_go=lambda what: self.locks.let_go(what, self.key, datetime.now(UTC)),
             refuses=self.refuses,
             resolve=lambda value: templates.resolve(value, self.values),

@@ -27,6 +27,7 @@ from shared.errors import TemporaryError
 from shared.settings import Settings
 from shared.storage import prepare
 from shared.storage.account import Account
+from tests.integration import ml_stories
 from tests.integration.world import LEASE, Crash, CrashAt, Delivery, Wire, Workers, World, queue_message
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
@@ -66,7 +67,9 @@ rules:
     on_failure: [alert: {{channel: hook, title: "could not deploy: {{{{ failure.step }}}}"}}]
   - name: tell
     on: [ActionSucceeded, ActionFailed]
-    where: {{action.rule: {{StringIn: [retrain, deploy, back-up, fail]}}}}
+    where:
+      action.rule: {{StringIn: [retrain, deploy, back-up, fail, go-live, train, score]}}
+      action.steps.retire: {{IsNullOrUndefined: true}}
     do: [alert: {{channel: hook, title: "{{{{ action.rule }}}} {{{{ action.status }}}}"}}]
 """
 
@@ -92,7 +95,7 @@ class Place:
 
     def begin(self) -> None:
         """Put the simulators where every story begins."""
-        for simulator in ("management", "vision", "channels"):
+        for simulator in ("management", "inference", "vision", "channels"):
             self.post(simulator, "_reset")
         self.post(
             "management",
@@ -117,6 +120,8 @@ class Place:
                 ],
             },
         )
+        self.post("management", "_seed", ml_stories.MANAGEMENT)
+        self.post("inference", "_seed", ml_stories.INFERENCE)
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +145,7 @@ def place(running: Running, storage_emulator: Azurite, monkeypatch: pytest.Monke
     values = {
         "AzureWebJobsStorage": storage_emulator.app,
         "REACTOR_ARM_ENDPOINT": ready["management"],
+        "REACTOR_ML_HOSTS": "127.0.0.1",
         "REACTOR_VISION_BLOB_HOSTS": "127.0.0.1",
         "VISION_KEY": "simulated-training-key",
         "HOOK_SECRET": SECRET,
@@ -149,7 +155,7 @@ def place(running: Running, storage_emulator: Azurite, monkeypatch: pytest.Monke
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", ready["ca"])
     settings = Settings.read(values)
     prepare(Account(settings.storage, lambda _client: None), settings.backup_container)  # type: ignore[arg-type,return-value] # a connection string needs no credential
-    rules = RULES.format(
+    rules = (RULES + ml_stories.RULES).format(
         workspace=WORKSPACE, factory=FACTORY, project=project, vision=ready["vision"], channels=ready["channels"]
     )
     place = Place(ready, storage_emulator.app, settings, rules, project)
@@ -160,24 +166,42 @@ def place(running: Running, storage_emulator: Azurite, monkeypatch: pytest.Monke
 # -- the stories ------------------------------------------------------------------------------------------------------
 
 
-def drift_event(_place: Place) -> str:
-    """Write a monitor's breach, of a run of its own."""
-    return event_grid(
-        "RunStatusChanged",
-        "experiments/e/runs/r",
-        {
-            "experimentId": "e",
-            "experimentName": "fraud-monitor",
-            "runId": uuid.uuid4().hex,
-            "runType": "azureml.PipelineRun",
-            "runTags": {
-                "azureml_modelmonitor_threshold_breached": "The signal 'credit_data_drift' has failed due to one or "
-                "more features violating metric thresholds."
-            },
-            "runProperties": {},
-            "runStatus": "Failed",
-        },
-    )
+BREACH = {
+    "azureml_modelmonitor_threshold_breached": "The signal 'credit_data_drift' has failed due to one or more features "
+    "violating metric thresholds."
+}
+
+
+def drift_event(place: Place) -> str:
+    """Seed a monitor's run that found a breach, and write the event of it."""
+    run = uuid.uuid4().hex
+    seeded = {"id": f"{WORKSPACE}/jobs/{run}", "status": "Failed", "tags": BREACH}
+    place.post("management", "_seed", {"jobs": [seeded]})
+    return run_event("fraud-monitor", "Failed", BREACH, run)
+
+
+def run_event(experiment: str, status: str, tags: dict[str, str], run: str) -> str:
+    """Write that a run's status changed."""
+    data = {
+        "experimentId": "e",
+        "experimentName": experiment,
+        "runId": run,
+        "runType": "azureml.PipelineRun",
+        "runTags": tags,
+        "runProperties": {},
+        "runStatus": status,
+    }
+    return event_grid("RunStatusChanged", "experiments/e/runs/r", data)
+
+
+def completed(experiment: str) -> Callable[[Place], str]:
+    """Make what writes that a run of an experiment is over."""
+    return lambda _place: run_event(experiment, "Completed", {}, uuid.uuid4().hex[:12])
+
+
+def live_event(name: str) -> Callable[[Place], str]:
+    """Make what writes the registration of a model that is to go live."""
+    return lambda _place: registered(name, "2", "live")
 
 
 def model_event(_place: Place) -> str:
@@ -252,6 +276,37 @@ def check_failure(place: Place, _event: str) -> None:
     check_inbox(place, {"could not deploy: deploy.batch_endpoint", "fail failed"})
 
 
+def check_canary(place: Place, _event: str) -> None:
+    """See that the new version has all traffic, that each of its shares was put once, and the old one is gone."""
+    resources = place.get("management", "_state")["resources"]
+    assert ml_stories.live(resources, "good") == {"2": 100}
+    assert ml_stories.deployed(resources, "good") == {"2"}
+    check_inbox(place, {"go-live succeeded"})
+
+
+def check_rollback(place: Place, _event: str) -> None:
+    """See that the old version has all traffic again, and that the new one is gone."""
+    resources = place.get("management", "_state")["resources"]
+    assert ml_stories.live(resources, "bad") == {"1": 100}
+    assert ml_stories.deployed(resources, "bad") == {"1"}
+    check_inbox(place, {"bad stays as it was", "go-live failed"})
+
+
+def check_training(place: Place, event: str) -> None:
+    """See that one job ran, and that its model is registered."""
+    resources = place.get("management", "_state")["resources"]
+    assert [one["properties"]["status"] for one in ml_stories.jobs(resources, "reactor-")] == ["Completed"]
+    assert len(ml_stories.trained(resources, event)) == 1
+    check_inbox(place, {"train succeeded"})
+
+
+def check_scoring(place: Place, _event: str) -> None:
+    """See that the endpoint was invoked once."""
+    resources = place.get("management", "_state")["resources"]
+    assert [one["properties"]["status"] for one in ml_stories.jobs(resources, "batchjob-")] == ["Completed"]
+    check_inbox(place, {"score succeeded"})
+
+
 def check_backup(place: Place, event: str) -> None:
     """See that the model is stored once, whole, beside a manifest that tells its size."""
     iteration = json.loads(event)["Content"]["iterationId"]
@@ -293,6 +348,10 @@ STORIES = {
     "deploy": Story(model_event, function_app.on_ml_event, check_deployment),
     "back up": Story(export_event, vision_door, check_backup),
     "fail": Story(broken_event, function_app.on_ml_event, check_failure),
+    "go live": Story(live_event("good"), function_app.on_ml_event, check_canary),
+    "roll back": Story(live_event("bad"), function_app.on_ml_event, check_rollback),
+    "train": Story(completed("train-me"), function_app.on_ml_event, check_training),
+    "score": Story(completed("score-me"), function_app.on_ml_event, check_scoring),
 }
 
 

@@ -1,6 +1,7 @@
 """deploy.batch_endpoint over real https against the simulated service."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,12 @@ from hypothesis import strategies as st
 from dev.simulators.remote import Simulators
 from shared.clients.machine_learning.batch import BatchSettings
 from shared.errors import PermanentError, TemporaryError
-from shared.handlers.deploy import deployment_name
+from shared.handlers import ACTIONS
+from shared.handlers.batch_deployment import SETTINGS_TAG
+from shared.handlers.serving import deployment_name
 from shared.rules.declared import Declared
+from shared.stages import Done, Pending, find_handler
+from shared.storage import prepare
 from tests.integration.stages import Bench, clients_of, event_of
 
 WS = (
@@ -23,6 +28,10 @@ REGISTERED = (Path(__file__).parents[1] / "events/model_registered.json").read_t
 TAGS = {"stage": "production", "team.owner": "risk"}
 TWELVE = deployment_name("fraud-gbm", "12", f"{WS}/models/fraud-gbm/versions/12")
 ELEVEN = deployment_name("fraud-gbm", "11", f"{WS}/models/fraud-gbm/versions/11")
+REGISTERED_ELSEWHERE = (
+    "/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/ml-prod/providers/"
+    "Microsoft.MachineLearningServices/registries/prod/models/fraud-gbm/versions/3"
+)
 STEP = {"endpoint": "fraud-batch", "compute": "cpu"}
 
 
@@ -38,7 +47,9 @@ def bench(simulators: Simulators, azurite: str) -> Bench:
         settings={"provisioning_seconds": 0.2},
     )
     declared = Declared(workspaces={"fraud": WS.replace("resourceGroups", "resourcegroups")})
-    return Bench(clients_of(simulators, azurite), declared, event_of(REGISTERED))
+    bench = Bench(clients_of(simulators, azurite), declared, event_of(REGISTERED))
+    prepare(bench.clients.account, "backups")
+    return bench
 
 
 def default(simulators: Simulators) -> str:
@@ -53,7 +64,7 @@ def test_a_model_is_deployed_and_made_default(bench: Bench, simulators: Simulato
     told = bench.run("deploy.batch_endpoint", **STEP)
     assert default(simulators) == TWELVE
     assert told.result["live"] == TWELVE
-    assert told.result["scoring_uri"].startswith("https://fraud-batch.")
+    assert told.result["scoring_uri"].endswith("/westeurope/fraud-batch/jobs")
     assert told.result["tags"] == TAGS
     assert "endpoints/batch/fraud-batch" in told.result["links"]["studio"]
     assert f"deployed:{WS.lower()}/fraud-batch" in told.wake_on
@@ -170,7 +181,7 @@ def test_a_deployment_of_that_name_with_another_model_is_left_alone(bench: Bench
     assert deployment["properties"]["model"]["assetId"].endswith("/versions/12")
     other = BatchSettings(model_id=f"{WS}/models/fraud-gbm/versions/11", compute_id=f"{WS}/computes/cpu")
     client.batch.put_deployment(WS, "fraud-batch", TWELVE, "westeurope", other)
-    with pytest.raises(PermanentError, match="holds another model"):
+    with pytest.raises(PermanentError, match="holds something else"):
         bench.run("deploy.batch_endpoint", **STEP)
 
 
@@ -205,6 +216,195 @@ def test_a_workspace_that_is_not_declared_sees_no_token(bench: Bench, simulators
     with pytest.raises(PermanentError, match="not declared"):
         bench.run("deploy.batch_endpoint", **STEP, workspace=WS.replace("fraud", "elsewhere"))
     assert simulators.management.seen() == []
+
+
+# -- every setting ----------------------------------------------------------------------------------------------------
+
+EVERY_SETTING = {
+    "instance_count": 2,
+    "environment": "gbm-env:7",
+    "environment_variables": {"THREADS": "4"},
+    "code": "score:1",
+    "scoring_script": "score.py",
+    "mini_batch_size": 5,
+    "error_threshold": 3,
+    "output_action": "SummaryOnly",
+    "output_file": "scores.csv",
+    "max_retries": 1,
+    "retry_timeout": "90s",
+    "concurrency": 2,
+    "logging_level": "Debug",
+}
+
+
+def deployed(simulators: Simulators) -> dict[str, Any]:
+    """Read the last body that a deployment was put with."""
+    body: dict[str, Any] = json.loads(simulators.management.seen("PUT", "/deployments/")[-1]["body"])
+    return body
+
+
+def custom(simulators: Simulators) -> None:
+    """Make version 12 a model that says nothing about how it scores, and give code and an environment."""
+    simulators.management.seed(
+        models=[{"id": f"{WS}/models/fraud-gbm/versions/12", "tags": TAGS, "modelType": "custom_model"}],
+        codes=[{"id": f"{WS}/codes/score/versions/1"}],
+        environments=[{"id": f"{WS}/environments/gbm-env/versions/7"}],
+    )
+
+
+def test_each_setting_arrives(bench: Bench, simulators: Simulators) -> None:
+    """Everything that a deployment can be told is in the body, in the service's words."""
+    custom(simulators)
+    bench.run("deploy.batch_endpoint", **STEP, **EVERY_SETTING)
+    properties = deployed(simulators)["properties"]
+    assert properties == {
+        "model": {"referenceType": "Id", "assetId": f"{WS}/models/fraud-gbm/versions/12"},
+        "compute": properties["compute"],
+        "resources": {"instanceCount": 2},
+        "environmentId": properties["environmentId"],
+        "environmentVariables": {"THREADS": "4"},
+        "codeConfiguration": {"codeId": properties["codeConfiguration"]["codeId"], "scoringScript": "score.py"},
+        "miniBatchSize": 5,
+        "errorThreshold": 3,
+        "outputAction": "SummaryOnly",
+        "outputFileName": "scores.csv",
+        "retrySettings": {"maxRetries": 1, "timeout": "PT90S"},
+        "maxConcurrencyPerInstance": 2,
+        "loggingLevel": "Debug",
+    }
+    assert properties["compute"].endswith("/workspaces/fraud/computes/cpu")
+    assert properties["environmentId"].endswith("/environments/gbm-env/versions/7")
+    assert properties["codeConfiguration"]["codeId"].endswith("/codes/score/versions/1")
+
+
+def test_other_settings_update_the_deployment(bench: Bench, simulators: Simulators) -> None:
+    """The same model with other settings is put again, once; with the same it is left alone."""
+    bench.run("deploy.batch_endpoint", **STEP, mini_batch_size=5)
+    before = deployed(simulators)["tags"][SETTINGS_TAG]
+    bench.run("deploy.batch_endpoint", **STEP, mini_batch_size=6)
+    assert deployed(simulators)["properties"]["miniBatchSize"] == 6
+    assert deployed(simulators)["tags"][SETTINGS_TAG] != before
+    count = len(simulators.management.seen("PUT"))
+    bench.run("deploy.batch_endpoint", **STEP, mini_batch_size=6)
+    assert len(simulators.management.seen("PUT")) == count
+
+
+def test_who_is_not_to_be_the_default_is_not_made_so(bench: Bench, simulators: Simulators) -> None:
+    """The deployment is there, and callers that name none get who answered before."""
+    bench.run("deploy.batch_endpoint", **STEP, version="11")
+    told = bench.run("deploy.batch_endpoint", **STEP, set_default=False)
+    assert default(simulators) == ELEVEN
+    assert (told.result["deployment"], told.result["live"]) == (TWELVE, ELEVEN)
+    assert told.notes[-1] == f"the default stays {ELEVEN}"
+
+
+def test_a_model_must_be_named(bench: Bench, simulators: Simulators) -> None:
+    """Where neither the rule nor the event names one, nothing is made."""
+    with pytest.raises(PermanentError, match="which model") as caught:
+        bench.run("deploy.batch_endpoint", **STEP, model="", version="")
+    assert "component" in caught.value.remedy
+    assert simulators.management.seen("PUT") == []
+
+
+# -- compute ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_compute_that_is_missing_is_a_failure_before_anything_is_made(bench: Bench, simulators: Simulators) -> None:
+    """It is named, and both remedies are."""
+    with pytest.raises(PermanentError, match='compute "gpu" is not there') as caught:
+        bench.run("deploy.batch_endpoint", endpoint="fraud-batch", compute="gpu")
+    assert "create_compute" in caught.value.remedy
+    assert simulators.management.seen("PUT") == []
+
+
+def test_a_compute_is_made_where_it_is_missing(bench: Bench, simulators: Simulators) -> None:
+    """With its scale settings; where it is there, it is left as it is."""
+    how = {"size": "Standard_DS3_v2", "min_nodes": 0, "max_nodes": 4, "idle": "10m", "priority": "LowPriority"}
+    for _ in range(2):
+        bench.run("deploy.batch_endpoint", endpoint="fraud-batch", compute="gpu", create_compute=how)
+    (put,) = simulators.management.seen("PUT", "/computes/gpu")
+    made = json.loads(put["body"])["properties"]
+    assert made["computeType"] == "AmlCompute"
+    assert made["properties"]["vmSize"] == "Standard_DS3_v2"
+    assert made["properties"]["vmPriority"] == "LowPriority"
+    assert made["properties"]["scaleSettings"] == {
+        "minNodeCount": 0, "maxNodeCount": 4, "nodeIdleTimeBeforeScaleDown": "PT600S",
+    }  # fmt: skip
+
+
+def test_a_compute_may_be_a_whole_arm_id(bench: Bench, simulators: Simulators) -> None:
+    """One of the workspace is looked at by its name; one of another workspace is left to the service."""
+    bench.run("deploy.batch_endpoint", endpoint="fraud-batch", compute=f"{WS}/computes/cpu")
+    assert deployed(simulators)["properties"]["compute"] == f"{WS}/computes/cpu"
+    elsewhere = f"{WS.replace('/fraud', '/other')}/computes/cpu"
+    with pytest.raises(PermanentError, match="was not found"):
+        bench.run("deploy.batch_endpoint", endpoint="other-batch", compute=elsewhere)
+    assert simulators.management.seen("GET", "/workspaces/other/") == []
+
+
+# -- pipeline components ----------------------------------------------------------------------------------------------
+
+
+def test_a_component_is_deployed_in_place_of_a_model(bench: Bench, simulators: Simulators) -> None:
+    """No model is read; the deployment runs the component on the compute."""
+    simulators.management.seed(components=[{"id": f"{WS}/components/retrain/versions/4"}])
+    told = bench.run("deploy.batch_endpoint", **STEP, component="retrain:4")
+    configured = deployed(simulators)["properties"]["deploymentConfiguration"]
+    assert configured["deploymentConfigurationType"] == "PipelineComponent"
+    assert configured["componentId"]["assetId"].endswith("/components/retrain/versions/4")
+    assert default(simulators) == told.result["live"] == told.result["deployment"]
+    assert simulators.management.seen("GET", "/models/") == []
+
+
+def test_a_component_that_is_not_there(bench: Bench, simulators: Simulators) -> None:
+    """It is named, and nothing is made."""
+    with pytest.raises(PermanentError, match="component retrain:9 is not there"):
+        bench.run("deploy.batch_endpoint", **STEP, component="retrain:9")
+    assert simulators.management.seen("PUT") == []
+
+
+def test_a_component_brings_its_own_code(bench: Bench) -> None:
+    """Code beside a component is a mistake in the rule."""
+    with pytest.raises(PermanentError, match="brings its own code"):
+        bench.run("deploy.batch_endpoint", **STEP, component="retrain:4", code="score:1")
+
+
+@pytest.mark.parametrize("model_id", [REGISTERED_ELSEWHERE, "azureml://registries/prod/models/fraud-gbm/versions/3"])
+def test_a_registrys_model_is_deployed(model_id: str, bench: Bench, simulators: Simulators) -> None:
+    """By its ARM id it is read again; by its short one the record says that it was not."""
+    simulators.management.seed(models=[{"id": REGISTERED_ELSEWHERE}])
+    told = bench.run("deploy.batch_endpoint", **STEP, model_id=model_id)
+    asset = deployed(simulators)["properties"]["model"]["assetId"]
+    assert asset == "azureml://registries/prod/models/fraud-gbm/versions/3"
+    assert ("was not read again" in told.notes[0]) is model_id.startswith("azureml:")
+    assert default(simulators) == told.result["live"]
+
+
+# -- one at a time ----------------------------------------------------------------------------------------------------
+
+
+def test_an_endpoint_that_another_action_works_on_is_waited_for(bench: Bench, simulators: Simulators) -> None:
+    """Nothing is written before the other lets go; the note names it."""
+    bench.locks.hold(f"{WS}/batchEndpoints/fraud-batch", "ab" * 16, datetime.now(UTC), lambda _key: False)
+    handler = find_handler(ACTIONS, "deploy.batch_endpoint")
+    params = handler.parse({"workspace": WS, "model": "fraud-gbm", "version": "12", **STEP})
+    turn, result = handler.stage("turn"), {"workspace": WS, "endpoint": "fraud-batch"}
+    waiting = turn.start(params, bench.job("step", result))
+    assert waiting == Pending(note="action abababab is working on the endpoint")
+    assert simulators.management.seen("PUT") == []
+    bench.locks.let_go(f"{WS}/batchEndpoints/fraud-batch", "ab" * 16, datetime.now(UTC))
+    assert turn.watch is not None
+    assert turn.watch(params, bench.job("step", result)) == Done()
+    bench.run("deploy.batch_endpoint", **STEP)
+    assert default(simulators) == TWELVE
+
+
+def test_the_endpoint_is_let_go_of_at_the_end(bench: Bench, simulators: Simulators) -> None:
+    """Steps that follow do not keep others waiting."""
+    bench.run("deploy.batch_endpoint", **STEP)
+    endpoint = f"{WS}/batchEndpoints/fraud-batch"
+    assert bench.locks.hold(endpoint, "cd" * 16, datetime.now(UTC), lambda _key: False) == ""
+    bench.locks.let_go(endpoint, "cd" * 16, datetime.now(UTC))
 
 
 @given(st.text(min_size=1), st.text(min_size=1), st.text())

@@ -4,16 +4,12 @@ import json
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
-from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.identity import ManagedIdentityCredential
-from azure.mgmt.datafactory import DataFactoryManagementClient
-from azure.mgmt.datafactory.models import RunFilterParameters, RunQueryFilter
 
 from dev.simulators.remote import Simulators
 
@@ -56,16 +52,6 @@ def arm(simulators: Simulators) -> Call:
     return call
 
 
-def factory_client(simulators: Simulators) -> DataFactoryManagementClient:
-    """Give Microsoft's client of Data Factory, pointed at the simulator."""
-    return DataFactoryManagementClient(
-        ManagedIdentityCredential(),
-        "11111111-2222-3333-4444-555555555555",
-        base_url=simulators.management.url,
-        credential_scopes=["https://management.azure.com/.default"],
-    )
-
-
 def error(answer: requests.Response) -> tuple[int, str]:
     """Give a refusal's status and its most telling code."""
     told = answer.json()["error"]
@@ -81,106 +67,7 @@ def settled(arm: Call, path: str) -> str:
     return str(state)
 
 
-def test_the_official_data_factory_client_runs_a_pipeline_to_its_end(simulators: Simulators, arm: Call) -> None:
-    """createRun, get, query and activities work as azure-mgmt-datafactory expects them."""
-    del arm
-    simulators.management.seed(
-        pipelines=[
-            {
-                "id": f"{FACTORY}/pipelines/train",
-                "parameters": {"epochs": {"type": "Int", "defaultValue": 3}, "why": {"type": "String"}},
-                "seconds": 0.1,
-                "outcome": "Failed",
-                "message": "Operation on target fit failed",
-                "activities": [{"activityName": "fit", "error": {"errorCode": "2108", "message": "out of memory"}}],
-            }
-        ]
-    )
-    with factory_client(simulators) as client:
-        pipeline = client.pipelines.get("ml", "etl", "train")
-        assert pipeline is not None
-        assert set(pipeline.parameters or ()) == {"epochs", "why"}
-        run_id = client.pipelines.create_run("ml", "etl", "train", parameters={"why": "drift"}).run_id
-        seen = [client.pipeline_runs.get("ml", "etl", run_id).status]
-        while seen[-1] in {"Queued", "InProgress"}:
-            seen.append(client.pipeline_runs.get("ml", "etl", run_id).status)
-        run = client.pipeline_runs.get("ml", "etl", run_id)
-        window = RunFilterParameters(
-            last_updated_after=datetime.now(UTC) - timedelta(hours=1),
-            last_updated_before=datetime.now(UTC) + timedelta(hours=1),
-        )
-        activities = client.activity_runs.query_by_pipeline_run("ml", "etl", run_id, window).value
-    assert seen[0] == "Queued"
-    assert (run.status, run.message) == ("Failed", "Operation on target fit failed")
-    assert run.parameters == {"epochs": "3", "why": "drift"}
-    assert [one.error for one in activities] == [{"errorCode": "2108", "message": "out of memory"}]
-
-
-def test_a_query_of_runs_is_paged_and_filtered(simulators: Simulators, arm: Call) -> None:
-    """Five runs come in three pages, only those of the window and the pipeline, newest first."""
-    del arm
-    pipelines = [{"id": f"{FACTORY}/pipelines/{name}", "seconds": 60} for name in ("a", "b")]
-    early = [{"factory": FACTORY, "pipelineName": "a", "runStart": "2026-01-01T00:00:00Z"}]
-    runs = [{"factory": FACTORY, "pipelineName": "a"}] * 5 + [{"factory": FACTORY, "pipelineName": "b"}]
-    simulators.management.seed(pipelines=pipelines)
-    simulators.management.seed(runs=early + runs)
-    window = RunFilterParameters(
-        last_updated_after=datetime.now(UTC) - timedelta(hours=1),
-        last_updated_before=datetime.now(UTC) + timedelta(hours=1),
-        filters=[RunQueryFilter(operand="PipelineName", operator="Equals", values_property=["a"])],
-    )
-    found: list[str | None] = []
-    pages = 0
-    with factory_client(simulators) as client:
-        while True:
-            answer = client.pipeline_runs.query_by_factory("ml", "etl", window)
-            found, pages = found + [run.run_id for run in answer.value], pages + 1
-            window.continuation_token = answer.continuation_token
-            if not answer.continuation_token:
-                break
-    assert (len(found), len(set(found)), pages) == (5, 5, 3)
-
-
-def test_a_lagging_listing_does_not_show_what_is_young(simulators: Simulators, arm: Call) -> None:
-    """A run is there for GET at once, and for a query only when the listing has caught up."""
-    run = arm("POST", f"{FACTORY}/pipelines/retrain/createRun", {"reactor_action": "k"}, version=ADF).json()["runId"]
-    now = datetime.now(UTC)
-    window = {
-        "lastUpdatedAfter": (now - timedelta(hours=1)).isoformat(),
-        "lastUpdatedBefore": (now + timedelta(hours=1)).isoformat(),
-    }
-    simulators.management.fault("lag", path="queryPipelineRuns", n=2)
-    listed = [len(arm("POST", f"{FACTORY}/queryPipelineRuns", window, version=ADF).json()["value"]) for _ in range(3)]
-    assert listed == [0, 0, 1]
-    assert arm("GET", f"{FACTORY}/pipelineruns/{run}", version=ADF).status_code == 200
-
-
-def test_create_run_refuses_what_the_service_refuses(simulators: Simulators, arm: Call) -> None:
-    """No such pipeline, a parameter missing, a parameter that is not declared, a window that is missing."""
-    del arm
-    with factory_client(simulators) as client:
-        with pytest.raises(ResourceNotFoundError, match="missing"):
-            client.pipelines.create_run("ml", "etl", "missing")
-        with pytest.raises(HttpResponseError, match="reactor_action is not provided"):
-            client.pipelines.create_run("ml", "etl", "retrain")
-        with pytest.raises(HttpResponseError, match="not present in the pipeline definition"):
-            client.pipelines.create_run("ml", "etl", "retrain", parameters={"reactor_action": "k", "other": "x"})
-        with pytest.raises(ResourceNotFoundError):
-            client.pipeline_runs.get("ml", "etl", "00000000-0000-0000-0000-000000000000")
-
-
-def test_a_run_is_canceled(simulators: Simulators, arm: Call) -> None:
-    """Cancelling ends a run that goes on, and is refused for one that is over."""
-    del arm
-    with factory_client(simulators) as client:
-        run = client.pipelines.create_run("ml", "etl", "retrain", parameters={"reactor_action": "k"}).run_id
-        client.pipeline_runs.cancel("ml", "etl", run)
-        assert client.pipeline_runs.get("ml", "etl", run).status == "Cancelled"
-        with pytest.raises(HttpResponseError):
-            client.pipeline_runs.cancel("ml", "etl", run)
-
-
-def test_a_batch_deployment_is_provisioned_and_made_the_default(arm: Call) -> None:
+def test_a_batch_deployment_is_provisioned_and_made_the_default(simulators: Simulators, arm: Call) -> None:
     """Endpoint, deployment, default: each takes its time and says where it is followed."""
     made = arm("PUT", ENDPOINT, ENDPOINT_BODY)
     assert (made.status_code, made.json()["properties"]["provisioningState"]) == (201, "Creating")
@@ -198,7 +85,7 @@ def test_a_batch_deployment_is_provisioned_and_made_the_default(arm: Call) -> No
     assert settled(arm, ENDPOINT) == "Succeeded"
     read = arm("GET", ENDPOINT.lower()).json()["properties"]
     assert read["defaults"] == {"deploymentName": "credit-v12-abc123"}
-    assert read["scoringUri"] == "https://credit-batch.westeurope.inference.ml.azure.com/jobs"
+    assert read["scoringUri"] == f"{simulators.inference.url}/westeurope/credit-batch/jobs"
     assert arm("GET", deployment).json()["properties"]["model"]["assetId"] == MODEL
 
 

@@ -18,7 +18,7 @@ from dev.stack import WEBHOOK
 from shared.parse import PARSERS
 from shared.rules.kinds import KINDS, RESERVED
 
-SENDABLE = [kind for kind in SAMPLES if KINDS[kind].family != "own"]
+SENDABLE = [kind for kind, sample in SAMPLES.items() if sample.door != "own"]
 QUEUED = """<?xml version="1.0" encoding="utf-8"?><QueueMessagesList><QueueMessage><MessageId>1</MessageId>
 <InsertionTime>Mon, 02 Mar 2026 08:15:04 GMT</InsertionTime>
 <ExpirationTime>Fri, 31 Dec 9999 23:59:59 GMT</ExpirationTime>
@@ -240,7 +240,7 @@ def test_a_number_stays_a_number(stack: Stack, ready: str) -> None:
     ("arguments", "said"),
     [
         (["RunFaild"], 'unknown kind "RunFaild" (did you mean "RunFailed"?)'),
-        (["ModelTagged"], "reserved"),
+        (["NotificationMissed"], "reserved"),
         (["RunFailed", "--set", "nothing"], "PATH=VALUE"),
         (["RunFailed", "--set", "a..b=1"], "not a path"),
         (["RunFailed", "--set", "time=1"], "only what is on the wire"),

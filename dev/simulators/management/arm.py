@@ -13,10 +13,13 @@ FACTORY = GROUP + "/providers/Microsoft.DataFactory/factories/{factory}"
 
 VERSIONS: Mapping[str, frozenset[str]] = {
     "microsoft.machinelearningservices": frozenset({
-        "2021-10-01", "2022-05-01", "2022-10-01", "2023-04-01", "2023-10-01", "2024-01-01-preview", "2024-04-01",
-        "2024-10-01", "2025-01-01-preview", "2025-06-01", "2025-09-01", "2025-12-01", "2026-03-01", "2026-07-01",
+        "2021-10-01", "2022-02-01-preview", "2022-05-01", "2022-10-01", "2022-10-01-preview", "2023-02-01-preview",
+        "2023-04-01", "2023-04-01-preview", "2023-06-01-preview", "2023-08-01-preview", "2023-10-01",
+        "2024-01-01-preview", "2024-04-01", "2024-04-01-preview", "2024-10-01", "2024-10-01-preview",
+        "2025-01-01-preview", "2025-06-01", "2025-09-01", "2025-12-01", "2026-03-01", "2026-07-01",
     }),
     "microsoft.datafactory": frozenset({"2018-06-01"}),
+    "microsoft.insights": frozenset({"2018-01-01", "2019-07-01", "2021-05-01", "2023-10-01", "2024-02-01"}),
 }  # fmt: skip
 """By provider, in lower case; reference: the table of api-versions."""
 
@@ -93,8 +96,8 @@ def version_problem(path: str, version: str) -> Answer | None:
             "MissingApiVersionParameter",
             "The api-version query parameter (?api-version=) is required for all requests.",
         )
-    provider = re.search(r"/providers/([^/]+)", path)
-    known = VERSIONS.get(provider[1].lower()) if provider else None
+    providers = re.findall(r"/providers/([^/]+)", path)
+    known = VERSIONS.get(providers[-1].lower()) if providers else None
     if known is not None and version not in known:
         return error(
             400,

@@ -1,8 +1,10 @@
 """Strict bodies: an unknown member is refused by its name and type, as Machine Learning does.
 
-Facts: reference §0.4, §1.6, §1.7. Numbers may be written as strings, as its reader tolerates them.
+Numbers may be written as strings, as its reader tolerates them, and members may be null.
+https://learn.microsoft.com/azure/templates/microsoft.machinelearningservices/workspaces/batchendpoints/deployments
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,8 +12,15 @@ from typing import Any
 from dev.simulators.management import arm
 from dev.simulators.wire import RefusedError
 
-type Kind = str | tuple[str, ...] | Shape
-"""string, integer, boolean, map (of strings), any; a tuple of the words allowed; or an object of a shape."""
+type Kind = str | tuple[str, ...] | AtLeast | Shape
+"""string, integer, boolean, duration, map (of strings), any; a tuple of the words allowed; or an object of a shape."""
+
+
+@dataclass(frozen=True)
+class AtLeast:
+    """A whole number that has a lower bound."""
+
+    least: int
 
 
 @dataclass(frozen=True)
@@ -68,7 +77,7 @@ CONFIGURATION = Shape(
     "BatchDeploymentConfiguration",
     {
         "deploymentConfigurationType": ("Model", "PipelineComponent"),
-        "componentId": Shape("IdAssetReference", {"referenceType": "string", "assetId": "string"}, ("assetId",)),
+        "componentId": Shape("IdAssetReference", {"referenceType": ("Id",), "assetId": "string"}, ("assetId",)),
         "description": "string",
         "settings": "any",
         "tags": "map",
@@ -101,14 +110,14 @@ BATCH_DEPLOYMENT = Shape(
                 "compute": "string",
                 "resources": Shape(
                     "DeploymentResourceConfiguration",
-                    {"instanceCount": "integer", "instanceType": "string", "properties": "any"},
+                    {"instanceCount": AtLeast(1), "instanceType": "string", "properties": "any"},
                 ),
-                "maxConcurrencyPerInstance": "integer",
-                "miniBatchSize": "integer",
-                "errorThreshold": "integer",
+                "maxConcurrencyPerInstance": AtLeast(1),
+                "miniBatchSize": AtLeast(1),
+                "errorThreshold": AtLeast(-1),
                 "outputAction": ("AppendRow", "SummaryOnly"),
                 "outputFileName": "string",
-                "retrySettings": Shape("BatchRetrySettings", {"maxRetries": "integer", "timeout": "string"}),
+                "retrySettings": Shape("BatchRetrySettings", {"maxRetries": AtLeast(0), "timeout": "duration"}),
                 "loggingLevel": ("Info", "Warning", "Debug"),
                 "deploymentConfiguration": CONFIGURATION,
                 "description": "string",
@@ -120,11 +129,23 @@ BATCH_DEPLOYMENT = Shape(
     ("location", "properties"),
 )
 
+BATCH_ENDPOINT_PATCH = Shape("PartialMinimalTrackedResourceWithIdentity", {"tags": "map", "identity": IDENTITY})
+BATCH_DEPLOYMENT_PATCH = Shape(
+    "PartialBatchDeploymentPartialMinimalTrackedResourceWithProperties",
+    {"tags": "map", "properties": Shape("PartialBatchDeployment", {"description": "string"})},
+)
+DURATION = re.compile(r"-?P(?=.)(?:\d+D)?(?:T(?=.)(?:\d+H)?(?:\d+M)?(?:\d+(?:\.\d+)?S)?)?")
+"""ISO 8601, without the weeks, months and years that no setting is given in."""
+
 
 def check(value: Any, kind: Kind, path: str = "") -> None:
     """Refuse a value that is not of its kind, with the place where it is not."""
     if isinstance(kind, Shape):
         check_object(value, kind, path)
+    elif isinstance(kind, AtLeast):
+        check(value, "integer", path)
+        if int(value) < kind.least:
+            raise arm.refuse(400, "ValidationError", f"The value of {path} must be at least {kind.least}: {value}.")
     elif isinstance(kind, tuple):
         if not isinstance(value, str) or value.lower() not in {word.lower() for word in kind}:
             raise invalid(f"Error converting value {value!r} to one of {', '.join(kind)}. Path '{path}'.")
@@ -157,7 +178,8 @@ def invalid(message: str) -> RefusedError:
 
 KINDS: Mapping[str, Callable[[Any], bool]] = {
     "string": lambda value: isinstance(value, str),
-    "integer": lambda value: str(value).lstrip("-").isdigit(),
+    "integer": lambda value: not isinstance(value, bool) and re.fullmatch(r"-?\d+", str(value)) is not None,
+    "duration": lambda value: isinstance(value, str) and DURATION.fullmatch(value) is not None,
     "boolean": lambda value: isinstance(value, bool),
     "map": lambda value: isinstance(value, dict) and all(isinstance(one, str) for one in value.values()),
     "any": lambda _value: True,

@@ -1,8 +1,11 @@
 """Data Factory, api-version 2018-06-01: pipelines, createRun, runs.
 
-Facts: reference §5. A run goes Queued, InProgress, then to its pipeline's outcome, by the clock.
+https://learn.microsoft.com/rest/api/datafactory/
+A run goes Queued, InProgress, then to its pipeline's outcome, by the clock; what its ExecutePipeline activities start
+(seeded as {"activityName", "pipeline"}) has runs of its own, which a cancel reaches where it is recursive.
 Not settled there, and decided here: a parameter that the pipeline does not declare is refused, as is a declared one
-without a default that is not given; both as 400 BadRequest with the ErrorCode text that the service is known for.
+without a default that is not given; both as 400 BadRequest with the ErrorCode text that the service is known for. So is
+the cancel of a run that is over.
 """
 
 import uuid
@@ -23,7 +26,7 @@ from dev.simulators.management.pipeline_runs import (
     not_found,
 )
 from dev.simulators.management.resources import Resource, Resources
-from dev.simulators.wire import Answer, Request, Route, instant, listed_until, moment, now
+from dev.simulators.wire import Answer, Request, Route, listed_until, moment
 
 PIPELINE = FACTORY + "/pipelines/{pipeline}"
 RUN = FACTORY + "/pipelineruns/{run}"
@@ -112,20 +115,30 @@ class DataFactory:
                 "ErrorCode=InvalidTemplate, ErrorMessage=The template validation failed: 'The value for the parameters "
                 f"{', '.join(absent)} is not provided'.",
             )
-        grouped = referenced is not None and request.query.get("isRecovery", "").lower() == "true"
-        run = self._started(pipeline, values, group=referenced.group or referenced.id if referenced and grouped else "")
+        run = self._started(pipeline, values)
+        if referenced is not None and request.query.get("isRecovery", "").lower() == "true":
+            run.group, run.activities = referenced.group or referenced.id, recovered(request.query, referenced)
+            for other in self._runs.values():
+                other.is_latest = other is run or (other.group or other.id) != run.group
         return Answer(body={"runId": run.id})
 
-    def _started(self, pipeline: Resource, values: Mapping[str, Any], *, group: str = "") -> Run:
+    def _started(self, pipeline: Resource, values: Mapping[str, Any], *, invoked_by: str = "Manual") -> Run:
+        factory = arm.parent_of(pipeline["id"], "factories")
         run = Run(
-            factory=arm.parent_of(pipeline["id"], "factories").lower(),
+            factory=factory.lower(),
             pipeline=pipeline["name"],
             parameters={name: value if isinstance(value, str) else str(value) for name, value in values.items()},
             queued=self._settings["queued_seconds"],
-            group=group,
+            group="",
+            invoked_by=invoked_by,
             **self._plans[pipeline["id"].lower()],
         )
         self._runs[run.id] = run
+        for activity in run.activities:
+            if "pipeline" in activity:
+                name, inner = activity["activityName"], f"{factory}/pipelines/{activity['pipeline']}"
+                started = self._resources.get(inner, lambda one: not_found("pipeline", "PipelineNotFound", one))
+                run.children[name] = self._started(started, {}, invoked_by=name)
         return run
 
     def _query_runs(self, request: Request) -> Answer:
@@ -137,23 +150,8 @@ class DataFactory:
 
     def _query_activities(self, request: Request) -> Answer:
         run = self._run(request)
-        found = [
-            {
-                "pipelineName": run.pipeline,
-                "pipelineRunId": run.id,
-                "activityRunId": str(uuid.uuid5(uuid.UUID(run.id), activity["activityName"])),
-                "activityType": "ExecuteDataFlow",
-                "status": run.status(),
-                "activityRunStart": instant(run.running_from),
-                "activityRunEnd": instant(run.ends) if run.status() in OUTCOMES else None,
-                "input": {},
-                "output": {},
-                "error": {"errorCode": "", "message": "", "failureType": "", "target": activity["activityName"]},
-                **activity,
-            }
-            for activity in run.activities
-        ]
-        return self._page(self._object(request), [(one, run.last_updated()) for one in found], ACTIVITY_OPERANDS)
+        found = [(one, run.last_updated()) for one in run.shown_activities()]
+        return self._page(self._object(request), found, ACTIVITY_OPERANDS)
 
     def _page(self, asked: Mapping[str, Any], found: Rows, operands: Mapping[str, str]) -> Answer:
         return Answer(body=self._pages.query(asked, found, operands, size=int(self._settings["page_size"])))
@@ -162,7 +160,9 @@ class DataFactory:
         run = self._run(request)
         if run.status() in OUTCOMES:
             raise bad("BadRequest", f"Pipeline run {run.id} is already {run.status()} and cannot be cancelled.")
-        run.cancelled = now()
+        if run.status() != "Canceling":
+            is_recursive = request.query.get("isRecursive", "").lower() == "true"
+            run.cancel(self._settings["queued_seconds"], is_recursive=is_recursive)
         return Answer(200)
 
     @staticmethod
@@ -202,3 +202,14 @@ class DataFactory:
             raise ValueError(f"'{name}' is no pipeline")
         run = self._started(pipeline, given.get("parameters", {}))
         run.started = moment(given["runStart"]) if "runStart" in given else run.started
+
+
+def recovered(asked: Mapping[str, str], run: Run) -> Sequence[Mapping[str, Any]]:
+    """Give the activities that are run again: all, those from one on, or those from the failed one on."""
+    names = [one["activityName"] for one in run.activities]
+    start = asked.get("startActivityName", "")
+    if not start and asked.get("startFromFailure", "").lower() == "true":
+        start = run.failing()
+    if start and start not in names:
+        raise bad("BadRequest", f"The activity '{start}' is not in the pipeline '{run.pipeline}'.")
+    return run.activities[names.index(start) if start else 0 :]

@@ -48,6 +48,11 @@ class Resources:
         prefix = arm_id.lower().rstrip("/") + "/"
         return [one for key, one in self._kept.items() if key.startswith(prefix) and "/" not in key[len(prefix) :]]
 
+    def below(self, arm_id: str) -> list[Resource]:
+        """Those under an id, at any depth."""
+        prefix = arm_id.lower().rstrip("/") + "/"
+        return [one for key, one in self._kept.items() if key.startswith(prefix)]
+
     def remove(self, arm_id: str) -> None:
         """Forget a resource and all under it."""
         prefix = arm_id.lower().rstrip("/")

@@ -1,0 +1,260 @@
+"""Performs a step from a terminal: the stages of its handler, one after the other, with a line that says how far it is.
+
+The stages are those that rules have performed by the app; what only an app has (an event, a record) is made up here.
+"""
+
+from __future__ import annotations
+
+import time
+from argparse import Namespace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from cli.errors import RefusedError
+from cli.ml_line import Line
+from cli.ml_workspace import Here
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from shared.stages import Handler, Job, Pending, Stage
+
+MOST_TROUBLES = 6
+"""Temporary errors in a row that are lived with; an app is more patient than a person."""
+FIRST_WAIT, GROWTH = 1.0, 1.5
+"""Seconds until the first look, and how much longer each next one takes, until it is the app's usual interval."""
+
+
+@dataclass
+class Steps:
+    """Performs steps in one workspace."""
+
+    here: Here
+    line: Line
+    key: str = field(default_factory=lambda: uuid4().hex)
+    """What names that we choose are made of."""
+    result: dict[str, Any] = field(default_factory=dict)
+    """What the stages found out so far."""
+    notes: list[str] = field(default_factory=list)
+    held: list[str] = field(default_factory=list)
+    """What `hold` took and nobody gave back yet."""
+
+    def perform(self, action: str, params: Mapping[str, Any], until: str = "") -> dict[str, Any]:
+        """Perform a step, up to and with the stage `until`; PermanentError or TemporaryError says why it failed."""
+        from shared.handlers import ACTIONS
+        from shared.stages import find_handler
+
+        handler = find_handler(ACTIONS, action)
+        given = {"workspace": self.here.workspace} | {name: one for name, one in params.items() if one is not None}
+        parsed, name = handler.parse(given), handler.stages[0].name
+        try:
+            while name:
+                name = self._stage(handler, handler.stage(name), parsed, until)
+        finally:
+            self.line.close()
+            for what in tuple(self.held):
+                self.let_go(what)
+        return self.result
+
+    def _stage(self, handler: Handler, stage: Stage[Any], params: BaseModel, until: str) -> str:
+        """Perform one stage to its end, and name the next one, "" for none."""
+        from shared.errors import PermanentError, TemporaryError, UnansweredError
+        from shared.stages import Done, End, Pending
+
+        looking = Looking(self.here.settings.poll.total_seconds())
+        deadline = looking.began + (stage.within(params) if stage.within else self.here.settings.deadline)
+        while datetime.now(UTC) < deadline:
+            self.line.show(stage.name, looking.note)
+            try:
+                progress = looking.look(stage, params, self._job(looking))
+            except UnansweredError as trouble:
+                looking.is_unanswered |= stage.named_by == "service"
+                looking.trouble(trouble, self.here.settings.lease / 5)
+                continue
+            except TemporaryError as trouble:
+                looking.trouble(trouble, self.here.settings.lease / 5)
+                continue
+            if isinstance(progress, Done):
+                self.result |= progress.result
+                self.notes += [progress.note] if progress.note else []
+                return "" if stage.name == until else progress.next or handler.stage_after(stage)
+            if isinstance(progress, End):
+                raise PermanentError(progress.reason)
+            if isinstance(progress, Pending):
+                looking.pending(progress)
+                self.line.show(stage.name, looking.note)
+            looking.wait()
+        raise PermanentError(f"gave up: {looking.note or 'still pending'}", remedy="look at the studio")
+
+    def _job(self, looking: Looking) -> Job:
+        from shared.events import announce
+        from shared.rules import templates
+        from shared.rules.declared import Declared
+        from shared.stages import Job
+
+        now = datetime.now(UTC)
+        event = announce("Asked", id=self.key, time=now)
+        return Job(
+            key=self.key,
+            step="ml",
+            event_key=self.key,
+            now=now,
+            starting_at=None,
+            memory=looking.memory,
+            result=self.result,
+            declared=Declared(workspaces={"here": self.here.workspace}),
+            clients=self.here.clients,
+            written={},
+            event=lambda: event,
+            steps={},
+            digest=(),
+            more=0,
+            decision=None,
+            began=looking.began,
+            action=self.key,
+            rule="reactor ml",
+            is_dry_run=False,
+            hold=self.hold,
+            let_go=self.let_go,
+            refuses=lambda _event: "",
+            resolve=lambda value: templates.resolve(value, self.here.settings.values),
+        )
+
+    # -- locks --------------------------------------------------------------------------------------------------------
+
+    def hold(self, what: str) -> str:
+        """Say which action of the app is working on something, where the app's storage is at hand; "" for none."""
+        from shared.errors import ReactorError
+        from shared.storage.locks import Locks
+
+        if self.here.account is None:
+            return ""
+        with suppress(ReactorError):  # who may not look, or finds no table, is in the same place as without storage
+            holder = Locks(self.here.account).hold(what, self.key, datetime.now(UTC), self._is_over)
+            self.held += [] if holder else [what]
+            return holder
+        return ""
+
+    def let_go(self, what: str) -> None:
+        """Give back what `hold` took."""
+        from shared.errors import ReactorError
+        from shared.storage.locks import Locks
+
+        if self.here.account is not None and what in self.held:
+            self.held.remove(what)
+            with suppress(ReactorError):
+                Locks(self.here.account).let_go(what, self.key, datetime.now(UTC))
+
+    def _is_over(self, key: str) -> bool:
+        from shared.storage.records import Records
+
+        assert self.here.account is not None
+        action = Records(self.here.account).read_action(key)
+        return action is None or not action.is_open
+
+
+class Looking:
+    """What is known of a stage between two looks at it."""
+
+    def __init__(self, longest: float) -> None:
+        self.memory: dict[str, Any] = {}
+        self.note = ""
+        self.began = datetime.now(UTC)
+        self.is_unanswered = False
+        """A start without a name of ours was not answered: its job is looked for, and never started again."""
+        self._started = False
+        self._wait, self._longest = FIRST_WAIT, max(longest, FIRST_WAIT)
+        self._asked: float | None = None
+        self._troubles = 0
+        self._unanswered_since: float | None = None
+
+    def look(self, stage: Stage[Any], params: Any, job: Job) -> Any:
+        """Watch the stage's job, or find it, or start it."""
+        from shared.errors import TemporaryError
+
+        if self._started and stage.watch is not None:
+            return stage.watch(params, job)
+        found = stage.find(params, job)
+        if found is None and self.is_unanswered:
+            raise TemporaryError("the start was not answered; looking for what it started")
+        return found if found is not None else stage.start(params, job)
+
+    def pending(self, progress: Pending) -> None:
+        """Remember what a look said."""
+        self._started, self._troubles, self._asked = True, 0, progress.after
+        self.is_unanswered = False
+        self.memory |= progress.memory
+        self.note = progress.note
+
+    def trouble(self, trouble: Any, patience: timedelta) -> None:
+        """Live with a temporary error for a while, then raise it; an unanswered start is looked for somewhat longer."""
+        from shared.errors import PermanentError
+
+        self._troubles, self._asked, self.note = self._troubles + 1, trouble.after, trouble.reason
+        if self.is_unanswered:
+            since = self._unanswered_since = self._unanswered_since or time.monotonic()
+            if time.monotonic() - since > patience.total_seconds():
+                raise PermanentError(
+                    "the service did not answer, and nothing is to be seen that it started",
+                    remedy="look at the studio, then give the command again",
+                ) from None
+        elif self._troubles >= MOST_TROUBLES:
+            raise trouble
+        self.wait()
+
+    def wait(self) -> None:
+        """Wait until the next look."""
+        time.sleep(max(self._wait, self._asked or 0.0))
+        self._wait = min(self._wait * GROWTH, self._longest)
+
+
+# -- what the commands share ------------------------------------------------------------------------------------------
+
+
+def line_of(options: Namespace) -> Line:
+    """Make the line of progress of a command; programs get none."""
+    return Line(is_shown=not getattr(options, "json", False))
+
+
+@contextmanager
+def interruptible(how_to_go_on: str | Callable[[], str]) -> Iterator[None]:
+    """Say what goes on, and how it can be followed, where somebody stops looking with Ctrl-C, or nothing answers."""
+    from shared.errors import TemporaryError
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        why = "stopped looking"
+    except TemporaryError as trouble:
+        why = trouble.reason
+    else:
+        return
+    told = how_to_go_on if isinstance(how_to_go_on, str) else how_to_go_on()
+    raise RefusedError(f"{why}; {told}")
+
+
+def wait_until(here: Here, line: Line, stage: str, look: Callable[[], str | None]) -> None:
+    """Look again and again until there is nothing more to wait for: `look` gives None then, before that a note."""
+    from shared.errors import TemporaryError
+
+    wait, longest, troubles = FIRST_WAIT, max(here.settings.poll.total_seconds(), FIRST_WAIT), 0
+    try:
+        while True:
+            try:
+                note = look()
+                troubles = 0
+            except TemporaryError as trouble:
+                note, troubles = trouble.reason, troubles + 1
+                if troubles >= MOST_TROUBLES:
+                    raise
+            if note is None:
+                return
+            line.show(stage, note)
+            time.sleep(wait)
+            wait = min(wait * GROWTH, longest)
+    finally:
+        line.close()

@@ -1,0 +1,51 @@
+"""Asks a person before a step of the traffic, as a step `approval` does."""
+
+from shared.actions import Decision
+from shared.errors import PermanentError
+from shared.handlers import asking, rollout
+from shared.handlers.asking import Question
+from shared.handlers.online.params import OnlineEndpoint
+from shared.stages import Done, Job, Progress
+
+
+def find(params: OnlineEndpoint, job: Job) -> Progress | None:
+    """Look whether the mail that asks is on its way already."""
+    return asking.find(_question(params, job), job)
+
+
+def ask(params: OnlineEndpoint, job: Job) -> Progress:
+    """Tell the channel what is about to happen, what was seen so far, and how to decide."""
+    return asking.send(_question(params, job), job)
+
+
+def watch(params: OnlineEndpoint, job: Job) -> Progress:
+    """Look whether the mail that asks went out."""
+    return asking.watch(_question(params, job), job)
+
+
+def wait(params: OnlineEndpoint, job: Job) -> Progress:
+    """Look what was decided."""
+    heard = asking.heard(_question(params, job), job)
+    if not isinstance(heard, Decision):
+        return heard
+    found = {"approved_by": str(heard.by), "approved_at": heard.at.isoformat()}
+    return Done(found, note=f"approved {asking.said(heard)}", announces="ApprovalGranted", next="shift")
+
+
+def _question(params: OnlineEndpoint, job: Job) -> Question:
+    if params.approval is None:
+        raise PermanentError("the rule asks nobody any more", remedy="replay the event")
+    result, wanted = job.result, job.result["steps"][job.result["at"]]
+    lines = (
+        f"{result['deployment']} holds {result['model_id']}.",
+        f"The traffic of {params.endpoint} is {rollout.show(result['traffic'])}.",
+        f"It would become {rollout.show(wanted)}.",
+        f"Seen so far: {result.get('seen', 'nothing')}.",
+    )
+    return Question(
+        named=", ".join((job.written.get("approval") or {}).get("by") or params.approval.by),
+        within=params.approval.within,
+        channel=params.approval.channel,
+        title=params.approval.title or f"Approve {rollout.show(wanted)} at {params.endpoint}?",
+        text=params.approval.text or "\n".join(lines),
+    )

@@ -1,0 +1,291 @@
+"""Makes the deployment, with nothing of the traffic yet: the model, the lock, the endpoint, the deployment, the sample.
+
+https://learn.microsoft.com/azure/machine-learning/how-to-deploy-online-endpoints
+"""
+
+from datetime import timedelta
+
+from shared.actions import Status
+from shared.clients.machine_learning.models import Model
+from shared.clients.machine_learning.online import OnlineDeployment, OnlineSettings, Scored
+from shared.clients.machine_learning.online import OnlineEndpoint as Endpoint
+from shared.clients.machine_learning.resources import ARM_ID, asset_id
+from shared.errors import PermanentError, TemporaryError
+from shared.handlers import declared, rollout, serving
+from shared.handlers.online.params import OnlineEndpoint
+from shared.policy import read_duration
+from shared.redaction import tidy
+from shared.stages import Done, End, Job, Pending, Progress
+
+NO_CODE = frozenset({"mlflow_model", "triton_model"})
+"""Kinds of model that say themselves how they score."""
+PYFUNC = "python_function"
+OWN_TAG = "reactor-action"
+SEE_LOG = "see what its log says, then replay the event"
+QUOTA_WITHIN = timedelta(minutes=5)
+"""How long it is tried to read what the region has left: a role may not have arrived yet."""
+SAMPLE_WITHIN = timedelta(minutes=10)
+"""How long a deployment may be busy, or refuse a role that has not arrived yet, before the sample counts as failed."""
+TRIES = 3
+
+
+# -- model ------------------------------------------------------------------------------------------------------------
+
+
+def read_model(params: OnlineEndpoint, job: Job) -> Progress:
+    """Read the model again: an event tells what was, and its tags may have changed since."""
+    workspace, client = declared.workspace(job, params.workspace), job.clients.machine_learning
+    if params.approval and params.approval.channel:
+        declared.channel(job, params.approval.channel)  # now, and not in the middle of a rollout
+    model, model_id, notes = _model(params, workspace, job)
+    if model is not None:
+        notes += _check_scoring(params, model)
+    name, version = _named(params)
+    found = {
+        "workspace": workspace,
+        "location": client.workspaces.location(workspace),
+        "model_id": model_id,
+        "tags": dict(model.tags) if model else {},
+        "created": model.created_at.isoformat() if model and model.created_at else "",
+        "endpoint": params.endpoint,
+        "deployment": serving.deployment_name(name, version, model_id),
+    }
+    return Done(found, "; ".join(note for note in notes if note))
+
+
+def _model(params: OnlineEndpoint, workspace: str, job: Job) -> tuple[Model | None, str, list[str]]:
+    """Give the model, its id as a deployment takes it, and what there is to say of it; no model where none is read."""
+    if not params.model_id:
+        model = serving.read_model(job, workspace, params.model, params.version)
+        return model, model.id, [serving.changed_tags(model, job)]
+    model_id = serving.deployable(params.model_id)
+    if not ARM_ID.fullmatch(params.model_id):
+        return None, model_id, ["the registry's model was not read again: its ARM id is not known"]
+    found = serving.usable(job.clients.machine_learning.models.by_id(params.model_id), params.model_id)
+    return found, model_id, []
+
+
+def _named(params: OnlineEndpoint) -> tuple[str, str]:
+    if not params.model_id:
+        return params.model, params.version
+    *_, name, _versions, version = params.model_id.split("/")
+    return name, version
+
+
+def _check_scoring(params: OnlineEndpoint, model: Model) -> list[str]:
+    """Refuse a model that could not score, before anything is made."""
+    name = ":".join(_named(params))
+    if bool(params.code) != bool(params.scoring_script):
+        raise PermanentError(f"{name}: code and scoring_script go together", remedy="give both, or neither")
+    if params.environment:
+        return []
+    if params.code or model.type not in NO_CODE:
+        raise PermanentError(
+            f"{model.type} {name} does not say how it scores",
+            remedy="give environment, code and scoring_script, or register it as an MLflow model",
+        )
+    if model.type == "mlflow_model" and model.flavors and PYFUNC not in model.flavors:
+        raise PermanentError(
+            f"{name} has no {PYFUNC} flavor, which an MLflow model needs to be deployed without code; "
+            f"it has {', '.join(sorted(model.flavors))}",
+            remedy="log it with a pyfunc flavor, or give environment, code and scoring_script",
+        )
+    unknown = model.type == "mlflow_model" and not model.flavors
+    return ["the service does not tell the model's flavors"] if unknown else []
+
+
+# -- lock -------------------------------------------------------------------------------------------------------------
+
+
+def take_lock(params: OnlineEndpoint, job: Job) -> Progress:
+    """Take the endpoint: only one action at a time writes to it."""
+    holder = job.hold(endpoint_id(params, job))
+    return Pending(note=f"waits for action {holder}, which writes to {params.endpoint}") if holder else Done()
+
+
+def endpoint_id(params: OnlineEndpoint, job: Job) -> str:
+    """Name what is locked."""
+    return f"{job.result['workspace']}/onlineEndpoints/{params.endpoint}"
+
+
+# -- newer ------------------------------------------------------------------------------------------------------------
+
+
+def look_for_newer(params: OnlineEndpoint, job: Job) -> Progress:
+    """Stop where a newer version of the model is live, and go to the end where this one is."""
+    client, workspace, ours = job.clients.machine_learning.online, job.result["workspace"], job.result["model_id"]
+    endpoint = client.endpoint(workspace, params.endpoint)
+    if endpoint is None:
+        return Done()
+    if pending := serving.ready("endpoint", endpoint.state, job):
+        return pending
+    traffic = rollout.plain(endpoint.traffic)
+    there = {one.name.lower(): one for one in client.deployments(workspace, params.endpoint)}
+    live = {name: there[name] for name in traffic if name in there}
+    for name, one in live.items():
+        if not serving.is_same(one.model_id, ours) and serving.is_newer(
+            job, one.model_id, one.created_at, ours, job.result["created"]
+        ):
+            job.let_go(endpoint_id(params, job))
+            return End(Status.SKIPPED, f"a newer model is live: {name} has {traffic[name]} % of {params.endpoint}")
+    same = {name: traffic[name] for name, one in live.items() if serving.is_same(one.model_id, ours)}
+    if sum(same.values()) < params.traffic[-1]:
+        return Done()
+    found = {"deployment": max(same, key=lambda name: same[name]), "previous": traffic, "traffic": traffic}
+    return Done({**found, "scoring_uri": endpoint.scoring_uri}, note="it is live already", next="finish")
+
+
+# -- quota ------------------------------------------------------------------------------------------------------------
+
+
+def check_quota(params: OnlineEndpoint, job: Job) -> Progress:
+    """Compare the cores that a new deployment needs with what the region has left."""
+    if not params.quota_check:
+        return Done()
+    client, workspace = job.clients.machine_learning, job.result["workspace"]
+    if client.online.deployment(workspace, params.endpoint, job.result["deployment"]) is not None:
+        return Done(note="the deployment is there already")
+    try:
+        short = client.usage.shortfall(workspace, job.result["location"], params.instance_type, params.instance_count)
+    except PermanentError as refused:
+        return Done(note=f"the quota was not read: {refused.reason}")
+    except TemporaryError as trouble:
+        if job.now < job.began + QUOTA_WITHIN:
+            raise
+        return Done(note=f"the quota was not read: {trouble.reason}")
+    if short is None:
+        return Done()
+    raise PermanentError(
+        f"{short.missing} cores of {short.family} are missing in {job.result['location']} for "
+        f"{params.instance_count} x {params.instance_type}: {short.used} of {short.limit} are used",
+        remedy="ask for more quota (a fifth more than is used: upgrades need it), or take fewer or other machines",
+    )
+
+
+# -- endpoint ---------------------------------------------------------------------------------------------------------
+
+
+def find_endpoint(params: OnlineEndpoint, job: Job) -> Progress | None:
+    """Look for the endpoint."""
+    found = job.clients.machine_learning.online.endpoint(job.result["workspace"], params.endpoint)
+    if found is None:
+        return None
+    return serving.ready("endpoint", found.state, job) or Done({"scoring_uri": found.scoring_uri})
+
+
+def start_endpoint(params: OnlineEndpoint, job: Job) -> Progress:
+    """Make the endpoint, for callers with a token of Microsoft Entra ID."""
+    operation = job.clients.machine_learning.online.put_endpoint(
+        job.result["workspace"], params.endpoint, job.result["location"]
+    )
+    return Pending(memory={"operation": operation}, note="endpoint is being made")
+
+
+def watch_endpoint(params: OnlineEndpoint, job: Job) -> Progress:
+    """Look whether the endpoint is ready."""
+    return find_endpoint(params, job) or serving.not_visible("endpoint")
+
+
+# -- deployment -------------------------------------------------------------------------------------------------------
+
+
+def find_deployment(params: OnlineEndpoint, job: Job) -> Progress | None:
+    """Look for the deployment, and whether it holds our model."""
+    result = job.result
+    found = job.clients.machine_learning.online.deployment(result["workspace"], params.endpoint, result["deployment"])
+    return _progress(found, params, job) if found else None
+
+
+def start_deployment(params: OnlineEndpoint, job: Job) -> Progress:
+    """Make the deployment; nothing of the traffic goes to it."""
+    result, workspace = job.result, job.result["workspace"]
+    settings = OnlineSettings(
+        model_id=result["model_id"],
+        instance_type=params.instance_type,
+        instance_count=params.instance_count,
+        environment_id=params.environment and asset_id(workspace, "environments", params.environment),
+        code_id=params.code and asset_id(workspace, "codes", params.code),
+        scoring_script=params.scoring_script,
+        environment_variables=params.environment_variables,
+        request_timeout=read_duration(params.request_timeout),
+        max_concurrent=params.max_concurrent,
+        tags={OWN_TAG: job.key},
+    )
+    operation = job.clients.machine_learning.online.put_deployment(
+        workspace, params.endpoint, result["deployment"], result["location"], settings
+    )
+    return Pending(
+        memory={"operation": operation},
+        note=f"deployment {result['deployment']} is being made",
+        wake_on=serving.wake_token(workspace, params.endpoint),
+    )
+
+
+def watch_deployment(params: OnlineEndpoint, job: Job) -> Progress:
+    """Look whether the deployment is ready, or was deleted under our feet."""
+    name = f"deployment {job.result['deployment']}"
+    if progress := find_deployment(params, job):
+        return progress
+    if job.memory.get("seen"):
+        raise PermanentError(f"{name} was deleted meanwhile", remedy="find out who did, then replay the event")
+    return serving.not_visible(name)
+
+
+def _progress(found: OnlineDeployment, params: OnlineEndpoint, job: Job) -> Progress:
+    name = job.result["deployment"]
+    if not serving.is_same(found.model_id, job.result["model_id"]):
+        raise PermanentError(
+            f"deployment {name} of {params.endpoint} holds another model: {tidy(found.model_id)}",
+            remedy="delete that deployment, or use another endpoint",
+        )
+    token = serving.wake_token(job.result["workspace"], params.endpoint)
+    remedy = "" if found.tags.get(OWN_TAG) == job.key else serving.DELETE_IT
+    pending = serving.ready(f"deployment {name}", found.state, job, token, remedy=remedy or SEE_LOG)
+    return Pending(memory={"seen": True}, note=pending.note, wake_on=token) if pending else Done()
+
+
+# -- sample -----------------------------------------------------------------------------------------------------------
+
+
+def send_sample(params: OnlineEndpoint, job: Job) -> Progress:
+    """Have the deployment answer the sample, before it gets any traffic."""
+    if params.sample is None:
+        return Done(note="not tried out: the rule gives no sample")
+    again = {"retried": "tries" in job.memory}
+    return sample(params, job, get_endpoint(params, job)) or Done(again, note="the sample was answered")
+
+
+def sample(params: OnlineEndpoint, job: Job, endpoint: Endpoint) -> Pending | None:
+    """Have the deployment answer the sample: None where it does, Pending where it is asked once more.
+
+    PermanentError where it fails `TRIES` times: the first requests may find a model that is still being loaded.
+    """
+    name, tries = job.result["deployment"], job.memory.get("tries", 0) + 1
+    try:
+        problem = _problem(job.clients.machine_learning.online.score(endpoint, params.sample, name), params, name)
+    except TemporaryError as trouble:
+        if job.now < job.began + SAMPLE_WITHIN:
+            raise
+        problem, tries = trouble.reason, TRIES
+    if not problem:
+        return None
+    if tries < TRIES:
+        return Pending(memory={"tries": tries}, note=f"the sample, once more: {problem}")
+    raise PermanentError(f"{name} failed the sample: {problem}", remedy="see what its log says, or correct the sample")
+
+
+def _problem(scored: Scored, params: OnlineEndpoint, name: str) -> str:
+    if scored.problem:
+        return scored.problem
+    if scored.deployment and scored.deployment.lower() != name.lower():
+        return f"{scored.deployment} answered in its place"
+    wanted = params.sample_expects.contains
+    return "" if wanted in scored.body else f'the answer has no "{tidy(wanted)}": {scored.body}'
+
+
+def get_endpoint(params: OnlineEndpoint, job: Job) -> Endpoint:
+    """Read the endpoint; PermanentError where it is gone."""
+    endpoint = job.clients.machine_learning.online.endpoint(job.result["workspace"], params.endpoint)
+    if endpoint is None:
+        raise PermanentError(f"endpoint {params.endpoint} was deleted meanwhile", remedy="replay the event")
+    return endpoint

@@ -1,0 +1,376 @@
+"""What each step states that it needs is what it asks the services for: no request is left out, nothing is stated idly.
+
+Requests are seen by the simulators, and are named as Azure's role-based access control names them:
+https://learn.microsoft.com/azure/role-based-access-control/permissions/ai-machine-learning
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import pytest
+
+from cli.roles import covers
+from dev.simulators.channels import SECRET
+from dev.simulators.remote import Simulators
+from shared.errors import PermanentError
+from shared.handlers import ACTIONS
+from shared.handlers.approval import Approval
+from shared.handlers.serving import deployment_name
+from shared.rules import load, templates
+from shared.rules.declared import Declared
+from shared.rules.grants import LISTED, NAMED, grants, stated
+from shared.stages import Done, Handler, find_handler
+from shared.storage import LIMITS_TABLE
+from shared.watching import Watch
+from tests.integration.stages import Bench, Told, clients_of, event_of
+
+SUBSCRIPTION = "/subscriptions/11111111-2222-3333-4444-555555555555"
+WS = f"{SUBSCRIPTION}/resourceGroups/ml-prod/providers/Microsoft.MachineLearningServices/workspaces/fraud"
+FACTORY = f"{SUBSCRIPTION}/resourceGroups/data/providers/Microsoft.DataFactory/factories/etl"
+PROJECT, ITERATION = "3f2504e0-4f89-41d3-9a0c-0305e82c3301", "8d8ac610-566d-4ef0-9c22-186b2a5ed793"
+EVENTS = Path(__file__).parents[1] / "events"
+ML = "Microsoft.MachineLearningServices/workspaces"
+COMPONENT = "azureml:retrain:4"
+SPEC = {"type": "pipeline", "outputs": {"model": {"type": "mlflow_model"}}, "jobs": {"train": {}}}
+REGISTRY_MODEL = "azureml://registries/prod/models/fraud-gbm/versions/3"
+TAGS = {"stage": "production"}
+FLAVORS = {"python_function": {"data": {"loader_module": "mlflow.sklearn"}}}
+TWELVE = deployment_name("fraud-gbm", "12", f"{WS}/models/fraud-gbm/versions/12")
+BREACH = {"azureml_modelmonitor_threshold_breached": "it has failed"}
+VERBS = {"GET": "read", "PUT": "write", "PATCH": "write", "DELETE": "delete", "POST": "action"}
+
+BEHIND: Mapping[str, frozenset[str]] = {
+    f"{ML}/batchEndpoints/jobs/write": frozenset(
+        f"{ML}/{name}"
+        for name in (
+            *("batchEndpoints/deployments/jobs/read", "batchEndpoints/deployments/jobs/write"),
+            *("data/versions/write", "datasets/registered/read", "datasets/registered/write"),
+            *("datastores/listsecrets/action", "listStorageAccountKeys/action"),
+            *("experiments/runs/submit/action", "experiments/runs/write"),
+        )
+    ),
+}
+"""What the service itself asks for when it is asked for something, so that no request of ours shows it.
+
+https://learn.microsoft.com/azure/machine-learning/how-to-authenticate-batch-endpoint
+"""
+NO_CALL: Mapping[str, str] = {
+    "Microsoft.DataFactory/factories/querypipelineruns/read": "querypipelineruns/action",
+    "Microsoft.DataFactory/factories/pipelineruns/queryactivityruns/read": "pipelineruns/queryactivityruns/action",
+    "Microsoft.DataFactory/factories/pipelineruns/activityruns/read": "pipelineruns/queryactivityruns/action",
+}
+"""What Data Factory is said to ask for beside an action."""
+NOBODY_ASKS = re.compile(r"/mfeOperationsStatus/|/discovery\Z", re.IGNORECASE)
+"""What is read where it may be read, at best, and what everybody may read."""
+
+
+# -- what a request is ------------------------------------------------------------------------------------------------
+
+
+def action_of(method: str, url: str) -> str:
+    """Name what a request to Resource Manager does: types and verb, without the names."""
+    provider, *rest = urlsplit(url).path.strip("/").split("/providers/")[-1].split("/")
+    return "/".join((provider, *rest[::2], VERBS[method]))
+
+
+def data_action_of(method: str, url: str) -> str:
+    """Name what a request to the data plane does."""
+    path = urlsplit(url).path
+    if "/studio/mferp/" in path:
+        return action_of(method, path)
+    if path.startswith("/studio/"):
+        return f"{ML}/experiments/runs/read"
+    if path.endswith("/score"):
+        return f"{ML}/onlineEndpoints/score/action"
+    return f"{ML}/batchEndpoints/jobs/{'write' if method == 'POST' else 'read'}"
+
+
+class Asked:
+    """What was asked of the services since it was made."""
+
+    def __init__(self, simulators: Simulators) -> None:
+        self.services = (simulators.management, simulators.inference, simulators.vision)
+        self.before = [len(service.seen()) for service in self.services]
+
+    def __iter__(self) -> Iterator[str]:
+        """Give it as actions."""
+        management, inference, vision = (
+            [one for one in service.seen()[before:] if not NOBODY_ASKS.search(urlsplit(one["url"]).path)]
+            for service, before in zip(self.services, self.before, strict=True)
+        )
+        yield from (action_of(one["method"], one["url"]) for one in management)
+        yield from (data_action_of(one["method"], one["url"]) for one in inference)
+        for one in vision:
+            assert re.search(r"/iterations/[^/]+/export\Z", urlsplit(one["url"]).path)
+            yield "Microsoft.CognitiveServices/accounts/CustomVision/projects/iterations/export/read"
+
+
+# -- what each step does, in all its ways -----------------------------------------------------------------------------
+
+Way = Callable[[Bench, Simulators], object]
+
+
+def data_factory(bench: Bench, simulators: Simulators) -> None:
+    """Run a pipeline to its end; find out why one failed; look for one whose start was not answered; cancel one."""
+    bench.event = event_of((EVENTS / "monitor_breach.json").read_text("utf-8"))
+    failed = [{"activityName": "train", "status": "Failed", "error": {"errorCode": "1", "message": "no"}}]
+    key = {"parameters": {"reactor_action": {"type": "String"}}, "seconds": 0.2}
+    pipelines: list[dict[str, Any]] = [
+        {"id": f"{FACTORY}/pipelines/retrain", **key},
+        {"id": f"{FACTORY}/pipelines/broken", "outcome": "Failed", "activities": failed, **key},
+    ]
+    simulators.management.seed(pipelines=pipelines, settings={"queued_seconds": 0.1})
+    bench.run("run.data_factory", factory="etl", pipeline="retrain")
+    tried(bench, "run.data_factory", factory="etl", pipeline="broken")
+    bench.key = uuid4().hex
+    tried(bench, "run.data_factory", at="end", factory="etl", pipeline="retrain")
+
+
+def pipeline_job(bench: Bench, simulators: Simulators) -> None:
+    """Run a component to its end; find out why one failed; cancel one."""
+    bench.event = event_of((EVENTS / "monitor_breach.json").read_text("utf-8"))
+    bench.run("run.job", component=COMPONENT, compute="cpu")
+    simulators.management.seed(job_outcomes=[{"outcome": "Failed"}])
+    bench.key = uuid4().hex
+    tried(bench, "run.job", component=COMPONENT, compute="cpu")
+    canceled(bench, simulators, "run.job", component=COMPONENT, compute="cpu")
+
+
+def canceled(bench: Bench, simulators: Simulators, action: str, **params: Any) -> None:
+    """Begin a job that takes long, and put it back as where the action failed."""
+    simulators.management.seed(settings={"job_seconds": 60})
+    bench.key = uuid4().hex
+    handler = find_handler(ACTIONS, action)
+    stages = {stage.name: stage for stage in handler.stages}
+    values = handler.parse(templates.render(defaults(handler) | params, templates.context(bench.event)))
+    result: dict[str, Any] = {}
+    for name in ("check", "run") if action == "run.job" else ("check", "invoke"):
+        progress = stages[name].start(values, bench.job(name, result))
+        result |= progress.result if isinstance(progress, Done) else {}
+    bench.perform(stages["cancel"], values, Told(result=result))
+
+
+def defaults(handler: Handler) -> dict[str, Any]:
+    """Give the parameters that a rule may leave out, where they are templates."""
+    fields = handler.params.model_fields.items()
+    return {name: info.default for name, info in fields if isinstance(info.default, str) and not info.is_required()}
+
+
+def register(bench: Bench, _simulators: Simulators) -> None:
+    """Register what a job has written."""
+    bench.run("register.model", name="fraud-gbm", **{"from": {"job": "train", "output": "model"}})
+
+
+def batch(bench: Bench, _simulators: Simulators) -> None:
+    """Deploy a model behind a batch endpoint, where there is not even a cluster; a newer one; and a component."""
+    cluster = {"size": "STANDARD_DS3_V2", "max_nodes": 2}
+    bench.run("deploy.batch_endpoint", endpoint="fraud-batch", compute="new", create_compute=cluster, version="11")
+    bench.run("deploy.batch_endpoint", endpoint="fraud-batch", compute="new")
+    bench.run("deploy.batch_endpoint", endpoint="train-batch", compute="cpu", component=COMPONENT)
+
+
+def invoke(bench: Bench, simulators: Simulators) -> None:
+    """Score by the default deployment, by one that is named, and by a component's; find why one failed; cancel one."""
+    given: dict[str, Any] = {
+        "endpoint": "fraud-batch",
+        "inputs": {"data": {"folder": "azureml://datastores/workspaceblobstore/paths/in/"}},
+    }
+    bench.run("invoke.batch_endpoint", **given)
+    bench.key = uuid4().hex
+    tried(bench, "invoke.batch_endpoint", **given, deployment=TWELVE)
+    bench.key = uuid4().hex
+    tried(bench, "invoke.batch_endpoint", endpoint="train-batch")
+    simulators.management.seed(job_outcomes=[{"outcome": "Failed"}])
+    bench.key = uuid4().hex
+    tried(bench, "invoke.batch_endpoint", **given)
+    canceled(bench, simulators, "invoke.batch_endpoint", **given)
+
+
+def gate(bench: Bench, _simulators: Simulators) -> None:
+    """Ask for a tag; compare with what is live behind an online endpoint, and behind a batch endpoint."""
+    bench.run("gate", where={"live.model.tags.stage": {"StringIn": ["production"]}})
+    for endpoint in ("fraud", "fraud-batch"):
+        tried(bench, "gate", metric="auc", at_least=0.5, better_than="live", endpoint=endpoint)
+
+
+def online(bench: Bench, simulators: Simulators) -> None:
+    """Deploy step by step beside what serves, under each way to sign in; put back what fails."""
+    step: dict[str, Any] = {"wait": "1s", "traffic": [50, 100], "sample": {"input_data": [[1]]}}
+    for mode in ("AADToken", "Key", "AMLToken"):
+        name = f"fraud-{mode.lower()}"
+        serve(simulators, name, authMode=mode)
+        bench.key = uuid4().hex
+        tried(bench, "deploy.online_endpoint", endpoint=name, **step)
+    serve(simulators, "fraud-broken")
+    broken = {"name": TWELVE, "outcome": "Failed", "code": "ResourceNotReady", "message": "it crashed"}
+    simulators.management.seed(provisioning=[broken])
+    bench.key = uuid4().hex
+    tried(bench, "deploy.online_endpoint", endpoint="fraud-broken", **step)
+    tried(bench, "deploy.online_endpoint", endpoint="fraud-new", model_id=REGISTRY_MODEL, **step)
+
+
+def serve(simulators: Simulators, name: str, **more: Any) -> None:
+    """Put an online endpoint there by which version 11 serves, beside a deployment that has no traffic."""
+    model = f"{WS}/models/fraud-gbm/versions/11"
+    deployments = [{"name": "blue", "model": model}, {"name": "idle", "model": model}]
+    endpoint = {"id": f"{WS}/onlineEndpoints/{name}", "traffic": {"blue": 100}, "deployments": deployments}
+    simulators.management.seed(online_endpoints=[endpoint | more])
+
+
+def told_of(bench: Bench, _simulators: Simulators) -> None:
+    """Tell of a run, a drift, a model and a deployment."""
+    for name in ("run_failed", "monitor_breach", "model_registered", "model_deployed"):
+        bench.event = event_of((EVENTS / f"{name}.json").read_text("utf-8"))
+        tried(bench, "alert", channel="chat", title="a", text="{{ error }} {{ links }}")
+
+
+def exported(bench: Bench, _simulators: Simulators) -> None:
+    """Look for what was exported."""
+    bench.event = event_of((EVENTS / "vision_export_completed.json").read_text("utf-8"))
+    handler = find_handler(ACTIONS, "backup.vision_export")
+    values = handler.parse(templates.render(defaults(handler), templates.context(bench.event)))
+    with suppress(PermanentError):  # there is no such project, so that nothing has to be exported first
+        handler.stages[0].start(values, bench.job())
+
+
+def deployed(bench: Bench, simulators: Simulators) -> None:
+    """Have two batch endpoints and an online one there already."""
+    bench.run("deploy.batch_endpoint", endpoint="fraud-batch", compute="cpu")
+    bench.run("deploy.batch_endpoint", endpoint="train-batch", compute="cpu", component=COMPONENT)
+    serve(simulators, "fraud")
+
+
+ASK = Approval(by=["ada@example.com"], channel="chat")
+PREPARED: Mapping[str, Way] = dict.fromkeys(("invoke.batch_endpoint", "gate", "retire.online_deployment"), deployed)
+"""What is there before a step begins."""
+WAYS: Mapping[str, Way] = {
+    "run.data_factory": data_factory,
+    "run.job": pipeline_job,
+    "register.model": register,
+    "deploy.batch_endpoint": batch,
+    "invoke.batch_endpoint": invoke,
+    "deploy.online_endpoint": online,
+    "retire.online_deployment": lambda bench, _: bench.run(
+        "retire.online_deployment", endpoint="fraud", deployments=["idle"]
+    ),
+    "gate": gate,
+    "backup.vision_export": exported,
+    "alert": told_of,
+    "approval": lambda bench, _: find_handler(ACTIONS, "approval").stages[0].start(ASK, bench.job()),
+    "forward": lambda bench, _: bench.run("forward", to="hook"),
+}
+
+
+def tried(bench: Bench, action: str, *, at: str = "", **params: Any) -> None:
+    """Perform a step that may fail, or that is called off at a stage: what it asked for counts all the same."""
+
+    def before_stage(name: str) -> None:
+        if name == at:
+            raise PermanentError("called off")
+
+    bench.before_stage = before_stage
+    with suppress(PermanentError):
+        bench.run(action, **params)
+    bench.before_stage = lambda _name: None
+
+
+@pytest.fixture
+def bench(simulators: Simulators, azurite: str) -> Bench:
+    """Give a world in which there is something of everything."""
+    simulators.management.seed(
+        models=[
+            {"id": f"{WS}/models/fraud-gbm/versions/{version}", "tags": TAGS, "createdAt": at, "flavors": FLAVORS}
+            for version, at in (("11", "2026-02-01T08:15:04Z"), ("12", "2026-03-02T08:15:04Z"))
+        ],
+        computes=[{"id": f"{WS}/computes/cpu"}],
+        components=[{"id": f"{WS}/components/retrain/versions/4", "componentSpec": SPEC}],
+        jobs=[
+            {"id": f"{WS}/jobs/calm_fox_7", "status": "Failed", "tags": BREACH},
+            {"id": f"{WS}/jobs/train", "status": "Completed", "metrics": {"auc": 0.93}},
+        ],
+        settings={"provisioning_seconds": 0.1, "queued_seconds": 0.1, "job_seconds": 0.2},
+    )
+    declared = Declared.model_validate(
+        {
+            "workspaces": {"fraud": WS},
+            "factories": {"etl": FACTORY},
+            "vision": {"fruit": {"project": PROJECT, "training": {"endpoint": simulators.vision.url}}},
+            "channels": {
+                "chat": {"kind": "slack", "url": f"{simulators.channels.url}/services/T0/B0/secret"},
+                "hook": {"kind": "webhook", "url": f"{simulators.channels.url}/hooks/a", "secret": SECRET},
+            },
+        }
+    )
+    event = event_of((EVENTS / "model_registered.json").read_text("utf-8"))
+    clients = clients_of(simulators, azurite)
+    clients.account.tables.create_table_if_not_exists(LIMITS_TABLE)
+    return Bench(clients, declared, event)
+
+
+# -- the tests --------------------------------------------------------------------------------------------------------
+
+
+def not_covered(used: Iterable[str], action: str) -> list[str]:
+    """List what a step asked for and does not state."""
+    patterns = [pattern for permission in stated(ACTIONS[action]) for pattern in permission.actions]
+    return sorted({one for one in used if not covers(patterns, one)})
+
+
+def idle(used: Iterable[str], action: str) -> list[str]:
+    """List what a step states, and says that it cannot do without, and never asked for."""
+    lower = {one.lower() for one in used}
+    behind = {each.lower() for one, implied in BEHIND.items() if one.lower() in lower for each in implied}
+    ours = [one for one in stated(ACTIONS[action]) if one.scope not in {"mail", "topic", "queue", "storage"}]
+    needed = {each for permission in ours if not permission.optional for each in permission.actions}
+    return sorted(one for one in needed if one.lower() not in lower | behind and one not in NO_CALL)
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_a_step_asks_for_what_it_states_and_for_nothing_else(action: str, bench: Bench, simulators: Simulators) -> None:
+    """Each request is covered by what is stated, and what is stated as needed is asked for in one way or another."""
+    if action in PREPARED:
+        PREPARED[action](bench, simulators)
+    asked = Asked(simulators)
+    bench.key = uuid4().hex
+    WAYS[action](bench, simulators)
+    used = set(asked)
+    assert not_covered(used, action) == []
+    assert idle(used, action) == []
+
+
+TAGGED = """version: 1
+workspaces: {{fraud: {workspace}}}
+channels: {{hook: {{kind: webhook, url: "https://hook.example"}}}}
+rules:
+  - {{name: a, on: ModelTagged, where: {{model.name: {where}}}, do: [forward: {{to: hook}}]}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("where", "needed"),
+    [
+        ("{StringIn: [fraud-gbm]}", NAMED.actions),
+        ("{StringBeginsWith: [fraud]}", (*LISTED.actions, *NAMED.actions)),
+    ],
+)
+def test_looking_for_tags_asks_for_what_is_stated(
+    where: str, needed: tuple[str, ...], bench: Bench, simulators: Simulators
+) -> None:
+    """A model that is named takes reading its versions; where none is, the workspace's models are listed too."""
+    rules = load(TAGGED.format(workspace=WS, where=where), ACTIONS, "rules.yaml")
+    asked = Asked(simulators)
+    Watch(
+        clients=bench.clients,
+        rules=lambda: rules,
+        announce=lambda _event, _at: None,
+        clock=lambda: datetime.now(UTC),
+    ).look()
+    assert set(asked) == set(needed)
+    (grant,) = grants(rules, ACTIONS)
+    assert set(grant.actions) == set(needed)
