@@ -170,7 +170,7 @@ def step_schemas() -> Iterator[tuple[str, Json, bool]]:
         yield (
             action,
             schema | {"properties": properties} | ({"$defs": inner} if inner else {}),
-            not schema.get("required"),
+            not (schema.get("required") or schema.get("anyOf")),
         )
 
 

@@ -94,6 +94,8 @@ class StepState(BaseModel):
     """How often in a row the stage was found pending."""
     attempts: int = 0
     """How often in a row the stage ran into a temporary error."""
+    troubled: datetime | None = None
+    """When the first of them was met."""
     trouble: str = ""
     """The last temporary error, in words; empty once things went on."""
     can_be_undone: bool = False

@@ -15,7 +15,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from shared.errors import PermanentError, ReactorError, TemporaryError, UnansweredError
+from shared.errors import DeniedError, PermanentError, ReactorError, TemporaryError, UnansweredError
 from shared.redaction import tidy
 
 Effect = Literal["read", "same", "start"]
@@ -182,6 +182,14 @@ def _unanswered(words: str, after: float | None) -> ReactorError:
     return UnansweredError(f"{words}; it may have been started", after=after)
 
 
+def _denied(words: str, after: float | None) -> ReactorError:
+    return DeniedError(
+        f"{words}; the role may not have propagated yet, or be missing",
+        after=after,
+        remedy="give the app's identity the role: `reactor rules permissions` says which, and on what",
+    )
+
+
 _WRONG_KEY = "put the current key into the app's setting, and use this resource's own endpoint"
 _MEANINGS: tuple[tuple[Callable[[int, Complaint, Effect], bool], Callable[[str, float | None], ReactorError]], ...] = (
     (lambda status, _, __: status == 429, _temporary()),
@@ -194,7 +202,7 @@ _MEANINGS: tuple[tuple[Callable[[int, Complaint, Effect], bool], Callable[[str, 
     (lambda status, _, __: status == 401, _temporary("; a new token is asked for")),
     (
         lambda status, _, __: status == 403,
-        _temporary("; the role may not have propagated yet, or be missing"),
+        _denied,
     ),
     (lambda status, _, __: status == 404, _permanent("check that it exists and that the rules file names it right")),
     (lambda status, _, __: status == 409, _temporary()),

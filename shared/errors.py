@@ -2,7 +2,8 @@
 
     ReactorError
     ├── TemporaryError      doing it again may help; `after` says when
-    │   └── UnansweredError nobody knows whether the request was carried out
+    │   ├── UnansweredError nobody knows whether the request was carried out
+    │   └── DeniedError     we may not, or not yet: a role takes its time to reach the service
     └── PermanentError      doing it again cannot help; `remedy` says what would
         ├── MalformedError  a body that is not one of ours; `field` says where
         ├── SettingsError   the app's own settings are incomplete
@@ -32,6 +33,14 @@ class TemporaryError(ReactorError):
 
 class UnansweredError(TemporaryError):
     """The request left, and no usable answer came back: it may have been carried out."""
+
+
+class DeniedError(TemporaryError):
+    """We may not; a role that was given just now takes up to an hour to count, so it is worth that long."""
+
+    def __init__(self, reason: str, *, after: float | None = None, remedy: str = "") -> None:
+        super().__init__(reason, after=after)
+        self.remedy = remedy
 
 
 class PermanentError(ReactorError):

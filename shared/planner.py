@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from shared import correlation, parse
 from shared.actions import Action, Cancellation, StepState
 from shared.errors import MalformedError
-from shared.events import Event, canonical, digest, without_url_queries
+from shared.events import OWN_SOURCE, Event, canonical, digest, without_url_queries
 from shared.ledger import Ledger
 from shared.settle import Timing
 from shared.stages import Later
@@ -80,7 +80,7 @@ class Planner:
         """
         key = self._occurrence(event, at, is_poisoned=is_poisoned) if event.repeatable else event.key
         record = self._judge(event, key, at)
-        if event.door == "own" and not _leads_anywhere(record) and self._records.read_event(key) is None:
+        if event.source == OWN_SOURCE and not _leads_anywhere(record) and self._records.read_event(key) is None:
             return  # an outcome that no rule hears is not stored
         if self._records.insert_event(record):
             self._timeline.note_event(record)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from shared.actions import Action, Failure, Status, StepState, Undoing
-from shared.errors import PermanentError, TemporaryError, UnansweredError
+from shared.errors import DeniedError, PermanentError, TemporaryError, UnansweredError
 from shared.events import digest
 from shared.stages import Done, End, NotStarted, Pending, Waiting
 
@@ -42,6 +42,11 @@ class Timing:
     def recheck(self) -> timedelta:
         """How often the rules, and what is paused, are looked at anew: every minute of a ten-minute lease."""
         return self.lease / 10
+
+    @property
+    def spread(self) -> timedelta:
+        """How long a role may take to reach a service: an hour of a ten-minute lease."""
+        return self.lease * 6
 
     def look_again(self, state: StepState) -> timedelta:
         """When to look at a pending job again: the usual interval, slowly growing to its double."""
@@ -81,7 +86,7 @@ def settle(
     state = current_state(moved, now)
     deadline = within or timing.deadline
     if not isinstance(verdict, Waiting | End):
-        verdict = _unless_too_late(state, verdict, now, deadline)
+        verdict = _unless_too_late(state, _unless_denied(state, verdict, now, timing), now, deadline)
     if isinstance(verdict, PermanentError | End) and undoes and state.committed and state.undoing is None:
         _begin_to_undo(state, verdict, undoes, now)
         return moved
@@ -111,7 +116,8 @@ def _follow(
             state.starting_at = state.empty_find = None
             state.memory |= verdict.memory
             state.wake_on = verdict.wake_on
-            state.note, state.trouble, state.attempts = verdict.note, "", 0
+            state.note = verdict.note
+            _forget_trouble(state)
             action.due = now + (timing.look_again(state) if verdict.after is None else timedelta(seconds=verdict.after))
             state.looks += 1
         case NotStarted():
@@ -121,7 +127,7 @@ def _follow(
                 action.due = state.empty_find + timing.patience
         case TemporaryError():
             action.due = now + _delay(action, state, verdict, timing)
-            state.trouble = verdict.reason
+            state.trouble, state.troubled = verdict.reason, state.troubled or now
             state.attempts += 1
         case PermanentError():
             _fail_step(action, state, _as_undone(state, verdict), now)
@@ -172,7 +178,8 @@ def _leave(action: Action, state: StepState, verdict: Waiting | End, now: dateti
         state.note = verdict.reason
         return end(action, verdict.status, verdict.reason, now)
     state.started = True
-    state.note, state.trouble, state.attempts = verdict.note, "", 0
+    state.note = verdict.note
+    _forget_trouble(state)
     return postpone(action, verdict.until, now, asleep=True)
 
 
@@ -200,12 +207,24 @@ def _unless_too_late(
     )
 
 
+def _unless_denied[V](state: StepState, verdict: V, now: datetime, timing: Timing) -> V | PermanentError:
+    """Turn a refusal into a failure once every role has had its time to spread."""
+    if isinstance(verdict, DeniedError) and state.troubled and now - state.troubled > timing.spread:
+        return PermanentError(verdict.reason, remedy=verdict.remedy)
+    return verdict
+
+
 def _begin_stage(state: StepState, name: str, note: str, now: datetime) -> None:
     """Turn to the step's next stage; what the stage before remembered is over with it."""
     state.stage, state.note, state.began = name, note, now
     state.started, state.memory, state.starting_at, state.empty_find = False, {}, None, None
     state.touched = False
-    state.looks, state.attempts, state.trouble, state.wake_on = 0, 0, "", ""
+    state.looks, state.wake_on = 0, ""
+    _forget_trouble(state)
+
+
+def _forget_trouble(state: StepState) -> None:
+    state.attempts, state.trouble, state.troubled = 0, "", None
 
 
 def _finish_step(action: Action, state: StepState, note: str, now: datetime) -> None:

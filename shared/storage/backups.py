@@ -208,6 +208,10 @@ class Backups:
                 digest.update(piece)
         return digest.hexdigest()
 
+    def url(self, folder: str) -> str:
+        """Give the URL of the model in a folder, without a SAS: who reads it there needs a role for that."""
+        return self._model(folder).url.partition("?")[0]
+
     # -- manifests ----------------------------------------------------------------------------------------------------
 
     def manifest(self, folder: str) -> Manifest | None:

@@ -10,14 +10,20 @@ from typing import Any
 import pytest
 
 from dev.simulators.remote import Simulators
+from shared.actions import Status
 from shared.clients.machine_learning.batch import BatchSettings
 from shared.clients.machine_learning.scoring import Input, Invocation, Output
 from shared.errors import PermanentError, TemporaryError, UnansweredError
+from shared.events import digest
 from shared.handlers import ACTIONS
 from shared.handlers.invoke import LOOKS, UNSEEN
 from shared.rules.declared import Declared
+from shared.settings import Settings
 from shared.stages import Done, Pending, find_handler
+from shared.storage import prepare
 from tests.integration.stages import Bench, Told, clients_of, event_of
+from tests.integration.test_decisions import ME
+from tests.integration.world import Wire, World
 
 WS = (
     "/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/ml-prod/providers/"
@@ -373,6 +379,46 @@ def test_a_job_that_had_completed_is_left_alone(bench: Bench, simulators: Simula
     told = bench.run(ACTION, endpoint="nightly", inputs=DATA)
     bench.perform(find_handler(ACTIONS, ACTION).stage("cancel"), params_of(), told)
     assert told.notes[-1] == f"job {told.result['job']} had completed"
+
+
+RULES = f"""
+version: 1
+workspaces: {{fraud: {WS}}}
+rules:
+  - name: score
+    on: ModelRegistered
+    do: [invoke.batch_endpoint: {{endpoint: nightly, inputs: {{data: {{folder: "{DATA["data"]["folder"]}"}}}}}}]
+"""
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_action_that_is_called_off_takes_its_job_with_it(
+    bench: Bench, simulators: Simulators, azurite: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole of it, by a rule: the action ends as canceled, and the job is."""
+    simulators.management.seed(settings={"job_seconds": 30})
+    prepare(bench.clients.account, "backups")
+    values = {"AzureWebJobsStorage": azurite, "REACTOR_ARM_ENDPOINT": simulators.management.url}
+    world = World(Settings.read(values | {"REACTOR_ML_HOSTS": "127.0.0.1"}), RULES, Wire())
+    for row in world.records.list_open():
+        world.records.close(row.what, row.key)
+    world.install(monkeypatch)
+    event = json.dumps(json.loads(REGISTERED)[0] | {"id": bench.key})
+    world.reactor.receive("event_grid", event)
+    key = digest("action", world.event_key(event), "score")
+    while not jobs(simulators):
+        message = min(world.queue, key=lambda waiting: waiting.visible)
+        world.now = max(world.now, message.visible)
+        world.deliver(message)
+    world.reactor.decisions.cancel(key, ME, "the wrong day")
+    world.run()
+    action = world.records.read_action(key)
+    assert action is not None
+    assert action.status is Status.CANCELED
+    (job,) = jobs(simulators)
+    assert action.reason.endswith(f"job {job['name']} was canceled")
+    assert job["properties"]["status"] == "Canceled"
+    assert len(simulators.inference.seen("POST", INVOKED)) == 1
 
 
 def params_of() -> Any:

@@ -36,6 +36,7 @@ ELSEWHERE = re.compile(
 
 ANYTHING = """version: 1
 workspaces: {fraud: "${FRAUD}"}
+factories: {etl: "${ETL}"}
 vision: {fruit: {project: "${FRUIT}", training: {endpoint: "https://fruit.example"}}}
 channels: {oncall: {kind: teams, url: "${ONCALL}"}}
 rules:

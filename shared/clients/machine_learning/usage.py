@@ -13,7 +13,7 @@ from pydantic import Field
 from shared.clients.machine_learning.pages import Page, every
 from shared.clients.machine_learning.resources import Arm, Read
 from shared.clients.rest import Said, segment
-from shared.errors import PermanentError, TemporaryError
+from shared.errors import DeniedError, PermanentError
 from shared.redaction import tidy
 
 _SUBSCRIPTION = re.compile(r"(?:/subscriptions/)?([0-9A-Za-z-]+)(?:/.*)?", re.IGNORECASE | re.DOTALL)
@@ -126,9 +126,7 @@ class Usage:
         path = f"/subscriptions/{subscription[1]}/providers/Microsoft.MachineLearningServices/locations/{where}"
         try:
             return list(every(self._arm, self._arm.url(path, f"/{what}"), page, what=what))
-        except TemporaryError as problem:
-            if " answered 403" not in problem.reason:
-                raise
+        except DeniedError as problem:
             raise PermanentError(
                 problem.reason, remedy="give the app's identity Reader on the subscription, or do without"
             ) from None

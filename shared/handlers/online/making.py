@@ -3,7 +3,7 @@
 https://learn.microsoft.com/azure/machine-learning/how-to-deploy-online-endpoints
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from shared.actions import Status
 from shared.clients.machine_learning.models import Model
@@ -264,8 +264,10 @@ def sample(params: OnlineEndpoint, job: Job, endpoint: Endpoint) -> Pending | No
     try:
         problem = _problem(job.clients.machine_learning.online.score(endpoint, params.sample, name), params, name)
     except TemporaryError as trouble:
-        if job.now < job.began + SAMPLE_WITHIN:
-            raise
+        since = datetime.fromisoformat(job.memory.get("busy") or job.now.isoformat())
+        if job.now < since + SAMPLE_WITHIN:
+            memory = {"busy": since.isoformat()}
+            return Pending(trouble.after, memory=memory, note=f"the sample, once more: {trouble.reason}")
         problem, tries = trouble.reason, TRIES
     if not problem:
         return None

@@ -9,7 +9,7 @@ from typing import Any
 
 from shared.clients.machine_learning.online import OnlineDeployment
 from shared.clients.machine_learning.online import OnlineEndpoint as Endpoint
-from shared.errors import ReactorError
+from shared.errors import PermanentError, ReactorError
 from shared.handlers import rollout, serving
 from shared.handlers.online.making import OWN_TAG, endpoint_id
 from shared.handlers.online.params import OnlineEndpoint
@@ -100,7 +100,10 @@ def _delete(params: OnlineEndpoint, job: Job, endpoint: Endpoint) -> Pending | s
         return deleting
     if name in endpoint.traffic:
         return Pending(note=f"the traffic is shown as {rollout.show(endpoint.traffic)} still")
-    client.delete_deployment(workspace, params.endpoint, name)
+    try:
+        client.delete_deployment(workspace, params.endpoint, name)
+    except PermanentError as refused:
+        return f"deployment {name} could not be deleted: {refused.reason}"
     return deleting
 
 
