@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from cli.app_storage import reported
 from cli.errors import RefusedError
-from cli.ml_workspace import add_workspace, find
+from cli.ml_workspace import Here, add_workspace, find
 
 
 def add_command(commands: Any) -> None:
@@ -35,7 +36,7 @@ def results(options: Namespace) -> int:
     outputs = {name: uri for name, uri in job.outputs.items() if uri}
     if not outputs:
         raise RefusedError(f"job {job.name} does not say where it wrote; see {job.studio or 'the studio'}")
-    files = {name: _fetch(here, name, uri, options.to, len(outputs) > 1) for name, uri in outputs.items()}
+    files = {name: _fetch(here, uri, _folder(options.to, name, outputs)) for name, uri in outputs.items()}
     if options.json:
         print_json({"job": job.name, "outputs": outputs, "files": files})
         return 0
@@ -46,15 +47,20 @@ def results(options: Namespace) -> int:
     return 0
 
 
-def _fetch(here: Any, name: str, uri: str, to: Path | None, is_one_of_many: bool) -> list[str]:  # noqa: FBT001
-    """Fetch one output; each of several gets a folder of its own."""
+def _folder(to: Path | None, name: str, outputs: Collection[str]) -> Path | None:
+    """Say where an output goes; each of several gets a folder of its own."""
+    return to / Path(name).name if to and len(outputs) > 1 else to
+
+
+def _fetch(here: Here, uri: str, to: Path | None) -> list[str]:
+    """Fetch one output, where that is asked for, and name its files."""
     from cli.ml_line import Line
 
     if to is None:
         return []
     line, fetched = Line(), []
     try:
-        for file, size in here.ml.downloads.download(here.workspace, uri, to / name if is_one_of_many else to):
+        for file, size in here.ml.downloads.download(here.workspace, uri, to):
             line.show("fetch", f"{file}, {size:,} bytes")
             fetched.append(str(file))
     except FileExistsError as error:

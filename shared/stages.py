@@ -248,7 +248,11 @@ def perform_stage(
     """
     if state.started and stage.watch is not None:
         return stage.watch(params, job)
-    found = stage.find(params, job)
+    try:
+        found = stage.find(params, job)
+    except PermanentError:
+        state.touched = True  # it is there, and has failed
+        raise
     if found is not None:
         state.touched = True
         return found

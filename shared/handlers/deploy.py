@@ -18,7 +18,7 @@ from shared.handlers import clusters, declared, serving
 from shared.handlers.batch_deployment import SETTINGS_TAG, BatchEndpoint, settings
 from shared.permissions import Permission
 from shared.redaction import tidy
-from shared.stages import Done, Job, Pending, Progress, Stage
+from shared.stages import Done, End, Job, Pending, Progress, Stage
 
 NO_CODE = "mlflow_model"
 
@@ -29,12 +29,14 @@ NO_CODE = "mlflow_model"
 def read_what(params: BatchEndpoint, job: Job) -> Progress:
     """Read the model again: an event tells what was, and its tags may have changed since; or read the component."""
     workspace = declared.workspace(job, params.workspace)
-    found, note = _component(params, job, workspace) if params.component else _model(params, job, workspace)
+    found, about = _component(params, job, workspace) if params.component else _model(params, job, workspace)
+    if isinstance(about, End):
+        return about
     location = job.clients.machine_learning.workspaces.location(workspace)
-    return Done({"workspace": workspace, "location": location, "endpoint": params.endpoint} | found, note)
+    return Done({"workspace": workspace, "location": location, "endpoint": params.endpoint} | found, about)
 
 
-def _model(params: BatchEndpoint, job: Job, workspace: str) -> tuple[dict[str, Any], str]:
+def _model(params: BatchEndpoint, job: Job, workspace: str) -> tuple[dict[str, Any], End | str]:
     name, version = _named(params)
     model_id = serving.deployable(params.model_id)
     model: Model | None = None
@@ -56,7 +58,7 @@ def _model(params: BatchEndpoint, job: Job, workspace: str) -> tuple[dict[str, A
     }
     if model is None:
         return found, "the registry's model was not read again: its ARM id is not known"
-    return found, serving.changed_tags(model, job) if not params.model_id else ""
+    return found, serving.outdated(model, job) if not params.model_id else ""
 
 
 def _named(params: BatchEndpoint) -> tuple[str, str]:

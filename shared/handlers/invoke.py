@@ -19,6 +19,8 @@ from shared.permissions import Permission
 from shared.redaction import tidy
 from shared.stages import Done, Job, Pending, Progress, Stage
 
+SLACK = timedelta(minutes=10)
+"""By how much the service's clock may differ from ours."""
 UNSEEN = timedelta(minutes=10)
 """How long a job may be missing after it was started, or seen last."""
 LOOKS = 3
@@ -66,6 +68,7 @@ def check(params: BatchEndpoint, job: Job) -> Progress:
         "is_model": not deployment.component_id,
         "types": types,
         "keyed": is_keyed,
+        "since": (job.now - SLACK).isoformat(),
     }
     return Done(found, "" if is_keyed else f"at least once: the component of {tidy(name)} has no output")
 
@@ -80,8 +83,11 @@ def _scoring_uri(endpoint: Endpoint, params: BatchEndpoint, job: Job) -> str:
 
 
 def find(_params: BatchEndpoint, job: Job) -> Progress | None:
-    """Look among the endpoint's jobs for the one that writes where this step's key says."""
-    found = _find(job)
+    """Look among the endpoint's jobs for the one that writes where this step's key says.
+
+    Every page is read after an unanswered start; before that, only what is not older than the step.
+    """
+    found = _find(job, is_every_page=job.starting_at is not None)
     return _started(found) if found else None
 
 
@@ -91,12 +97,17 @@ def invoke(params: BatchEndpoint, job: Job) -> Progress:
     return _started(scoring.invoke(result["scoring_uri"], invocation(params, job), deployment=result["deployment"]))
 
 
-def _find(job: Job) -> BatchJob | None:
+def _find(job: Job, *, is_every_page: bool) -> BatchJob | None:
     if not job.result["keyed"]:
         return None
-    jobs = job.clients.machine_learning.scoring.jobs(job.result["workspace"], job.result["endpoint"])
-    mine = [one for one in jobs if any(f"/{job.key}/" in uri for uri in one.outputs.values())]
-    return mine[-1] if mine else None  # the oldest, where there should be one
+    since = datetime.fromisoformat(job.result["since"])
+    mine = None
+    for one in job.clients.machine_learning.scoring.jobs(job.result["workspace"], job.result["endpoint"]):
+        if not is_every_page and one.created_at and one.created_at < since:
+            break
+        if any(f"/{job.key}/" in uri for uri in one.outputs.values()):
+            mine = one  # the oldest, where there should be one
+    return mine
 
 
 def _started(found: BatchJob) -> Done:
@@ -165,7 +176,7 @@ def cancel(_params: BatchEndpoint, job: Job) -> Progress:
     """Cancel the job if it still runs, and wait until it has ended. One whose start was not answered is looked for."""
     name = job.result.get("job") or job.memory.get("job", "")
     if not name:
-        found = _find(job)
+        found = _find(job, is_every_page=True)
         if found is None:
             looks = job.memory.get("looks", 0) + 1
             return Done() if looks >= LOOKS else Pending(memory={"looks": looks}, note="looking for the job")

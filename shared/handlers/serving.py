@@ -2,13 +2,16 @@
 
 import hashlib
 import re
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import NoReturn
 
+from shared.actions import Status
 from shared.clients.machine_learning.models import Model
 from shared.errors import PermanentError, TemporaryError
 from shared.redaction import tidy
-from shared.stages import Job, Pending
+from shared.stages import End, Job, Pending
 
 ENDED_BADLY = frozenset({"Failed", "Canceled"})
 DELETE_IT = "see the studio, delete it, then replay the event"
@@ -36,11 +39,22 @@ def usable(model: Model | None, name: str) -> Model:
     return model
 
 
-def changed_tags(model: Model, job: Job) -> str:
-    """Say that the model's tags are no longer those that the event told of; "" where they are, or it told of none."""
-    told = job.event().data.get("modelTags")
-    changed = isinstance(told, dict) and told != dict(model.tags)
-    return "the model's tags have changed since the event" if changed else ""
+def outdated(model: Model, job: Job) -> End | str:
+    """Look whether the model's tags are still those that the event told of.
+
+    End: the rule would not answer the event, had it told of these. Else what there is to say, "" for nothing.
+    """
+    event, tags = job.event(), dict(model.tags)
+    told, about = event.data.get("modelTags"), event.facts.get("model", {})
+    if not isinstance(told, Mapping) or about.get("name") != model.name or told == tags:
+        return ""
+    as_now = replace(
+        event, data={**event.data, "modelTags": tags}, facts={**event.facts, "model": {**about, "tags": tags}}
+    )
+    changed = "the model's tags have changed since the event"
+    if refused := job.refuses(as_now):
+        return End(Status.SKIPPED, f"{changed}, and {refused} does not fit the rule any more")
+    return changed
 
 
 def deployment_name(model: str, version: str, model_id: str) -> str:

@@ -34,6 +34,8 @@ class Parameters:
     known: frozenset[str]
     names: Mapping[str, str]
     """Parameter to the section whose names it takes."""
+    nested: Mapping[tuple[str, str], str]
+    """The same of a parameter that is a mapping: parameter and key to the section."""
     defaults: Mapping[str, Any]
     """Parameter to a default with a template in it."""
     fixed: frozenset[str]
@@ -66,6 +68,14 @@ def parameters(target: str) -> Parameters:
         model=model,
         known=frozenset(fields),
         names={name: marker.section for name, marker in named.items()},
+        nested={
+            (name, inner): marker.section
+            for name, info in fields.items()
+            for part in _models(info.annotation)
+            for inner, within in part.model_fields.items()
+            for marker in (*within.metadata, *_markers(within.annotation))
+            if isinstance(marker, Names)
+        },
         defaults={name: info.default for name, info in fields.items() if list(_templates_in(info.default))},
         fixed=frozenset(
             name for name, info in fields.items() if any(isinstance(marker, Fixed) for marker in info.metadata)
@@ -90,6 +100,14 @@ def _markers(annotation: Any) -> Iterator[Any]:
     yield from getattr(annotation, "__metadata__", ())
     for argument in get_args(annotation):
         yield from _markers(argument)
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Look for models inside a type: `Asking | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models(argument)
 
 
 def _templates_in(value: Any) -> Iterator[str]:
@@ -218,6 +236,9 @@ class Steps:
         wanted = parameters(self.actions[action])
         for name in wanted.names.keys() & values.keys():
             self._check_names(given[name][1], values[name], wanted.names[name])
+        for (name, inner), section in wanted.nested.items():
+            if isinstance(values.get(name), dict) and inner in values[name]:
+                self._check_names(locate(given[name][1], (inner,)), values[name][inner], section)
         for name in wanted.kinds.keys() & values.keys():
             self.sections.check_kind(given[name][1], values[name], wanted.kinds[name], action)
         for name in wanted.doubts.keys() & values.keys():

@@ -27,7 +27,7 @@ RULES = """
   - name: score
     on: RunStatusChanged
     where: {{run.experiment: {{StringIn: [score-me]}}, run.status: {{StringIn: [Completed]}}}}
-    do: [invoke.batch_endpoint: {{endpoint: nightly, inputs: {{data: {{folder: "azureml://datastores/x/paths/y"}}}}}}]
+    do: [invoke.batch_endpoint: {{endpoint: nightly, inputs: {{data: {{folder: "azureml://datastores/workspaceblobstore/paths/y"}}}}}}]
 """
 """Written for `str.format`, below those of the other stories."""
 

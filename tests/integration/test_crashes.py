@@ -263,7 +263,7 @@ def check_deployment(place: Place, _event: str) -> None:
     assert len(puts) == 3, [seen["url"] for seen in puts]
     resources = place.get("management", "_state")["resources"]
     (endpoint,) = [one for id_, one in resources.items() if id_.lower().endswith("/batchendpoints/fraud-batch")]
-    (deployment,) = [one for id_, one in resources.items() if "/deployments/" in id_.lower()]
+    (deployment,) = [one for id_, one in resources.items() if "/fraud-batch/deployments/" in id_.lower()]
     assert endpoint["properties"]["defaults"]["deploymentName"] == deployment["name"]
     check_inbox(place, {"deploy succeeded"})
 
@@ -507,6 +507,9 @@ def check_once(place: Place) -> None:
     """See that there is one run, one deployment of each model, one backup, and no message under two ids."""
     assert len(place.get("management", "_state")["runs"]) == 1
     resources = place.get("management", "_state")["resources"]
-    assert len([one for one in resources if "/deployments/" in one.lower()]) == 2
+    assert len([one for one in resources if "-batch/deployments/" in one.lower()]) == 2
+    assert (ml_stories.live(resources, "good"), ml_stories.live(resources, "bad")) == ({"2": 100}, {"1": 100})
+    assert len(ml_stories.jobs(resources, "reactor-")) == len(ml_stories.jobs(resources, "batchjob-")) == 1
     told = {"retrained after credit_data_drift", "retrain succeeded", "deploy succeeded", "back-up succeeded"}
+    told |= {"go-live succeeded", "go-live failed", "bad stays as it was", "train succeeded", "score succeeded"}
     check_inbox(place, told | {"could not deploy: deploy.batch_endpoint", "fail failed"})

@@ -6,6 +6,7 @@ clock is the test's.
 
 import json
 import os
+import re
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -53,8 +54,9 @@ def named(version: str) -> str:
 
 
 OLD, NEW = named("11"), named("12")
-STRIDE = int(os.environ.get("STRIDE", "7"))
-"""Every so manieth boundary is crashed at; 1 tries each, and takes a quarter of an hour."""
+STRIDE = int(os.environ.get("STRIDE", "20"))
+"""Beside each write to the service, every so manieth boundary is crashed at; 1 tries all, for a quarter of an hour."""
+WRITES = re.compile(r" (PUT|DELETE|POST) .*/onlineEndpoints/")
 
 
 @pytest.fixture
@@ -111,7 +113,7 @@ def begin(simulators: Simulators, story: Story) -> None:
     """Put the service where the story begins: version 11 serves."""
     simulators.reset()
     flavors: dict[str, Any] = {"python_function": {"data": {}}}
-    created = {"11": "2026-01-01T00:00:00Z", "12": "2026-02-01T00:00:00Z"}
+    created = {"11": "2026-01-01T00:00:00Z", "12": "2026-02-01T00:00:00Z", "13": "2026-03-01T00:00:00Z"}
     simulators.management.seed(
         settings={"provisioning_seconds": 0},
         models=[
@@ -129,13 +131,13 @@ def begin(simulators: Simulators, story: Story) -> None:
     simulators.management.seed(**story.seed)
 
 
-def registered() -> str:
-    """Write the registration of version 12, with an id of its own."""
-    data = {"modelName": "fraud-gbm", "modelVersion": "12", "modelTags": {}, "modelProperties": {}}
+def registered(version: str = "12") -> str:
+    """Write the registration of a version, with an id of its own."""
+    data = {"modelName": "fraud-gbm", "modelVersion": version, "modelTags": {}, "modelProperties": {}}
     event = {
         "id": str(uuid.uuid4()),
         "topic": WS,
-        "subject": "models/fraud-gbm:12",
+        "subject": f"models/fraud-gbm:{version}",
         "eventType": "Microsoft.MachineLearningServices.ModelRegistered",
         "eventTime": "2026-11-22T08:15:04Z",
         "data": data,
@@ -185,25 +187,27 @@ def test_a_crash_at_any_boundary(
     name: str, simulators: Simulators, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A crash before or after a request of a rollout is survived: it ends as if there had been none."""
-    story, number, wire = STORIES[name], 1 - STRIDE, Wire()
-    while True:
-        number += STRIDE
-        crash = CrashAt(number)
+    story, wire = STORIES[name], Wire()
+
+    def crashing_at(number: int) -> list[str]:
         begin(simulators, story)
         world = World(settings, RULES, wire, now=datetime.now(UTC) - timedelta(days=2))
         world.install(monkeypatch)
-        event = registered()
+        event, crash = registered(), CrashAt(number)
         world.wire.boundary = crash
         play(world, event)
         world.wire.boundary = lambda _where: None
         try:
             check(world, simulators, story, event)
         except AssertionError as error:
-            where = crash.seen[number - 1] if number <= len(crash.seen) else "no crash"
-            raise AssertionError(f"crash at {number}, {where}: {error}") from error
-        if number > len(crash.seen):
-            break
-    assert number > 50
+            raise AssertionError(f"crash at {number}, {crash.seen[number - 1]}: {error}") from error
+        return crash.seen
+
+    boundaries = crashing_at(0)
+    chosen = [at for at, where in enumerate(boundaries, 1) if at % STRIDE == 0 or WRITES.search(where)]
+    assert len(chosen) > 10
+    for number in chosen:
+        crashing_at(number)
 
 
 def test_what_a_rollout_asks_of_the_service(
@@ -218,3 +222,31 @@ def test_what_a_rollout_asks_of_the_service(
     assert len([one for one in asked if one["method"] == "GET"]) == 35
     assert [one["method"] for one in asked if one["method"] != "GET"] == ["PUT", "PUT", "PUT", "DELETE"]
     assert len(simulators.inference.seen()) == 1
+
+
+@pytest.mark.guarantee(4)
+@pytest.mark.parametrize("order", [("12", "13"), ("13", "12")])
+def test_two_versions_at_once(
+    order: tuple[str, str], simulators: Simulators, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One has the endpoint, the other waits until it has ended; whoever comes first, the newer one is live."""
+    begin(simulators, STORIES["rolled out"])
+    world = World(settings, RULES, Wire(), now=datetime.now(UTC) - timedelta(days=2))
+    world.install(monkeypatch)
+    events = [registered(version) for version in order]
+    for event in events:
+        function_app.on_ml_event(event)
+    world.run()
+    records = [world.records.read_event(world.event_key(event)) for event in events]
+    actions = [world.records.read_action(record.plan[0].key) for record in records if record]
+    ended = [action.status if action else None for action in actions]
+    older_comes_later = order == ("13", "12")
+    assert ended == [Status.SUCCEEDED, Status.SKIPPED if older_comes_later else Status.SUCCEEDED]
+    resources: dict[str, Any] = simulators.management.state()["resources"]
+    (endpoint,) = [one for name, one in resources.items() if name.lower() == EP.lower()]
+    assert endpoint["properties"]["traffic"] == {named("13"): 100}
+    puts = simulators.management.seen("PUT", "/onlineEndpoints/fraud?")
+    maps = [json.loads(put["body"])["properties"]["traffic"] for put in puts]
+    steps = [{OLD: 90, named("13"): 10}, {named("13"): 100}]
+    first = [{OLD: 90, NEW: 10}, {NEW: 100}]
+    assert maps == (steps if older_comes_later else [*first, {NEW: 90, named("13"): 10}, {named("13"): 100}])

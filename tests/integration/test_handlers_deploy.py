@@ -380,6 +380,13 @@ def test_a_registrys_model_is_deployed(model_id: str, bench: Bench, simulators: 
     assert default(simulators) == told.result["live"]
 
 
+def test_what_a_deployment_asks_of_the_service(bench: Bench, simulators: Simulators) -> None:
+    """Eleven reads and three writes make one, beside one read for each look while it is being made."""
+    simulators.management.seed(settings={"provisioning_seconds": 0})
+    bench.run("deploy.batch_endpoint", **STEP)
+    assert [len(simulators.management.seen(verb)) for verb in ("GET", "PUT")] == [11, 3]
+
+
 # -- one at a time ----------------------------------------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -246,6 +247,23 @@ def test_a_second_action_with_the_same_key_finds_the_first_ones_job(bench: Bench
 
 
 @pytest.mark.guarantee(3)
+def test_an_unanswered_start_is_looked_for_on_every_page(bench: Bench, simulators: Simulators) -> None:
+    """However the service sorts them; before that, pages of jobs that are older than the step are not read."""
+    bench.run(ACTION, endpoint="nightly", inputs=DATA)
+    for _ in range(4):
+        Bench(bench.clients, bench.declared, bench.event).run(ACTION, endpoint="nightly", inputs=DATA)
+    handler, told = find_handler(ACTIONS, ACTION), Told()
+    bench.perform(handler.stage("check"), params_of(), told)
+    job = bench.job("step", told.result | {"since": (bench.job().now + UNSEEN).isoformat()})
+    before = len(simulators.inference.seen("GET", LISTED))
+    assert handler.stage("invoke").find(params_of(), job) is None
+    assert len(simulators.inference.seen("GET", LISTED)) == before + 1
+    found = handler.stage("invoke").find(params_of(), replace(job, starting_at=job.now))
+    assert isinstance(found, Done)
+    assert len(simulators.inference.seen("GET", LISTED)) == before + 4
+
+
+@pytest.mark.guarantee(3)
 def test_a_job_that_is_not_listed_yet_is_not_found_and_that_is_no_error(bench: Bench, simulators: Simulators) -> None:
     """The listing lags: `find` says that nothing is there, and the reactor looks twice before it starts again."""
     told = bench.run(ACTION, endpoint="nightly", inputs=DATA)
@@ -257,6 +275,18 @@ def test_a_job_that_is_not_listed_yet_is_not_found_and_that_is_no_error(bench: B
     assert stage.find(params, bench.job("step", told.result)) == Done(
         {"job": told.result["job"]}, f"job {told.result['job']} started"
     )
+
+
+def test_what_an_invocation_asks_of_the_service(bench: Bench, simulators: Simulators) -> None:
+    """Six requests start a job, and each look at it is one more."""
+    services = (simulators.management, simulators.inference)
+    handler, told = find_handler(ACTIONS, ACTION), Told()
+    before = sum(len(service.seen()) for service in services)
+    bench.perform(handler.stage("check"), params_of(), told)
+    bench.perform(handler.stage("invoke"), params_of(), told)
+    assert sum(len(service.seen()) for service in services) - before == 6
+    handler.stage("run").start(params_of(), bench.job("step", told.result))
+    assert sum(len(service.seen()) for service in services) - before == 7
 
 
 @pytest.mark.parametrize("fault", [{"kind": "throttle", "retry_after": 1}, {"kind": "drop"}, {"kind": "unavailable"}])

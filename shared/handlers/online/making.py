@@ -37,9 +37,10 @@ def read_model(params: OnlineEndpoint, job: Job) -> Progress:
     workspace, client = declared.workspace(job, params.workspace), job.clients.machine_learning
     if params.approval and params.approval.channel:
         declared.channel(job, params.approval.channel)  # now, and not in the middle of a rollout
-    model, model_id, notes = _model(params, workspace, job)
-    if model is not None:
-        notes += _check_scoring(params, model)
+    model, model_id, about = _model(params, workspace, job)
+    if isinstance(about, End):
+        return about
+    notes = [about, *(_check_scoring(params, model) if model else ())]
     name, version = _named(params)
     found = {
         "workspace": workspace,
@@ -53,16 +54,16 @@ def read_model(params: OnlineEndpoint, job: Job) -> Progress:
     return Done(found, "; ".join(note for note in notes if note))
 
 
-def _model(params: OnlineEndpoint, workspace: str, job: Job) -> tuple[Model | None, str, list[str]]:
+def _model(params: OnlineEndpoint, workspace: str, job: Job) -> tuple[Model | None, str, End | str]:
     """Give the model, its id as a deployment takes it, and what there is to say of it; no model where none is read."""
     if not params.model_id:
         model = serving.read_model(job, workspace, params.model, params.version)
-        return model, model.id, [serving.changed_tags(model, job)]
+        return model, model.id, serving.outdated(model, job)
     model_id = serving.deployable(params.model_id)
     if not ARM_ID.fullmatch(params.model_id):
-        return None, model_id, ["the registry's model was not read again: its ARM id is not known"]
+        return None, model_id, "the registry's model was not read again: its ARM id is not known"
     found = serving.usable(job.clients.machine_learning.models.by_id(params.model_id), params.model_id)
-    return found, model_id, []
+    return found, model_id, ""
 
 
 def _named(params: OnlineEndpoint) -> tuple[str, str]:
@@ -191,8 +192,10 @@ def watch_endpoint(params: OnlineEndpoint, job: Job) -> Progress:
 
 def find_deployment(params: OnlineEndpoint, job: Job) -> Progress | None:
     """Look for the deployment, and whether it holds our model."""
-    result = job.result
-    found = job.clients.machine_learning.online.deployment(result["workspace"], params.endpoint, result["deployment"])
+    found = _deployment(params, job)
+    if found is not None and found.tags.get(OWN_TAG) == job.key:
+        # Of an attempt that nobody wrote down: it is watched from here, so that what has failed is undone.
+        return Pending(0, memory={"seen": True}, note=f"deployment {found.name} is {found.state}")
     return _progress(found, params, job) if found else None
 
 
@@ -224,11 +227,16 @@ def start_deployment(params: OnlineEndpoint, job: Job) -> Progress:
 def watch_deployment(params: OnlineEndpoint, job: Job) -> Progress:
     """Look whether the deployment is ready, or was deleted under our feet."""
     name = f"deployment {job.result['deployment']}"
-    if progress := find_deployment(params, job):
-        return progress
+    if found := _deployment(params, job):
+        return _progress(found, params, job)
     if job.memory.get("seen"):
         raise PermanentError(f"{name} was deleted meanwhile", remedy="find out who did, then replay the event")
     return serving.not_visible(name)
+
+
+def _deployment(params: OnlineEndpoint, job: Job) -> OnlineDeployment | None:
+    online = job.clients.machine_learning.online
+    return online.deployment(job.result["workspace"], params.endpoint, job.result["deployment"])
 
 
 def _progress(found: OnlineDeployment, params: OnlineEndpoint, job: Job) -> Progress:
