@@ -16,7 +16,10 @@ from shared.rules import Rule, Rules
 
 FAMILIES: Mapping[str, str] = {
     "run": "runs",
+    "invoke": "runs",
+    "register": "models",
     "deploy": "deployments",
+    "retire": "deployments",
     "publish": "deployments",
     "replicate": "deployments",
     "backup": "backups",
@@ -26,7 +29,7 @@ FAMILIES: Mapping[str, str] = {
     "gate": "",
 }
 """First word of a step's action to what it counts as; "" for what only decides."""
-COUNTED = ("runs", "deployments", "backups", "alerts", "approvals", "other")
+COUNTED = ("runs", "models", "deployments", "backups", "alerts", "approvals", "other")
 EXAMPLES = 3
 """Events that are named for each rule and each way."""
 MOST_KEPT = 50

@@ -1,17 +1,21 @@
 """The generated parts of the rules reference: keys, kinds, fields, operators, limits, parameters, declarations."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from functools import partial
+from os.path import commonprefix
 from typing import Any, get_args
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from cli import catalogue, language
-from cli.schema_models import of_model
 from dev.reference import code, table
+from dev.reference.step_parameters import of_step
 from shared.handlers import ACTIONS
-from shared.policy import CancelOn, Expectation, Limit
+from shared.policy import CancelOn, Expectation, Limit, show_duration
 from shared.rules import declared, sandbox
 from shared.rules.filters import OPERATORS
 from shared.rules.grants import stated
@@ -118,13 +122,11 @@ def _part(model: type[BaseModel]) -> str:
 
 
 def _parameters(target: str) -> str:
-    model = parameters(target).model
-    schema = of_model(model)["properties"]
-    rows = []
-    for name, field in model.model_fields.items():
-        default = field.get_default(call_default_factory=True) if not field.is_required() else None
-        shown = "required" if field.is_required() else "" if default in (None, "") else code(_plain(default))
-        rows.append((code(name), shown, _sentence(field.description or "", schema[name])))
+    rows = [
+        (code(one.path), "required" if one.is_required else _default(one.info), _sentence(one.said, one.schema))
+        for one in of_step(parameters(target).model)
+        if one.said
+    ]
     return f"{table('parameter | default | what it is', rows)}\n\n{_permissions(target)}"
 
 
@@ -142,31 +144,63 @@ ON: Mapping[str, str] = {
 def _permissions(target: str) -> str:
     """List what a step needs to be allowed, and on what."""
     lines = [
-        f"- on {ON.get(one.scope, f'the {one.scope}')}, {one.why}{'; it does without' if one.optional else ''}: "
-        f"{', '.join(map(code, one.actions))}"
+        f"- on {ON.get(one.scope, f'the {one.scope}')}, {one.why}: {_actions(one.actions)}"
+        f"{'; it does without where that is missing' if one.optional else ''}"
         for one in stated(target)
     ]
     return "\n".join(["Permissions:", "", *lines]) if lines else "Permissions: none."
 
 
-def _plain(value: Any) -> str:
-    if isinstance(value, BaseModel):
-        value = value.model_dump(mode="json")
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+def _actions(actions: tuple[str, ...]) -> str:
+    """Write actions so that they can be read: what they begin with in common is said once."""
+    common = commonprefix([action.split("/")[:-1] for action in actions])
+    if len(actions) == 1 or not common:
+        return ", ".join(map(code, actions))
+    begin = "/".join(common) + "/"
+    return f"{', '.join(code(action.removeprefix(begin)) for action in actions)} below {code(begin)}"
+
+
+def _default(info: FieldInfo) -> str:
+    value = info.get_default(call_default_factory=True)
+    if value in (None, "", {}) or isinstance(value, BaseModel):
+        return ""
+    if isinstance(value, timedelta):
+        value = show_duration(value)
+    elif isinstance(value, float):
+        value = f"{value:g}"
+    return code(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
 
 def _sentence(description: str, schema: Mapping[str, Any]) -> str:
-    """Write a description as the phrase of a table, with what the schema adds."""
-    choices = [code(str(word)) for word in schema.get("enum", ())]
+    """Write a description as the phrase of a table, with what the schema adds and the description does not say."""
+    words = [str(word) for word in _choices(schema) if word]
+    choices = [] if all(re.search(rf"\b{word}\b", description) for word in words) else [code(word) for word in words]
     added = [f"{', '.join(choices[:-1])} or {choices[-1]}"] if choices else []
     if "maxLength" in schema:
-        added.append(f"{schema.get('minLength', 0)} to {schema['maxLength']} characters")
-    lower = (
-        description[:1].lower() + description[1:]
-        if description[1:2].islower() or description[1:2] == " "
-        else description
-    )
-    return "; ".join([lower.removesuffix("."), *added])
+        least = schema.get("minLength", 0)
+        added.append(f"{least} to {schema['maxLength']} characters" if least else f"up to {schema['maxLength']} characters")
+    if "minimum" in schema and "maximum" in schema:
+        added.append(f"{schema['minimum']:g} to {schema['maximum']:g}")
+    first = description.split(" ", 1)[0]
+    is_word = first[1:].islower() or len(first) == 1
+    lower = description[:1].lower() + description[1:] if is_word else description
+    return "; ".join([_ticked(lower.removesuffix(".")), *added])
+
+
+def _ticked(text: str) -> str:
+    """Write as code what a page would take for a tag or could not tell from a sentence: `{folder: uri}`, `a/<b>`."""
+    parts = re.split(r"(`[^`]*`)", text)
+    parts[::2] = [re.sub(r"\{[^}]*\}|[^\s{};]*<\w+>[^\s{};,]*", lambda found: code(found[0]), part) for part in parts[::2]]
+    return "".join(parts)
+
+
+def _choices(schema: Mapping[str, Any]) -> list[Any]:
+    """List the words that a value is chosen from, also where it may be null, or where a mapping has such values."""
+    inner = schema.get("additionalProperties")
+    found = list(schema.get("enum", ()))
+    for branch in (*schema.get("anyOf", ()), *([inner] if isinstance(inner, Mapping) else [])):
+        found += branch.get("enum", ())
+    return found
 
 
 # -- declarations -----------------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from dev.simulators.management.endpoints import is_by_pipeline
 from dev.simulators.management.job_lives import Job, Outcome
 from dev.simulators.management.resources import Resource
 from dev.simulators.storage import Storage
-from dev.simulators.wire import Answer, Request, Route, instant, listed_until, now
+from dev.simulators.wire import Answer, RefusedError, Request, Route, instant, listed_until, now
 
 STORE = "workspaceblobstore"
 LISTING = "/studio/mferp/managementfrontend" + WORKSPACE + "/batchEndpoints/{endpoint}"
@@ -232,8 +232,11 @@ class Batch:
                 error = {"code": "UserError", "message": f"The path already exists: {there[0]}"}
                 job.outcome, outcome = Outcome(outcome="Failed", error=error), "Failed"
             if outcome == "Completed":
-                for name, uri in run.outputs.items():
-                    self._write(run, name, uri)
+                try:
+                    for name, uri in run.outputs.items():
+                        self._write(run, name, uri)
+                except RefusedError as refused:  # what it was to read, or write to, is not there
+                    job.outcome, outcome = Outcome(outcome="Failed", error=refused.answer.body["error"]), "Failed"
             job.life.changes = [*job.life.changes, ((now() - job.life.begun).total_seconds(), outcome)]
 
     def _write(self, run: Run, name: str, uri: str) -> None:
