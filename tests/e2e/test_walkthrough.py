@@ -1,4 +1,4 @@
-"""docs/walkthrough.md, run as it stands there, against a stack of its own: what it prints is what the page shows."""
+"""The pages of commands, run as they stand there, each against a stack of its own: they print what the page shows."""
 
 import os
 import re
@@ -13,14 +13,24 @@ import pytest
 from dev.demo.stage import stage
 
 REPOSITORY = Path(__file__).parents[2]
-PAGE = REPOSITORY / "docs/walkthrough.md"
+PAGES = ("docs/walkthrough.md", "docs/machine-learning.md")
 BLOCK = re.compile(r"^```(?P<kind>[a-z ]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 WAIT = """
-sleep() { command sleep 3; }
+sleep() { command sleep "$(( $1 > 60 ? $1 / 10 : 3 ))"; }
 """
-"""With a lease of ten seconds the rules are looked at every second, and not every minute."""
+"""With a lease of ten seconds the rules are looked at every second, and not every minute; tags every five seconds."""
+KEPT = re.compile(r"^export .*$", re.MULTILINE)
+"""What a shell remembers from one block to the next."""
+PROGRESS = re.compile(
+    r"^(upload|compute|model|turn|endpoint|deployment|default|check|invoke|run|traffic|cancel|delete)(: .*)?\n",
+    re.MULTILINE,
+)
+"""How far a command is: on a terminal one line that comes and goes, and how often it says something is chance."""
 VARIES = (
+    (re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), "<id>"),
+    (re.compile(r"127\.0\.0\.1:\d+"), "127.0.0.1:<port>"),
     (re.compile(r"\b[0-9a-f]{32}\b"), "<key>"),
+    (re.compile(r"\b[0-9a-f]{12}\b(?=  mlflow_model)"), "<version>"),
     (re.compile(r"\b[0-9a-f]{8}\b(?!-)"), "<key>"),
     (re.compile(r"keen_owl_[0-9a-f]{8}"), "keen_owl_<run>"),
     (re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d)?(\.\d+)?Z?"), "<time>"),
@@ -57,14 +67,14 @@ def steady(text: str) -> str:
     return text.rstrip()
 
 
-def run(piece: Piece, folder: Path) -> str:
+def run(page: str, piece: Piece, before: str, folder: Path) -> str:
     """Run commands as a person would in a shell of theirs, and give what they print."""
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("GITHUB_", "BUILD_", "CI"))
     }
     path = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", WAIT + piece.commands],
+        ["bash", "-euo", "pipefail", "-c", WAIT + before + piece.commands],
         cwd=folder,
         env=environment | {"PATH": path, "LOGNAME": "you", "USER": "you", "COLUMNS": "120", "LINES": "40"},
         stdout=subprocess.PIPE,
@@ -73,31 +83,35 @@ def run(piece: Piece, folder: Path) -> str:
         timeout=120,
         check=False,
     )
-    assert done.returncode == 0, f"docs/walkthrough.md:{piece.line} ends with {done.returncode}\n{done.stdout}"
-    return done.stdout
+    assert done.returncode == 0, f"{page}:{piece.line} ends with {done.returncode}\n{done.stdout}"
+    return PROGRESS.sub("", done.stdout)
 
 
 @pytest.mark.timeout(240)
-def test_the_walkthrough(tmp_path: Path) -> None:
-    """Change a rule, test it, backtest it, dry-run it, push it, explain a decision, replay yesterday, roll back."""
-    folder = tmp_path / "repository"
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_of_commands(page: str, tmp_path: Path) -> None:
+    """Rules are changed, tried, published and taken back; models are deployed, asked, rolled back and trained again."""
+    folder, text = tmp_path / "repository", (REPOSITORY / page).read_text("utf-8")
     (folder / ".stack").mkdir(parents=True)
     (folder / "examples").symlink_to(REPOSITORY / "examples")
+    printed: list[tuple[Piece, str]] = []
     with stage(tmp_path / "stack", rules="blob:rules/rules.yaml") as on:
         (folder / ".stack/ready.json").symlink_to(on.ready)
-        printed = [(piece, run(piece, folder)) for piece in pieces(PAGE.read_text("utf-8"))]
+        for piece in pieces(text):
+            before = "".join(f"{line}\n" for earlier, _ in printed for line in KEPT.findall(earlier.commands))
+            printed.append((piece, run(page, piece, before, folder)))
     if os.environ.get("REWRITE"):
-        rewrite(printed)
-    for piece, text in printed:
-        assert steady(text) == steady(piece.shown), f"docs/walkthrough.md:{piece.line} prints\n{text}"
+        rewrite(page, printed)
+    for piece, said in printed:
+        assert steady(said) == steady(piece.shown), f"{page}:{piece.line} prints\n{said}"
 
 
-def rewrite(printed: list[tuple[Piece, str]]) -> None:
-    """Put into the page what its commands print: REWRITE=1 pytest tests/e2e/test_walkthrough.py."""
-    page = PAGE.read_text("utf-8")
-    for piece, text in printed:
+def rewrite(page: str, printed: list[tuple[Piece, str]]) -> None:
+    """Put into a page what its commands print: REWRITE=1 pytest tests/e2e/test_walkthrough.py."""
+    text = (REPOSITORY / page).read_text("utf-8")
+    for piece, said in printed:
         if piece.shown:
-            page = page.replace(
-                f"{piece.commands}```\n\n```\n{piece.shown}```", f"{piece.commands}```\n\n```\n{text}```"
+            text = text.replace(
+                f"{piece.commands}```\n\n```\n{piece.shown}```", f"{piece.commands}```\n\n```\n{said}```"
             )
-    PAGE.write_text(page, "utf-8")
+    (REPOSITORY / page).write_text(text, "utf-8")

@@ -329,12 +329,12 @@ def test_files_are_uploaded_to_the_default_datastore(
     """A folder's files go below a path, a file to the path itself; what is there is replaced."""
     store = ml.workspaces.default_datastore(WORKSPACE)
     for _ in range(2):
-        assert ml.uploads.upload(WORKSPACE, folder, "models/credit") == store.blob_uri("models/credit")
+        assert ml.uploads.upload(WORKSPACE, folder, "models/credit") == store.uri("models/credit")
     assert names_in(storage_emulator, store.container, "models/") == [
         "models/credit/lib/a b.py",
         "models/credit/score.py",
     ]
-    assert ml.uploads.upload(WORKSPACE, folder / "score.py", "one/file.py") == store.blob_uri("one/file.py")
+    assert ml.uploads.upload(WORKSPACE, folder / "score.py", "one/file.py") == store.uri("one/file.py")
     assert names_in(storage_emulator, store.container, "one/") == ["one/file.py"]
 
 

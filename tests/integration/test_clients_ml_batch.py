@@ -16,7 +16,7 @@ from shared.clients.machine_learning import MachineLearning
 from shared.clients.machine_learning.batch import BatchSettings
 from shared.clients.machine_learning.data_plane import DataPlane
 from shared.clients.machine_learning.scoring import BatchJob, Input, Invocation, Output
-from shared.errors import PermanentError, ReactorError, TemporaryError, UnansweredError
+from shared.errors import DeniedError, PermanentError, ReactorError, TemporaryError, UnansweredError
 from shared.settings import Settings
 from tests.integration.canned import Canned, Reply, serve
 from tests.integration.stages import clients_of
@@ -370,7 +370,7 @@ def invoke(simulators: Simulators, azurite: str, canned: Canned) -> Callable[[],
         (Reply(502, "<html>Bad Gateway</html>"), UnansweredError, "Bad Gateway"),
         (Reply(400, "no JSON at all"), PermanentError, "no JSON at all"),
         (Reply(401, "Microsoft Entra Token denied by policy, please review https://x"), TemporaryError, "denied"),
-        (Reply(403, "Forbidden"), TemporaryError, "role"),
+        (Reply(403, "Forbidden"), DeniedError, "role"),
         (Reply(302, "", {"Location": "https://evil.example/"}), PermanentError, "302"),
     ],
 )

@@ -12,9 +12,11 @@ from dev.simulators.channels import SECRET
 from dev.simulators.remote import Simulators
 from shared.actions import Decision, Person, Status
 from shared.errors import PermanentError, TemporaryError
+from shared.handlers import ACTIONS
 from shared.handlers.online import making, shifting, watching
 from shared.handlers.online.params import OnlineEndpoint
 from shared.handlers.serving import deployment_name
+from shared.rules import load
 from shared.rules.declared import Declared
 from shared.stages import Done, Pending
 from shared.storage import LIMITS_TABLE
@@ -359,6 +361,29 @@ def test_tags_that_changed_are_recorded(bench: Bench, simulators: Simulators) ->
     told = bench.run("deploy.online_endpoint", **STEP)
     assert told.result["tags"] == {"stage": "archived"}
     assert "changed" in told.notes[0]
+
+
+@pytest.mark.guarantee(4)
+@pytest.mark.parametrize("step", [{}, {"action": "deploy.batch_endpoint", "compute": "cpu"}], ids=["online", "batch"])
+def test_a_model_whose_tags_no_longer_fit_is_not_deployed(
+    bench: Bench, simulators: Simulators, step: dict[str, str]
+) -> None:
+    """The tag that the rule asks for was taken away since the event: the action ends as skipped, nothing is made."""
+    rules = load(
+        f"version: 1\nworkspaces: {{fraud: {WS}}}\nrules:\n"
+        "  - name: deploy\n    on: ModelRegistered\n    where: {model.tags.stage: {StringIn: [production]}}\n"
+        "    do: [deploy.online_endpoint: {endpoint: fraud}]\n",
+        ACTIONS,
+        "rules.yaml",
+    )
+    bench.refuses = lambda event: rules.refuses("deploy", event)
+    simulators.management.seed(models=[model("12", "2026-03-02T08:15:04Z") | {"tags": {"stage": "staging"}}])
+    params = {name: value for name, value in step.items() if name != "action"} or STEP
+    told = bench.run(step.get("action", "deploy.online_endpoint"), **{"endpoint": "fraud"} | params)
+    assert told.end is not None
+    assert told.end.status is Status.SKIPPED
+    assert "model.tags.stage does not fit the rule any more" in told.end.reason
+    assert simulators.management.seen("PUT") == []
 
 
 def test_a_registry_model_is_deployed(bench: Bench, simulators: Simulators) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cli.main import main
+from dev.reference.step_parameters import of_step
 from shared import rules
 from shared.handlers import ACTIONS
 from shared.rules import sandbox
@@ -38,7 +39,7 @@ ANYTHING = """version: 1
 workspaces: {fraud: "${FRAUD}"}
 factories: {etl: "${ETL}"}
 vision: {fruit: {project: "${FRUIT}", training: {endpoint: "https://fruit.example"}}}
-channels: {oncall: {kind: teams, url: "${ONCALL}"}}
+channels: {oncall: {kind: teams, url: "${ONCALL}"}, mirror: {kind: webhook, url: "https://mirror.example/hook"}}
 rules:
 """
 """What a fragment of a rule may refer to."""
@@ -147,15 +148,15 @@ def test_every_kind_and_its_fields_are_explained() -> None:
 
 
 def test_every_step_and_its_parameters_are_explained() -> None:
-    """Each step has a heading, and under it a row for each parameter, marked where it is required."""
+    """Each step has a heading, and under it a row for each parameter, nested ones too, marked where it is required."""
     text = section(page("docs/rules.md"), "## Each step")
     assert re.findall(r"^### `(.+)`$", text, re.MULTILINE) == list(ACTIONS)
     for action, target in ACTIONS.items():
         under = section("\n" + text, f"### `{action}`")
-        for name, field in parameters(target).model.model_fields.items():
-            row = re.search(rf"^\| `{name}` \| (.*?) ?\| .+ \|$", under, re.MULTILINE)
-            assert row, f"{action}: {name}"
-            assert field.is_required() == (row[1] == "required"), f"{action}: {name}"
+        for one in of_step(parameters(target).model):
+            row = re.search(rf"^\| `{re.escape(one.path)}` \| (.*?) ?\| .+ \|$", under, re.MULTILINE)
+            assert row or not one.said, f"{action}: {one.path}"
+            assert row is None or one.is_required == (row[1] == "required"), f"{action}: {one.path}"
 
 
 def test_every_declaration_and_channel_is_explained() -> None:
@@ -196,9 +197,9 @@ def test_rules_in_pages_load(name: str, text: str) -> None:
     """Every block of YAML is a rules file without errors, or a part of a rule of one."""
     if not text.startswith("version:"):
         part = "".join(f"    {line}\n" for line in text.splitlines())
-        kinds = "[ModelRegistered, DriftDetected, ExportCompleted]"
-        do = "" if text.startswith("do:") else "    do: [alert: {channel: oncall}]\n"
-        text = f"{ANYTHING}  - name: fragment\n    on: {kinds}\n{part}{do}"
+        on = "" if text.startswith("on:") else "    on: [ModelRegistered, DriftDetected, ExportCompleted]\n"
+        do = "" if re.search("^do:", text, re.MULTILINE) else "    do: [alert: {channel: oncall}]\n"
+        text = f"{ANYTHING}  - name: fragment\n{on}{part}{do}"
     assert rules.load(text, ACTIONS, name)
 
 

@@ -64,7 +64,11 @@ def action(kind: str, **more: Any) -> Action:
     """Make the action that a sample of our own tells of."""
     told = message(kind).sample.facts["action"]
     approval = StepState(
-        id="approval", action="approval", params={"by": ["a"], "within": "1h"}, result={"expires": "x"}
+        id="approval",
+        action="approval",
+        params={"by": ["a"], "within": "1h"},
+        result={"expires": "x"},
+        stage="wait",
     )
     return Action(
         **{name: told[name] for name in ("key", "rule", "event", "kinds", "source", "subject", "reason")},
@@ -122,7 +126,7 @@ def test_the_types_that_are_told_are_those_of_the_samples(kind: str) -> None:
 
 
 def test_the_page_shows_each_kind_in_each_envelope() -> None:
-    """A heading for each kind, and its samples under it: two for Azure ML, one for all else, none while reserved."""
+    """A heading for each kind, and its samples under it: two of Event Grid's, one of all else, none while reserved."""
     page = (ROOT / "docs/events.md").read_text("utf-8")
     for kind in KINDS:
         under = re.search(rf"^## {kind}\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shared.actions import Action, Status, Step
-from shared.errors import PermanentError, TemporaryError, UnansweredError
+from shared.errors import DeniedError, PermanentError, TemporaryError, UnansweredError
 from shared.settle import Timing, Verdict, current_state, settle
-from shared.stages import Done, NotStarted, Pending
+from shared.stages import Done, End, NotStarted, Pending, Waiting
 
 NOW = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
 TIMING = Timing(lease=timedelta(minutes=10), poll=timedelta(seconds=30), deadline=timedelta(hours=24))
@@ -138,3 +138,65 @@ def test_a_failed_step_turns_to_on_failure() -> None:
     moved = after(moved, PermanentError("broken too"))
     assert (moved.status, moved.reason) == (Status.FAILED, "broken")
     assert [state.trouble for state in moved.progress] == ["broken", "broken too"]
+
+
+# -- refused, undone, turned back -------------------------------------------------------------------------------------
+
+
+def test_a_missing_role_is_waited_for_an_hour() -> None:
+    """A role takes up to an hour to spread; after that the step fails, with what would help."""
+    denied = DeniedError("it may not", remedy="give it the role")
+    waiting = after(action(), denied)
+    waiting = after(waiting, denied, now=NOW + timedelta(minutes=59))
+    assert waiting.is_open
+    failed = after(waiting, denied, now=NOW + timedelta(minutes=61))
+    assert failed.failure is not None
+    assert (failed.failure.reason, failed.failure.remedy) == ("it may not", "give it the role")
+
+
+def test_the_hour_begins_with_the_refusal() -> None:
+    """A job that was watched for days before its role was taken away has its hour from then."""
+    denied, later = DeniedError("it may not"), NOW + timedelta(hours=20)
+    watched = after(action(), Pending(), now=later)
+    assert after(watched, denied, now=later).is_open
+    assert after(watched, denied, Pending(), denied, now=later + timedelta(hours=2)).is_open
+
+
+def undoing(*verdicts: Verdict) -> Action:
+    """Settle verdicts of a step that can be undone, and has begun something."""
+    made = action(on_failure=1)
+    made.progress[0].stage, made.progress[0].committed = "work", True
+    for verdict in verdicts:
+        made = settle(made, verdict, "", NOW, TIMING, undoes="undo")
+    return made
+
+
+def test_a_failure_turns_to_what_undoes() -> None:
+    """The verdict waits in the record until the step is undone."""
+    moved = undoing(PermanentError("no", remedy="yes"))
+    state = moved.progress[0]
+    assert (moved.is_open, state.stage, state.started, state.outcome) == (True, "undo", False, "")
+    assert state.undoing is not None
+    assert (state.undoing.stage, state.undoing.reason, state.undoing.remedy) == ("work", "no", "yes")
+    assert undoing(PermanentError("no"), Pending(), Done(note="all is back")).reason == ""
+    failure = undoing(PermanentError("no"), Pending(), Done(note="all is back")).failure
+    assert failure is not None
+    assert failure.reason == "no; all is back"
+
+
+def test_an_end_comes_after_undoing() -> None:
+    """What ended the action ends it once the step is undone, and on_failure is not done."""
+    ended = undoing(End(Status.EXPIRED, "nobody decided"), Done(note="all is back"))
+    assert (ended.status, ended.reason, ended.failure) == (Status.EXPIRED, "nobody decided; all is back", None)
+
+
+def test_nothing_begun_is_nothing_to_undo() -> None:
+    """A step that has begun nothing fails at once."""
+    failed = settle(action(), PermanentError("no"), "", NOW, TIMING, undoes="undo")
+    assert (failed.status, failed.progress[0].undoing) == (Status.FAILED, None)
+
+
+def test_a_stage_names_the_next() -> None:
+    """A stage may turn to another one than that after it, and waiting is no reason to."""
+    moved = after(action(), Waiting(NOW + timedelta(hours=1)), Done(next="again"), next_stage="after")
+    assert moved.progress[0].stage == "again"
