@@ -11,7 +11,7 @@ from textwrap import wrap
 
 from dev.demo.ledger import Entry
 from dev.demo.story import Outcome, Story, actions
-from shared.actions import StepState
+from shared.actions import Action, StepState
 
 WIDTH = 100
 BOLD, DIM, GREEN, RED, PLAIN = "\033[1m", "\033[2m", "\033[32m", "\033[31m", "\033[0m"
@@ -68,21 +68,30 @@ def told(story: Story, entry: Entry, entries: Sequence[Entry], since: datetime) 
     if not answers:
         return [*parts, "recorded: no rule matches"]
     for action in answers:
-        parts += [action.rule, *(step(state) for state in action.progress)]
+        parts += [action.rule, *(step(state, action) for state in action.progress), *why(action)]
     ended = max((action.ended for action in answers if action.ended), default=since)
     parts[-1] += f"  {max((ended - since).total_seconds(), 0):.0f} s"
     return parts
 
 
-def step(state: StepState) -> str:
+def step(state: StepState, action: Action) -> str:
     """Say what came of a step, with the name of what it made."""
-    words = (state.action, made(state), (state.outcome or "open").capitalize())
+    words = (state.action, made(state), (state.outcome or action.status.value).capitalize())
     return " ".join(word for word in words if word)
+
+
+def why(action: Action) -> list[str]:
+    """Say why an action did not do what its rule says, as far as a line goes."""
+    words = ARM_ID.sub("…/", action.reason)
+    lines = wrap(words, WIDTH - INDENT - len(ARROW), max_lines=3, placeholder=" …")
+    return [f"\n{' ' * (INDENT + len(ARROW) - 1)}".join(lines)] if lines else []
 
 
 def made(state: StepState) -> str:
     """Name what a step made."""
     result, params = state.result, state.params or {}
+    if "version" in result:
+        return f"{result['model']}:{result['version']}"
     if "job" in result:
         return str(result["job"])[:20]
     if "run_id" in result:

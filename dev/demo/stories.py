@@ -5,7 +5,7 @@ The messages have the wire's own shapes; see tests/events for more of them.
 
 import hashlib
 
-from dev.demo.ml_stories import ML_STORIES
+from dev.demo.ml_stories import CHAPTER, ML_STORIES
 from dev.demo.story import (
     DATASET_DRIFT,
     GROUP,
@@ -75,6 +75,7 @@ STORIES: tuple[Story, ...] = (
         registered(1, "fraud-gbm", 12, PRODUCTION), event_id(1),
         Outcome("planned", (succeeded("deploy-production", "deploy.batch_endpoint"),)),
         ("deployment of fraud-gbm:12 Succeeded", "default of fraud-gbm is fraud-gbm:12"),
+        CHAPTER,
     ),
     Story(
         "untagged", "ModelRegistered", "credit:3, untagged",

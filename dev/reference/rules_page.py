@@ -36,6 +36,7 @@ def parts() -> Mapping[str, Callable[[], str]]:
         "fields": _fields,
         "operators": _operators,
         "words of where": _words_of_where,
+        "steps": _steps,
         "vision": lambda: _declaration("VisionProject"),
         "language": lambda: _declaration("LanguageProject"),
         "channels": _channels,
@@ -121,6 +122,14 @@ def _part(model: type[BaseModel]) -> str:
     return table("key | what it is", rows)
 
 
+def _steps() -> str:
+    rows = []
+    for action, target in ACTIONS.items():
+        said = (parameters(target).model.__doc__ or "").partition("\n")[0]
+        rows.append((f"[`{action}`](#{action.replace('.', '')})", _sentence(said, {})))
+    return table("step | what it does", rows)
+
+
 def _parameters(target: str) -> str:
     rows = [
         (code(one.path), "required" if one.is_required else _default(one.info), _sentence(one.said, one.schema))
@@ -153,8 +162,8 @@ def _permissions(target: str) -> str:
 
 def _actions(actions: tuple[str, ...]) -> str:
     """Write actions so that they can be read: what they begin with in common is said once."""
-    common = commonprefix([action.split("/")[:-1] for action in actions])
-    if len(actions) == 1 or not common:
+    common = commonprefix([action.split("/")[:2] for action in actions])
+    if len(actions) == 1 or len(common) < 2:  # noqa: PLR2004 # the provider and its type of resource
         return ", ".join(map(code, actions))
     begin = "/".join(common) + "/"
     return f"{', '.join(code(action.removeprefix(begin)) for action in actions)} below {code(begin)}"
