@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 MOST_TROUBLES = 6
 """Temporary errors in a row that are lived with; an app is more patient than a person."""
+LOCKED = timedelta(minutes=15)
+"""How long a command has a lock without taking it anew: it may be killed, and has no record that says so."""
 FIRST_WAIT, GROWTH = 1.0, 1.5
 """Seconds until the first look, and how much longer each next one takes, until it is the app's usual interval."""
 
@@ -96,6 +98,8 @@ class Steps:
         from shared.rules.declared import Declared
         from shared.stages import Job
 
+        for what in self.held:
+            self.hold(what)
         now = datetime.now(UTC)
         event = announce("Asked", id=self.key, time=now)
         return Job(
@@ -134,8 +138,8 @@ class Steps:
         if self.here.account is None:
             return ""
         with suppress(ReactorError):  # who may not look, or finds no table, is in the same place as without storage
-            holder = Locks(self.here.account).hold(what, self.key, datetime.now(UTC), self._is_over)
-            self.held += [] if holder else [what]
+            holder = Locks(self.here.account).hold(what, self.key, datetime.now(UTC), self._is_over, LOCKED)
+            self.held += [] if holder or what in self.held else [what]
             return holder
         return ""
 
@@ -169,23 +173,27 @@ class Looking:
         self._started = False
         self._wait, self._longest = FIRST_WAIT, max(longest, FIRST_WAIT)
         self._asked: float | None = None
+        self._heard: list[float] = []
         self._troubles = 0
         self._unanswered_since: float | None = None
 
     def look(self, stage: Stage[Any], params: Any, job: Job) -> Any:
         """Watch the stage's job, or find it, or start it."""
+        from shared import pace
         from shared.errors import TemporaryError
 
-        if self._started and stage.watch is not None:
-            return stage.watch(params, job)
-        found = stage.find(params, job)
-        if found is None and self.is_unanswered:
-            raise TemporaryError("the start was not answered; looking for what it started")
-        return found if found is not None else stage.start(params, job)
+        with pace.listening() as self._heard:
+            if self._started and stage.watch is not None:
+                return stage.watch(params, job)
+            found = stage.find(params, job)
+            if found is None and self.is_unanswered:
+                raise TemporaryError("the start was not answered; looking for what it started")
+            return found if found is not None else stage.start(params, job)
 
     def pending(self, progress: Pending) -> None:
         """Remember what a look said."""
-        self._started, self._troubles, self._asked = True, 0, progress.after
+        self._started, self._troubles = True, 0
+        self._asked = max([progress.after or 0.0, *self._heard])
         self.is_unanswered = False
         self.memory |= progress.memory
         self.note = progress.note
@@ -239,22 +247,25 @@ def interruptible(how_to_go_on: str | Callable[[], str]) -> Iterator[None]:
 
 def wait_until(here: Here, line: Line, stage: str, look: Callable[[], str | None]) -> None:
     """Look again and again until there is nothing more to wait for: `look` gives None then, before that a note."""
+    from shared import pace
     from shared.errors import TemporaryError
 
     wait, longest, troubles = FIRST_WAIT, max(here.settings.poll.total_seconds(), FIRST_WAIT), 0
     try:
         while True:
+            asked: float | None = None
             try:
-                note = look()
-                troubles = 0
+                with pace.listening() as heard:
+                    note = look()
+                troubles, asked = 0, max(heard, default=None)
             except TemporaryError as trouble:
-                note, troubles = trouble.reason, troubles + 1
+                note, troubles, asked = trouble.reason, troubles + 1, trouble.after
                 if troubles >= MOST_TROUBLES:
                     raise
             if note is None:
                 return
             line.show(stage, note)
-            time.sleep(wait)
+            time.sleep(max(wait, asked or 0.0))
             wait = min(wait * GROWTH, longest)
     finally:
         line.close()

@@ -213,6 +213,8 @@ class Action(BaseModel):
     """When the event happened, where the wire says."""
     origin: str = ""
     """The key of the first action that this one does again; it has its slots. "" for the action's own."""
+    follows: str = ""
+    """The key of the action that put this off; "" for one that a rule made."""
     replay: Replay | None = None
 
     # How far it got: written by whoever holds the claim.

@@ -84,10 +84,10 @@ class Admissions:
     # -- what holds an action -----------------------------------------------------------------------------------------
 
     def _pause(self, action: Action) -> Action | None:
-        """Wait while the rule is paused."""
+        """Wait while the rule is paused; a step that has begun something is finished, or undone, all the same."""
         pause = self._paused(action.rule)
         state = None if _is_between_steps(action) else action.progress[-1]
-        if not pause or (state and (state.started or state.touched or state.starting_at)):
+        if not pause or (state and (state.started or state.touched or state.starting_at or state.committed)):
             return None
         now = self._clock()
         if state:

@@ -25,11 +25,13 @@ ASKING_STAGES = frozenset({"ask", "wait"})
 
 
 def outcome(action: Action) -> Event | None:
-    """Say what came of an action; None of an expectation that was met or called off,
-    nor where a limit held back an answer to another outcome.
+    """Say what came of an action; None of an expectation that was met or called off, of what was put off and went
+    well, nor where a limit held back an answer to another outcome.
     """
     if action.depth and action.status is Status.SKIPPED and not action.progress:
         return None  # a limit's own words about an outcome would multiply with the rules that hear them
+    if action.follows and action.status is not Status.FAILED:
+        return None  # the end of the action that put it off was told already
     if action.expect and action.status is not Status.FAILED:
         return _missed(action) if action.status is Status.EXPIRED else None
     facts: dict[str, Mapping[str, Any]] = {"action": _action(action)}

@@ -2,8 +2,10 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
+from shared import pace
 from shared.actions import FLAGS, Action, Failure, Message, Status, StepState
 from shared.admission import Admissions
 from shared.defects import told
@@ -94,10 +96,10 @@ class Performer:
             return held
         state = current_state(action, self._clock())
         verdict: Verdict
-        next_stage, undoes, within = "", "", None
+        next_stage, within = "", None
         try:
             ready = self._preparations.prepare(action, state)
-            undoes, within = ready.undoes, ready.within
+            within = ready.within
             if action.mode == "dry_run" and ready.stage.effect != "decides":
                 verdict = Done(note="dry run: nothing was touched")
             else:
@@ -111,24 +113,27 @@ class Performer:
             self._planner.plan(on_the_way(action, state, verdict.announces, verdict.result, now), now)
         if isinstance(verdict, Done) and verdict.later:
             self._planner.put_off(follow_up(action, state, verdict.later, self._clock()))
+        undoes = self._preparations.undoes(action)
         return settle(action, verdict, next_stage, self._clock(), self._timing, undoes=undoes, within=within)
 
     def _perform(self, action: Action, state: StepState, ready: Ready) -> Verdict:
         try:
-            return perform_stage(
-                ready.stage,
-                ready.params,
-                ready.job,
-                state,
-                patience=self._timing.patience,
-                may_start=lambda: self._clock() <= action.claimed_at + self._timing.start_within,
-                about_to_start=lambda: self._note_start(action, state),
-            )
+            with pace.listening() as asked:
+                progress = perform_stage(
+                    ready.stage,
+                    ready.params,
+                    ready.job,
+                    state,
+                    patience=self._timing.patience,
+                    may_start=lambda: self._clock() <= action.claimed_at + self._timing.start_within,
+                    about_to_start=lambda: self._note_start(action, state),
+                )
         finally:
             state.committed |= state.touched and ready.stage.effect == "acts"
-            state.can_be_undone = bool(ready.undoes)
+            state.can_be_undone = bool(self._preparations.undoes(action))
             action.touched |= state.touched and ready.stage.effect in {"acts", "prepares", "tells"}
             action.committed |= state.committed
+        return replace(progress, no_sooner=max(asked, default=0.0)) if isinstance(progress, Pending) else progress
 
     def _call_off(self, action: Action) -> Action | None:
         """End an action that was called off, undoing what its step began; None where that cannot be undone.
@@ -138,21 +143,23 @@ class Performer:
         moved = action.model_copy(deep=True)
         state = current_state(moved, self._clock())
         verdict: Verdict = End(Status.CANCELED, f"called off by {action.canceled}")
+        undoes = self._preparations.undoes(moved)
         try:
             ready = self._preparations.prepare(moved, state)
-        except PermanentError as error:  # what cannot be prepared has not begun, or else cannot be undone
-            return settle(moved, error if state.committed else verdict, "", self._clock(), self._timing)
+        except PermanentError as error:  # what cannot be prepared cannot have begun in this stage
+            why = error if state.committed and not undoes else verdict
+            return settle(moved, why, "", self._clock(), self._timing, undoes=undoes)
         try:
             begun = action.mode == "live" and not _is_not_there(ready, state)
         except TemporaryError as error:
             begun, verdict = False, error
         except PermanentError:
             begun = True  # it is there, and has failed
-        if begun and not ready.undoes:
+        if begun and not undoes:
             log.warning("action=%s rule=%s outcome=too_late_to_cancel", action.key, action.rule)
             return None
         state.committed |= begun
-        return settle(moved, verdict, "", self._clock(), self._timing, undoes=ready.undoes)
+        return settle(moved, verdict, "", self._clock(), self._timing, undoes=undoes)
 
     def _settle(self, moved: Action, claimed: Action, message_id: str) -> None:
         """Write what follows, then send the message for it, or announce the end."""

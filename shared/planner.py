@@ -289,6 +289,7 @@ def follow_up(action: Action, state: StepState, later: Later, now: datetime) -> 
         due=later.at,
         asleep=True,
         note=f"put off by {action.key}",
+        follows=action.key,
         happened=action.happened,
         steps=[later.step],
         on_failure=[],

@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel
+
 from shared import parse
 from shared.actions import Action, StepState
 from shared.errors import PermanentError, TemporaryError
@@ -30,8 +32,6 @@ class Ready:
 
     stage: Stage[Any]
     next_stage: str
-    undoes: str
-    """The stage that undoes what the step began, "" where none does."""
     within: timedelta | None
     """The stage's own deadline, where it has one."""
     params: Any
@@ -68,13 +68,10 @@ class Preparations:
         state.stage = stage.name
         if state.params is None:
             state.params = self._render(action, state, handler, event)
-        params = (
-            handler.parse(self._resolve(state.params)) if action.mode == "live" or stage.effect == "decides" else None
-        )
+        params = self._parsed(handler, stage, state.params) if _is_performed(action, stage) else None
         return Ready(
             stage=stage,
             next_stage=handler.stage_after(stage),
-            undoes=handler.undoes,
             within=stage.within(params) if stage.within and params is not None else None,
             params=params,
             job=self._job(action, state, event),
@@ -108,6 +105,15 @@ class Preparations:
             context |= {name: found[name] for name in handler.offered}
         rendered: dict[str, Any] = templates.render(params, context)
         return rendered
+
+    def _parsed(self, handler: Handler, stage: Stage[Any], params: Any) -> BaseModel:
+        """Fill in the settings; what undoes does without those that are not set any more, and keeps their names."""
+        try:
+            return handler.parse(self._resolve(params))
+        except PermanentError:
+            if stage.effect != "undoes":
+                raise
+            return handler.parse(params)
 
     def _resolve(self, value: Any) -> Any:
         return templates.resolve(value, self._values)
@@ -156,6 +162,11 @@ class Preparations:
         except PermanentError:
             return False
         return action is None or not action.is_open
+
+
+def _is_performed(action: Action, stage: Stage[Any]) -> bool:
+    """Tell whether a stage is done, and not only written down as in a dry run."""
+    return action.mode == "live" or stage.effect == "decides"
 
 
 def _results(action: Action) -> dict[str, Any]:

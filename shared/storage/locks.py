@@ -5,12 +5,13 @@ of the limits' table, written only under its ETag; its key is a hash of what is 
 """
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from shared.errors import TemporaryError, UnansweredError
 from shared.events import digest
 from shared.storage import LIMITS_TABLE, entities
+from shared.storage.entities import utc
 from shared.storage.slots import KEPT, TRIES
 
 if TYPE_CHECKING:
@@ -27,20 +28,29 @@ class Locks:
     def __init__(self, account: "Account") -> None:
         self._account = account
 
-    def hold(self, what: str, action: str, now: datetime, is_over: Callable[[str], bool]) -> str:
+    def hold(
+        self,
+        what: str,
+        action: str,
+        now: datetime,
+        is_over: Callable[[str], bool],
+        lasts: timedelta | None = None,
+    ) -> str:
         """Take the lock of `what` for an action; return "" where the action has it, else the key of the one that has.
 
-        `is_over` tells of an action's key whether it has ended. Taking a lock that one has changes nothing.
+        `is_over` tells of an action's key whether it has ended. Taking a lock that one has changes nothing, but for
+        whoever has no record, such as a command on a laptop: its lock `lasts` so long, and is taken anew meanwhile.
         """
         key = digest(LOCK, what.lower())
         for _ in range(TRIES):
             entity = entities.read(self._table, key, LOCK)
             holder = str(entity["action"]) if entity is not None else ""
-            if holder == action:
+            if holder == action and (lasts is None or utc(entity.get("expires", now)) > now + lasts / 2):
                 return ""
-            if holder and not is_over(holder):
+            if holder not in ("", action) and not _is_free(entity, now, is_over):
                 return holder
-            self._write(_row(key, what, action, now), entity)  # and read again: it may be ours now, or somebody else's
+            row = _row(key, what, action, now, lasts)
+            self._write(row, entity)  # and read again: it may be ours now, or somebody else's
         raise TemporaryError(f"the lock of {what} is asked for by too many at once")
 
     def let_go(self, what: str, action: str, now: datetime) -> None:
@@ -67,5 +77,11 @@ class Locks:
         return self._account.table(LIMITS_TABLE)
 
 
-def _row(key: str, what: str, action: str, now: datetime) -> dict[str, Any]:
-    return {"PartitionKey": key, "RowKey": LOCK, "what": what, "action": action, "until": now + KEPT}
+def _is_free(entity: Any, now: datetime, is_over: Callable[[str], bool]) -> bool:
+    """Tell whether nobody goes on who has a lock: its time is up, or its action has ended."""
+    return utc(entity["expires"]) <= now if "expires" in entity else is_over(str(entity["action"]))
+
+
+def _row(key: str, what: str, action: str, now: datetime, lasts: timedelta | None = None) -> dict[str, Any]:
+    row = {"PartitionKey": key, "RowKey": LOCK, "what": what, "action": action, "until": now + KEPT}
+    return row | ({"expires": now + lasts} if lasts and action else {})

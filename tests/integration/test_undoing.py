@@ -1,12 +1,13 @@
 """What a step began is undone where it fails; stages come again; locks are free once their action has ended."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from shared.actions import Action, Status
 from shared.decisions import DecisionError
 from shared.events import digest
+from shared.storage.pauses import Pause
 from tests.integration import scripted
 from tests.integration.making import Make, action_of, registered, told, unique
 from tests.integration.test_decisions import ME
@@ -261,3 +262,60 @@ def test_a_lock_can_be_given_back(make: Make) -> None:
     locks.let_go("the-endpoint", "somebody", world.now)
     assert locks.hold("the-endpoint", "another", world.now, lambda _key: False) == ""
     assert locks.hold("the-endpoint", "a third", world.now, lambda _key: True) == ""
+
+
+def test_a_lock_without_a_record_has_its_time(make: Make) -> None:
+    """A command on a laptop has a lock for a while, and longer where it takes it anew; then it is free."""
+    locks, now = make(LOCKING).reactor._performer._preparations._locks, datetime(2026, 11, 22, tzinfo=UTC)
+    minutes = [timedelta(minutes=number) for number in range(60)]
+    what, lasts = unique(), minutes[15]
+    assert locks.hold(what, "laptop", now, lambda _key: True, lasts) == ""
+    assert locks.hold(what, "action", now + minutes[14], lambda _key: True) == "laptop"
+    assert locks.hold(what, "laptop", now + minutes[10], lambda _key: True, lasts) == ""
+    assert locks.hold(what, "action", now + minutes[24], lambda _key: True) == "laptop"
+    assert locks.hold(what, "action", now + minutes[26], lambda _key: True) == ""
+    assert locks.hold(what, "laptop", now + minutes[27], lambda _key: False, lasts) == "action"
+
+
+# -- paused, and without a setting ------------------------------------------------------------------------------------
+
+
+@pytest.mark.guarantee(2)
+def test_a_pause_does_not_hold_back_the_undoing(make: Make) -> None:
+    """An emergency: the rule is paused and its action called off. What was begun is undone all the same."""
+    world, name = make(undoable(SLOW)), unique()
+    action = begin(world, name)
+    world.paused["work"] = Pause(by="ops", at=world.now, reason="freeze")
+    world.reactor.decisions.cancel(action.key, ME, "enough")
+    world.run(hours=1)
+    ended = action_of(world, registered(name))
+    assert (ended.status, scripted.CALLS[name].count("undo")) == (Status.CANCELED, 1)
+
+
+@pytest.mark.guarantee(2)
+def test_a_setting_that_is_gone_does_not_keep_what_was_begun(make: Make) -> None:
+    """A setting is removed while a step is under way: the step fails for that, and is undone without it."""
+    world, name = make(undoable(f'{SLOW}, says: "${{TOLD}}"')), unique()
+    begin(world, name)
+    preparations = world.reactor._performer._preparations
+    preparations._values = {name: value for name, value in world.settings.values.items() if name != "TOLD"}
+    world.run()
+    action = action_of(world, registered(name))
+    assert action.status is Status.FAILED
+    assert "the setting TOLD is not set" in action.reason
+    assert scripted.CALLS[name].count("undo") == 1
+
+
+def test_what_was_put_off_is_not_announced_again(make: Make) -> None:
+    """The end of an action is told once: what it put off and went well tells nothing."""
+    rule = """
+  - {name: work, on: ModelRegistered, do: [putting_off: {what: "later-{{ model.name }}"}]}
+  - name: hear
+    on: [ActionSucceeded]
+    where: {action.rule: {StringIn: [work]}}
+    do: [scripted: {name: "heard-{{ action.event }}"}]
+"""
+    world, name = make(rule), unique()
+    action = told(world, registered(name))
+    assert scripted.CALLS[f"later-{name}"].count("start") == 1
+    assert scripted.CALLS[f"heard-{action.event}"].count("start") == 1
