@@ -16,13 +16,13 @@ REPOSITORY = Path(__file__).parents[2]
 PAGES = ("docs/walkthrough.md", "docs/machine-learning.md")
 BLOCK = re.compile(r"^```(?P<kind>[a-z ]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 WAIT = """
-sleep() { command sleep "$(( $1 > 60 ? $1 / 10 : 3 ))"; }
+sleep() { command sleep "$(( $1 > 60 ? $1 / 10 : $1 > 3 ? 3 : $1 ))"; }
 """
 """With a lease of ten seconds the rules are looked at every second, and not every minute; tags every five seconds."""
 KEPT = re.compile(r"^export .*$", re.MULTILINE)
 """What a shell remembers from one block to the next."""
 PROGRESS = re.compile(
-    r"^(upload|compute|model|turn|endpoint|deployment|default|check|invoke|run|traffic|cancel|delete)(: .*)?\n",
+    r"^(upload|compute|model|turn|endpoint|deployment|default|check|invoke|run|traffic|cancel|delete|job|fetch)(: .*)?\n",
     re.MULTILINE,
 )
 """How far a command is: on a terminal one line that comes and goes, and how often it says something is chance."""
@@ -30,6 +30,7 @@ VARIES = (
     (re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), "<id>"),
     (re.compile(r"127\.0\.0\.1:\d+"), "127.0.0.1:<port>"),
     (re.compile(r"\b[0-9a-f]{32}\b"), "<key>"),
+    (re.compile(r"(?<=fraud-gbm-v)[0-9a-f]{12}-[0-9a-f]{6}\b|(?<=fraud-gbm:)[0-9a-f]{12}\b"), "<version>"),
     (re.compile(r"\b[0-9a-f]{12}\b(?=  mlflow_model)"), "<version>"),
     (re.compile(r"\b[0-9a-f]{8}\b(?!-)"), "<key>"),
     (re.compile(r"keen_owl_[0-9a-f]{8}"), "keen_owl_<run>"),

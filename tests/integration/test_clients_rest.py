@@ -19,7 +19,7 @@ from shared import answers
 from shared.answers import Effect
 from shared.clients.identity import managed_identity
 from shared.clients.rest import Rest, segment
-from shared.errors import PermanentError, ReactorError, TemporaryError, UnansweredError
+from shared.errors import DeniedError, PermanentError, ReactorError, TemporaryError, UnansweredError
 from shared.redaction import LONGEST_TEXT
 from tests.integration.canned import Canned, Reply, serve
 
@@ -91,7 +91,7 @@ CASES = [
         ("401",),
     ),
     Case("401 of a token", Reply(401, arm("InvalidAuthenticationToken", "expired")), TemporaryError, ("new token",)),
-    Case("403", Reply(403, arm("AuthorizationFailed", "no action")), TemporaryError, ("role may not have propagated",)),
+    Case("403", Reply(403, arm("AuthorizationFailed", "no action")), DeniedError, ("role may not have propagated",)),
     Case("404", Reply(404, arm("ResourceNotFound", "gone")), PermanentError, ("ResourceNotFound: gone",)),
     Case("409", Reply(409, arm("Conflict", "busy")), TemporaryError, ("409", "busy")),
     Case(
@@ -132,7 +132,7 @@ CASES = [
     Case("409 to a start: surely not started", Reply(409, ""), TemporaryError, effect="start"),
     Case("dropped start", Reply(drop=True), UnansweredError, ("did not answer",), effect="start"),
     Case("dropped PUT", Reply(drop=True), TemporaryError, ("did not answer",)),
-    Case("plain text", Reply(403, "Microsoft Entra Token denied by policy"), TemporaryError, ("denied by policy",)),
+    Case("plain text", Reply(403, "Microsoft Entra Token denied by policy"), DeniedError, ("denied by policy",)),
     Case("HTML", Reply(502, HTML), TemporaryError, ("502 Bad Gateway",), never_says=("<", "p{}")),
     Case("HTML 411", Reply(411, "<h2>Length Required</h2>"), PermanentError, ("Length Required",)),
     Case(

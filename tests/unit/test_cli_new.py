@@ -14,8 +14,10 @@ NAMES = new.names()
 
 
 def test_there_is_one_for_each_thing_that_people_begin_with() -> None:
-    """Retraining, deploying, keeping, mailing, and a second region."""
-    assert NAMES == ["deploy-on-tag", "keep-exports", "mail-failures-to-owners", "retrain-on-drift", "second-region"]
+    """Going live, deploying, keeping, mailing, retraining, and a second region."""
+    assert NAMES == [
+        "canary", "deploy-on-tag", "keep-exports", "mail-failures-to-owners", "retrain-on-drift", "second-region",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NAMES)

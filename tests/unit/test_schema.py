@@ -64,6 +64,37 @@ rules:
             live.model.tags.stage: {StringIn: ["{{ data.runTags.stage }}"]}
             steps.retrain.status: {StringNotIn: "{{ drift.features }}"}
             not: {live.model.archived: {BoolEquals: true}}
+      - run.job:
+          id: train
+          component: retrain:4
+          inputs: {lr: 0.1, warm: true, data: {folder: "${DATA}"}}
+          outputs: {model: {type: mlflow_model, model: m}}
+          within: 12h
+      - register.model: {id: new, name: m, from: "{{ steps.train.outputs.model }}", tags: {stage: 5}}
+      - register.model: {name: m, from: {job: "{{ run.id }}", output: model}}
+      - gate: {metric: auc, at_least: 0.9, better_than: live, by: 0.01}
+      - deploy.online_endpoint:
+          model: m
+          version: 1
+          endpoint: fraud
+          sample: {input_data: [[1]]}
+          traffic: [10, 100]
+          wait: 15m
+          check: {from: metrics, max_failures: "${MOST}", max_latency: 800ms, min_requests: 5}
+          approval: {before: 10, by: [a@example.com], within: 8h, channel: oncall}
+          keep_old: forever
+      - retire.online_deployment: {endpoint: fraud, deployments: [blue]}
+      - deploy.batch_endpoint:
+          component: retrain:4
+          endpoint: training
+          compute: cpu
+          create_compute: {size: Standard_DS3_v2, idle: 10m}
+          retry_timeout: 90s
+      - invoke.batch_endpoint:
+          endpoint: training
+          inputs: {data: {data: "days:3"}, lr: 0.1}
+          output: {path: scores}
+          outputs: {model: mlflow_model}
       - backup.vision_export: {project: fruit, iteration: "{{ run.id }}"}
       - forward: {to: hook}
     on_failure:
@@ -160,6 +191,17 @@ BAD = {
     "an empty list of steps": ("expect: {", "do: []\n    expect: {"),
     "steps that are no list": ("expect: {", "do: {forward: {to: hook}}\n    expect: {"),
     "a gate without a filter": ("- backup.vision_export\n", "- gate\n"),
+    "a metric of no gate": ("{metric: auc, at_least", "{metrics: auc, at_least"),
+    "a goal that is none": ("{metric: auc, at_least", "{goal: higher, metric: auc, at_least"),
+    "an output of no type": ("{type: mlflow_model, model: m}", "{type: onnx, model: m}"),
+    "an unknown part of a check": ("min_requests: 5", "min_request: 5"),
+    "an unknown part that is a setting": ("min_requests: 5", 'min_request: "${N}"'),
+    "a time that is a list": ("keep_old: forever", "keep_old: [24h]"),
+    "a share that is too large": ("traffic: [10, 100]", "traffic: [10, 101]"),
+    "an approval that asks nobody": ("{before: 10, by: [a@example.com]", "{before: 10"),
+    "a compute without a size": ("{size: Standard_DS3_v2, idle: 10m}", "{idle: 10m}"),
+    "a name that no endpoint can have": ("endpoint: training\n          compute", "endpoint: t_1\n          compute"),
+    "a deployment without an endpoint": ("endpoint: fraud, deployments", "deployments"),
     "a gate with an unknown operator": ("- backup.vision_export\n", "- gate: {where: {id: {StringIs: [a]}}}\n"),
 }
 

@@ -109,8 +109,22 @@ def test_a_stage_has_its_time(verdict: Verdict, reason: str) -> None:
     assert after(action(), Done(), now=late).status is Status.SUCCEEDED
 
 
+@pytest.mark.parametrize(
+    ("verdict", "seconds"),
+    [
+        (Pending(no_sooner=1), 30),
+        (Pending(no_sooner=90), 90),
+        (Pending(after=5, no_sooner=1), 5),
+        (Pending(after=0, no_sooner=1), 1),
+    ],
+)
+def test_a_service_is_left_alone_as_long_as_it_asks(verdict: Verdict, seconds: float) -> None:
+    """The longer of the two counts: what the service asks for never makes a look come sooner."""
+    assert after(action(), verdict).due == NOW + timedelta(seconds=seconds)
+
+
 @pytest.mark.guarantee(2)
-@pytest.mark.parametrize("verdict", [TemporaryError("busy", after=1e9), Pending(after=1e9)])
+@pytest.mark.parametrize("verdict", [TemporaryError("busy", after=1e9), Pending(after=1e9), Pending(no_sooner=1e9)])
 def test_no_service_asks_for_more_than_the_deadline(verdict: Verdict) -> None:
     """However long a service asks to be left alone, the stage is looked at, and given up, when its time is over."""
     moved = after(action(), verdict)
