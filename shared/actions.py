@@ -98,6 +98,8 @@ class StepState(BaseModel):
     """When the first of them was met."""
     trouble: str = ""
     """The last temporary error, in words; empty once things went on."""
+    held: list[str] = Field(default_factory=list)
+    """What the step has locks of."""
     can_be_undone: bool = False
     """Whether the step has a stage that undoes what its other stages began."""
     undoing: Undoing | None = None

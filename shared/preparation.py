@@ -77,6 +77,12 @@ class Preparations:
             job=self._job(action, state, event),
         )
 
+    def let_go(self, action: Action) -> None:
+        """Give back the locks of steps that are over; those of an action that ended are free by themselves."""
+        for state in action.progress if action.is_open else ():
+            for what in state.held if state.outcome else ():
+                self._locks.let_go(what, action.key, self._clock())
+
     def undoes(self, action: Action) -> str:
         """Name the stage that undoes what the current step began, "" where none does."""
         if not action.progress or action.progress[-1].outcome:
@@ -149,11 +155,22 @@ class Preparations:
             action=action.key,
             rule=action.rule,
             is_dry_run=action.mode == "dry_run",
-            hold=lambda what: self._locks.hold(what, action.key, self._clock(), self._is_over),
-            let_go=lambda what: self._locks.let_go(what, action.key, self._clock()),
+            hold=lambda what: self._hold(what, action, state),
+            let_go=lambda what: self._let_go(what, action, state),
             refuses=lambda event: rules.refuses(action.rule, event),
             resolve=self._resolve,
         )
+
+    def _hold(self, what: str, action: Action, state: StepState) -> str:
+        holder = self._locks.hold(what, action.key, self._clock(), self._is_over)
+        if not holder and what not in state.held:
+            state.held.append(what)
+        return holder
+
+    def _let_go(self, what: str, action: Action, state: StepState) -> None:
+        self._locks.let_go(what, action.key, self._clock())
+        if what in state.held:
+            state.held.remove(what)
 
     def _is_over(self, key: str) -> bool:
         """Tell whether an action has ended; one that cannot be read may still go on in another version of the app."""

@@ -264,6 +264,23 @@ def test_a_lock_can_be_given_back(make: Make) -> None:
     assert locks.hold("the-endpoint", "a third", world.now, lambda _key: True) == ""
 
 
+def test_a_step_that_is_over_has_no_lock(make: Make) -> None:
+    """A step that failed behind its lock leaves it, though the action goes on with what its rule does about that."""
+    rule = """
+  - name: work
+    on: ModelRegistered
+    do: [locking: {what: "{{ model.name }}", start: [permanent]}]
+    on_failure: [approval: {by: [you@example.com], within: 48h}]
+"""
+    world, name = make(rule), unique()
+    world.reactor.receive("event_grid", registered(name))
+    while world.queue:
+        world.deliver(world.queue[0])
+    assert action_of(world, registered(name)).asleep
+    locks = world.reactor._performer._preparations._locks
+    assert locks.hold(name, "somebody", world.now, lambda _key: False) == ""
+
+
 def test_a_lock_without_a_record_has_its_time(make: Make) -> None:
     """A command on a laptop has a lock for a while, and longer where it takes it anew; then it is free."""
     locks, now = make(LOCKING).reactor._performer._preparations._locks, datetime(2026, 11, 22, tzinfo=UTC)
