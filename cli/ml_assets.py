@@ -7,14 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cli.app_storage import reported
 from cli.errors import RefusedError, UsageError
 from cli.ml_workspace import Here, add_workspace, find
-
-if TYPE_CHECKING:
-    from shared.clients.machine_learning.assets import Compute
 
 PRIORITIES = ("Dedicated", "LowPriority")
 FOLDER = "reactor"
@@ -108,12 +105,10 @@ def show_compute(options: Namespace) -> int:
     from dataclasses import asdict
 
     from cli.documents import print_json
-    from cli.ml_telling import missing
+    from cli.ml_telling import there
 
     here = find(options)
-    found: Compute | None = here.ml.assets.compute(here.workspace, options.name)
-    if found is None:
-        raise missing(f"compute {options.name}", here)
+    found = there(here.ml.assets.compute(here.workspace, options.name), f"compute {options.name}", here)
     if options.json:
         print_json(asdict(found))
         return 0
@@ -211,7 +206,7 @@ def digest_of(path: Path) -> str:
 
 
 def upload(here: Here, path: Path, to: str) -> str:
-    """Upload a file or folder to the default datastore; the URI of what was uploaded."""
+    """Upload a file or folder to the default datastore; where it is there: azureml://…."""
     with uploading(path):
         return here.ml.uploads.upload(here.workspace, path, to)
 

@@ -128,6 +128,8 @@ def deploy(options: Namespace) -> int:
 
 def _to_deploy(options: Namespace) -> dict[str, Any]:
     """Write the options as the parameters of the step."""
+    from cli.ml_inputs import read_pairs
+
     is_id = (options.model or "").startswith(("/", "azureml://"))
     named = "" if is_id else (options.model or "").removeprefix("azureml:")
     name, _, version = named.partition(":")
@@ -145,7 +147,7 @@ def _to_deploy(options: Namespace) -> dict[str, Any]:
         "code": options.code,
         "scoring_script": options.scoring_script,
         "environment": options.environment,
-        "environment_variables": _pairs(options.variable, "--variable"),
+        "environment_variables": read_pairs(options.variable, "--variable"),
         "output_action": options.output_action,
         "output_file": options.output_file,
         "concurrency": options.concurrency,
@@ -168,20 +170,13 @@ def _overrides(options: Namespace) -> dict[str, Any]:
     return {name: getattr(options, name) for name in names}
 
 
-def _pairs(given: list[str], option: str) -> dict[str, str]:
-    pairs = [one.partition("=") for one in given]
-    if wrong := [name for name, equals, _ in pairs if not (name and equals)]:
-        raise UsageError(f"{option} {wrong[0]}: write NAME=VALUE")
-    return {name: value for name, _, value in pairs}
-
-
 # -- invoke -----------------------------------------------------------------------------------------------------------
 
 
 def invoke(options: Namespace) -> int:
     """Start a scoring job, and follow it to its end where that is asked for."""
     from cli.documents import print_json
-    from cli.ml_inputs import read_inputs
+    from cli.ml_inputs import read_inputs, read_pairs
     from cli.ml_steps import Steps, interruptible, line_of
 
     where = {"datastore": options.output_datastore, "path": options.output_path, "file": options.output_file}
@@ -190,7 +185,7 @@ def invoke(options: Namespace) -> int:
         "deployment": options.deployment,
         "inputs": read_inputs(options.input),
         "output": {name: value for name, value in where.items() if value},
-        "outputs": _pairs(options.output, "--output"),
+        "outputs": read_pairs(options.output, "--output"),
         "experiment": options.experiment,
         "within": options.within,
     } | _overrides(options)
@@ -267,11 +262,9 @@ def _table(endpoint: BatchEndpoint, deployments: list[BatchDeployment], paint: A
 
 
 def _read(here: Here, name: str) -> tuple[BatchEndpoint, list[BatchDeployment]]:
-    from cli.ml_telling import missing
+    from cli.ml_telling import there
 
-    endpoint = here.ml.batch.endpoint(here.workspace, name)
-    if endpoint is None:
-        raise missing(f"batch endpoint {name}", here)
+    endpoint = there(here.ml.batch.endpoint(here.workspace, name), f"batch endpoint {name}", here)
     return endpoint, list(here.ml.batch.deployments(here.workspace, name))
 
 

@@ -1,4 +1,4 @@
-"""What `--input` means: data by its URI, a registered asset, or a text."""
+"""What `--input` means: data by its URI, a registered asset, or a text; and what NAME=VALUE does."""
 
 from __future__ import annotations
 
@@ -49,3 +49,11 @@ def read_input(value: str) -> Any:
         last = value.split("?", maxsplit=1)[0].rsplit("/", 1)[-1]
         return {"file" if "." in last else "folder": value}
     return value
+
+
+def read_pairs(given: Iterable[str], option: str = "") -> dict[str, str]:
+    """Read NAME=VALUE; UsageError, which names the option, where one is not written so."""
+    pairs = {text: text.partition("=") for text in given}
+    if wrong := [text for text, (name, equals, _) in pairs.items() if not (name and equals)]:
+        raise UsageError(f"{option} {wrong[0]}: write NAME=VALUE".strip())
+    return {name: value for name, _, value in pairs.values()}

@@ -66,12 +66,9 @@ def cancel(options: Namespace) -> int:
 
 def read(here: Here, name: str) -> Job:
     """Read a job; RefusedError where there is none."""
-    from cli.ml_telling import missing
+    from cli.ml_telling import there
 
-    job = here.ml.jobs.read(here.workspace, name)
-    if job is None:
-        raise missing(f"job {name}", here)
-    return job
+    return there(here.ml.jobs.read(here.workspace, name), f"job {name}", here)
 
 
 def _ended(here: Here, options: Namespace) -> Job:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from cli.app_storage import reported
 from cli.errors import UsageError
 from cli.ml_assets import FOLDER, digest_of, split, upload
+from cli.ml_inputs import read_pairs
 from cli.ml_workspace import Here, add_workspace, find
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def add_commands(groups: Any) -> None:
 def upload_model(options: Namespace) -> int:
     """Upload a model and register it."""
     name, version = split(options.name)
-    tags = pairs(options.tag)
+    tags = read_pairs(options.tag)
     if not options.path.exists():
         raise UsageError(f"{options.path} is not there")
     kind = options.type or ("mlflow_model" if (options.path / "MLmodel").is_file() else "custom_model")
@@ -67,7 +68,7 @@ def show(options: Namespace) -> int:
     from dataclasses import asdict
 
     from cli.documents import print_json
-    from cli.ml_telling import missing
+    from cli.ml_telling import there
 
     here = find(options)
     name, _, version = options.name.partition(":")
@@ -78,9 +79,7 @@ def show(options: Namespace) -> int:
         else:
             _tell(model)
         return 0
-    versions = here.ml.models.versions(here.workspace, name, most=MOST)
-    if not versions:
-        raise missing(f"model {name}", here)
+    versions = there(here.ml.models.versions(here.workspace, name, most=MOST) or None, f"model {name}", here)
     if options.json:
         print_json([asdict(one) for one in versions])
         return 0
@@ -126,7 +125,7 @@ def _list(versions: list[Model]) -> None:
 def tag(options: Namespace) -> int:
     """Change the tags of a version, leaving the others as they are."""
     name, version = split(options.name)
-    given = pairs(options.tags)
+    given = read_pairs(options.tags)
     if not given and not options.remove:
         raise UsageError("name tags to set, as TAG=VALUE, or --remove TAG")
     here = find(options)
@@ -139,18 +138,7 @@ def tag(options: Namespace) -> int:
 
 
 def _read(here: Here, given: str) -> Model:
-    from cli.ml_telling import missing
+    from cli.ml_telling import there
 
     name, version = split(given)
-    model = here.ml.models.read(here.workspace, name, version)
-    if model is None:
-        raise missing(f"model {name}:{version}", here)
-    return model
-
-
-def pairs(given: list[str]) -> dict[str, str]:
-    """Read NAME=VALUE."""
-    split_up = [one.partition("=") for one in given]
-    if wrong := [one for one, (name, equals, _) in zip(given, split_up, strict=True) if not (name and equals)]:
-        raise UsageError(f"{wrong[0]}: write NAME=VALUE")
-    return {name: value for name, _, value in split_up}
+    return there(here.ml.models.read(here.workspace, name, version), f"model {name}:{version}", here)

@@ -95,11 +95,9 @@ def _told(traffic: Mapping[str, int]) -> str:
 
 
 def _read(here: Here, name: str) -> tuple[OnlineEndpoint, list[OnlineDeployment]]:
-    from cli.ml_telling import missing
+    from cli.ml_telling import there
 
-    endpoint = here.ml.online.endpoint(here.workspace, name)
-    if endpoint is None:
-        raise missing(f"online endpoint {name}", here)
+    endpoint = there(here.ml.online.endpoint(here.workspace, name), f"online endpoint {name}", here)
     return endpoint, list(here.ml.online.deployments(here.workspace, name))
 
 

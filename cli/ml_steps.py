@@ -121,6 +121,7 @@ class Steps:
             began=looking.began,
             action=self.key,
             rule="reactor ml",
+            depth=0,
             is_dry_run=False,
             hold=self.hold,
             let_go=self.let_go,

@@ -39,9 +39,11 @@ def state(text: str) -> Cell:
     return Cell(text, colours.get(text, YELLOW))
 
 
-def missing(what: str, here: Here) -> RefusedError:
-    """Say that something is not in the workspace."""
-    return RefusedError(f"{what} is not there, in workspace {here.name}; --workspace names another one")
+def there[T](found: T | None, what: str, here: Here) -> T:
+    """Give what was found in the workspace; RefusedError where nothing was."""
+    if found is None:
+        raise RefusedError(f"{what} is not there, in workspace {here.name}; --workspace names another one")
+    return found
 
 
 def confirmed(question: str) -> bool:

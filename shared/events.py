@@ -18,6 +18,10 @@ URL_QUERY = re.compile(r"""(://(?:[^\s"'<>?#:]|:(?!//))*)\?[^\s"'<>#]*""")
 
 OWN_SOURCE = "reactor"
 """The `source` of events that the reactor announces itself."""
+LINEAGE = ("runTags", "modelTags", "modelProperties")
+"""Where in `data` it stands what we wrote about a job or a model that we made."""
+MAKER_TAG, DEPTH_TAG = "reactor-rule", "reactor-depth"
+"""There: the rule that made it, and how many actions led to that one."""
 OWN_TYPE = "Reactor."
 """What the `type` of such an event begins with; the kind follows."""
 
@@ -105,6 +109,15 @@ def announce(
         once=payload["once"],
         depth=depth,
     )
+
+
+def lineage(data: Mapping[str, Any], name: str) -> str:
+    """Read what we wrote about a job or a model that we made, "" where we did not."""
+    for where in LINEAGE:
+        told = data.get(where)
+        if isinstance(told, Mapping) and name in told:
+            return str(told[name])
+    return ""
 
 
 def digest(*parts: str) -> str:

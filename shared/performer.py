@@ -1,7 +1,7 @@
 """Moves one action forward by one stage, settles what came of it, and announces its end."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -9,7 +9,7 @@ from shared import pace
 from shared.actions import FLAGS, Action, Failure, Message, Status, StepState
 from shared.admission import Admissions
 from shared.defects import told
-from shared.errors import PermanentError, ReactorError, TemporaryError
+from shared.errors import DeniedError, PermanentError, ReactorError, TemporaryError
 from shared.ledger import ClaimLostError, Ledger
 from shared.outcomes import on_the_way, outcome
 from shared.planner import Planner, follow_up, open_row
@@ -107,6 +107,7 @@ class Performer:
                 verdict = self._perform(action, state, ready)
         except (TemporaryError, PermanentError) as error:
             verdict = error
+        verdict = masked(verdict, self._preparations.settings_of(state))
         log_outcome(action, state, verdict)
         if isinstance(verdict, Done) and verdict.announces:
             now = self._clock()
@@ -222,6 +223,26 @@ class Performer:
             self._ledger.send(action, timedelta())
 
 
+def masked(verdict: Verdict, values: Mapping[str, str]) -> Verdict:
+    """Put the names of settings in place of their values, in all that a verdict says to people."""
+
+    def without(text: str) -> str:
+        for value, name in values.items():
+            text = text.replace(value, name)
+        return text
+
+    if not values:
+        return verdict
+    if isinstance(verdict, TemporaryError | PermanentError):
+        verdict.reason = without(verdict.reason)
+        if isinstance(verdict, PermanentError | DeniedError):
+            verdict.remedy = without(verdict.remedy)
+        return verdict
+    if isinstance(verdict, End):
+        return replace(verdict, reason=without(verdict.reason))
+    return replace(verdict, note=without(verdict.note))
+
+
 def _is_undoing(action: Action) -> bool:
     """Tell whether what the current step began is being undone: there is no calling that off."""
     return bool(action.progress) and action.progress[-1].undoing is not None and not action.progress[-1].outcome
@@ -229,7 +250,9 @@ def _is_undoing(action: Action) -> bool:
 
 def _once_more(moved: Action, claimed: Action, now: datetime) -> Action | None:
     """Say what to write in place of an end that waited too long, where somebody decided meanwhile: look again."""
-    if moved.status is not Status.EXPIRED:
+    undoing = moved.progress[-1].undoing if moved.progress else None
+    has_expired = undoing is not None and undoing.status is Status.EXPIRED and not _is_undoing(claimed)
+    if moved.status is not Status.EXPIRED and not has_expired:
         return None
     again = {"seq": moved.seq, "moved_by": moved.moved_by, "claim": None, "due": now, "asleep": False}
     return claimed.model_copy(deep=True, update=again)

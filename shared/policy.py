@@ -46,7 +46,9 @@ def show_duration(duration: timedelta) -> str:
 
 def _duration(value: Any) -> Any:
     """Take a duration as rules write it; a record has it as pydantic does."""
-    return read_duration(value) if isinstance(value, str) and not value.startswith("P") else value
+    if isinstance(value, timedelta) or (isinstance(value, str) and value.startswith("P")):
+        return value
+    return read_duration(value if isinstance(value, str) else "")
 
 
 Duration = Annotated[

@@ -26,6 +26,10 @@ PATIENT = 3
 """How often what a step looks up is asked for before the step does without."""
 
 
+SHORTEST_SECRET = 4
+"""Characters of a setting's value that are worth hiding: shorter ones stand in any text."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ready:
     """A stage that can be performed."""
@@ -92,6 +96,12 @@ class Preparations:
         except PermanentError:
             return ""
 
+    def settings_of(self, state: StepState) -> Mapping[str, str]:
+        """Give the values of settings that a step's parameters name, with those names: a service may say them again."""
+        names = templates.named_settings(state.params)
+        values = {self._values[name]: f"${{{name}}}" for name in names if name in self._values}
+        return {value: name for value, name in values.items() if len(value) >= SHORTEST_SECRET}
+
     def _render(self, action: Action, state: StepState, handler: Handler, event: Callable[[], Event]) -> dict[str, Any]:
         """Render the step's parameters from the event, the results of the steps before it, and what the step looks up.
 
@@ -154,6 +164,7 @@ class Preparations:
             began=state.began or self._clock(),
             action=action.key,
             rule=action.rule,
+            depth=action.depth,
             is_dry_run=action.mode == "dry_run",
             hold=lambda what: self._hold(what, action, state),
             let_go=lambda what: self._let_go(what, action, state),

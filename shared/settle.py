@@ -118,7 +118,8 @@ def _follow(
             state.wake_on = verdict.wake_on
             state.note = verdict.note
             _forget_trouble(state)
-            action.due = now + (timing.look_again(state) if verdict.after is None else timedelta(seconds=verdict.after))
+            usual = timing.look_again(state) if verdict.after is None else timedelta(seconds=verdict.after)
+            action.due = now + max(usual, timedelta(seconds=verdict.no_sooner))
             state.looks += 1
         case NotStarted():
             state.note = verdict.note

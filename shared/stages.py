@@ -39,6 +39,8 @@ class Pending:
     """One short phrase for people: "endpoint is Creating"."""
     wake_on: str = ""
     """A token (see `parse.wake_tokens`); an event that carries it brings the next look forward."""
+    no_sooner: float = 0.0
+    """Seconds that the service wants to be left alone, however soon the next look would be; not for handlers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,8 @@ class Job:
     action: str
     """The key of the action, as an operator names it."""
     rule: str
+    depth: int
+    """How many actions led to this one."""
     is_dry_run: bool
     hold: Callable[[str], str]
     """Takes the lock of what is named, such as an endpoint's ARM id: "" where the action has it now, else the key of

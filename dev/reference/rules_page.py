@@ -5,7 +5,6 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import partial
-from os.path import commonprefix
 from typing import Any, get_args
 
 from pydantic import BaseModel
@@ -162,10 +161,10 @@ def _permissions(target: str) -> str:
 
 def _actions(actions: tuple[str, ...]) -> str:
     """Write actions so that they can be read: what they begin with in common is said once."""
-    common = commonprefix([action.split("/")[:2] for action in actions])
-    if len(actions) == 1 or len(common) < 2:  # noqa: PLR2004 # the provider and its type of resource
+    begins = {"/".join(action.split("/")[:2]) for action in actions}  # the provider, and its type of resource
+    if len(actions) == 1 or len(begins) > 1:
         return ", ".join(map(code, actions))
-    begin = "/".join(common) + "/"
+    begin = f"{begins.pop()}/"
     return f"{', '.join(code(action.removeprefix(begin)) for action in actions)} below {code(begin)}"
 
 
@@ -186,8 +185,8 @@ def _sentence(description: str, schema: Mapping[str, Any]) -> str:
     choices = [] if all(re.search(rf"\b{word}\b", description) for word in words) else [code(word) for word in words]
     added = [f"{', '.join(choices[:-1])} or {choices[-1]}"] if choices else []
     if "maxLength" in schema:
-        least = schema.get("minLength", 0)
-        added.append(f"{least} to {schema['maxLength']} characters" if least else f"up to {schema['maxLength']} characters")
+        least = f"{schema['minLength']} to" if schema.get("minLength") else "up to"
+        added.append(f"{least} {schema['maxLength']} characters")
     if "minimum" in schema and "maximum" in schema:
         added.append(f"{schema['minimum']:g} to {schema['maximum']:g}")
     first = description.split(" ", 1)[0]
@@ -196,10 +195,13 @@ def _sentence(description: str, schema: Mapping[str, Any]) -> str:
     return "; ".join([_ticked(lower.removesuffix(".")), *added])
 
 
+AS_CODE = re.compile(r"\{[^}]*\}|[^\s{};]*<\w+>[^\s{};,]*")
+"""What a page would take for a tag, or could not tell from a sentence: `{folder: uri}`, `a/<b>`."""
+
+
 def _ticked(text: str) -> str:
-    """Write as code what a page would take for a tag or could not tell from a sentence: `{folder: uri}`, `a/<b>`."""
     parts = re.split(r"(`[^`]*`)", text)
-    parts[::2] = [re.sub(r"\{[^}]*\}|[^\s{};]*<\w+>[^\s{};,]*", lambda found: code(found[0]), part) for part in parts[::2]]
+    parts[::2] = [AS_CODE.sub(lambda found: code(found[0]), part) for part in parts[::2]]
     return "".join(parts)
 
 

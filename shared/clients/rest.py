@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from pydantic import AfterValidator, TypeAdapter, ValidationError
 
-from shared import answers
+from shared import answers, pace
 from shared.answers import Effect
 from shared.errors import PermanentError, TemporaryError, UnansweredError
 from shared.redaction import tidy
@@ -149,6 +149,7 @@ class Rest:
     def _answer(self, response: "HttpResponse", effect: Effect) -> Answer:
         headers = {name.lower(): value for name, value in response.headers.items()}
         if 200 <= response.status_code < 300:
+            pace.asked(answers.retry_after(headers))
             return Answer(self.service, response.status_code, headers, response.read(), effect)
         body = response.read().decode("utf-8", "replace")
         raise answers.error(self.service, response.status_code, headers, body, effect)

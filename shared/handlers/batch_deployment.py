@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from shared.clients.machine_learning.batch import BatchSettings
 from shared.clients.machine_learning.resources import asset_id
 from shared.events import digest
+from shared.handlers import serving
 from shared.handlers.clusters import CreateCompute
 from shared.policy import Duration
 from shared.rules.declared import Names
@@ -102,4 +103,4 @@ def settings(params: BatchEndpoint, job: Job) -> BatchSettings:
         "logging_level": params.logging_level or "",
     }
     tags = {"reactor-action": job.key, SETTINGS_TAG: digest(*map(str, made.values()))[:12]}
-    return BatchSettings(**made, tags=tags)
+    return BatchSettings(**made, tags=tags | serving.created_tag(job))

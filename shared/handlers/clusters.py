@@ -23,7 +23,7 @@ PERMISSION = Permission(
         "Microsoft.MachineLearningServices/workspaces/computes/read",
         "Microsoft.MachineLearningServices/workspaces/computes/write",
     ),
-    "looks whether the compute cluster is there; write only where create_compute is given",
+    "to look whether the compute cluster is there; write only where `create_compute` is given",
 )
 
 

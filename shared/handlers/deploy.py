@@ -11,8 +11,7 @@ from typing import Any
 
 from shared.clients.machine_learning.batch import BatchDeployment
 from shared.clients.machine_learning.batch import BatchEndpoint as Endpoint
-from shared.clients.machine_learning.models import Model
-from shared.clients.machine_learning.resources import ARM_ID, asset_id, studio_link
+from shared.clients.machine_learning.resources import asset_id, studio_link
 from shared.errors import PermanentError
 from shared.handlers import clusters, declared, serving
 from shared.handlers.batch_deployment import SETTINGS_TAG, BatchEndpoint, settings
@@ -37,39 +36,17 @@ def read_what(params: BatchEndpoint, job: Job) -> Progress:
 
 
 def _model(params: BatchEndpoint, job: Job, workspace: str) -> tuple[dict[str, Any], End | str]:
-    name, version = _named(params)
-    model_id = serving.deployable(params.model_id)
-    model: Model | None = None
-    if not params.model_id:
-        model = serving.read_model(job, workspace, name, version)
-        model_id = model.id
-    elif ARM_ID.fullmatch(params.model_id):
-        model = serving.usable(job.clients.machine_learning.models.by_id(params.model_id), params.model_id)
-    if model and model.type != NO_CODE and not (params.environment and params.code and params.scoring_script):
-        raise PermanentError(
-            f"{model.type} {name}:{version} does not say how it scores",
-            remedy="give environment, code and scoring_script, or register it as an MLflow model",
-        )
-    found = {
-        "model_id": model_id,
-        "tags": dict(model.tags) if model else {},
-        "created": model.created_at.isoformat() if model and model.created_at else "",
-        "deployment": serving.deployment_name(name, version, model_id),
-    }
-    if model is None:
-        return found, "the registry's model was not read again: its ARM id is not known"
-    return found, serving.outdated(model, job) if not params.model_id else ""
-
-
-def _named(params: BatchEndpoint) -> tuple[str, str]:
-    if params.model_id:
-        *_, name, _versions, version = params.model_id.split("/")
-        return name, version
-    if not (params.model and params.version):
+    if not (params.model_id or (params.model and params.version)):
         raise PermanentError(
             "neither the rule nor the event says which model is deployed", remedy="give model and version, or component"
         )
-    return params.model, params.version
+    model, about = serving.read_model(params, workspace, job)
+    if model and model.type != NO_CODE and not (params.environment and params.code and params.scoring_script):
+        raise PermanentError(
+            f"{model.type} {':'.join(serving.named(params))} does not say how it scores",
+            remedy="give environment, code and scoring_script, or register it as an MLflow model",
+        )
+    return serving.found(params, model), about
 
 
 def _component(params: BatchEndpoint, job: Job, workspace: str) -> tuple[dict[str, Any], str]:
@@ -96,10 +73,18 @@ def _component(params: BatchEndpoint, job: Job, workspace: str) -> tuple[dict[st
 # -- the endpoint's lock ----------------------------------------------------------------------------------------------
 
 
-def take_turn(_params: BatchEndpoint, job: Job) -> Progress:
-    """Wait until no other action writes to the endpoint: the service refuses two writes at a time, or mixes them up."""
-    holder = job.hold(_endpoint_id(job))
-    return Pending(note=f"action {holder[:8]} is working on the endpoint") if holder else Done()
+def take_turn(params: BatchEndpoint, job: Job) -> Progress:
+    """Wait until no other action writes to the endpoint: the service refuses two writes at a time, or mixes them up.
+
+    The model may have been archived, or its tags changed, meanwhile: it is read once more.
+    """
+    if holder := job.hold(_endpoint_id(job)):
+        return Pending(note=f"action {holder[:8]} is working on the endpoint")
+    read, about = serving.look_again(params, job)
+    if isinstance(about, End):
+        job.let_go(_endpoint_id(job))
+        return about
+    return Done(read)
 
 
 def _endpoint_id(job: Job) -> str:
@@ -232,9 +217,7 @@ def _over(live: str, note: str, params: BatchEndpoint, job: Job) -> Done:
 def _is_newer(live: str, params: BatchEndpoint, job: Job) -> bool:
     client = job.clients.machine_learning
     deployment = client.batch.deployment(job.result["workspace"], params.endpoint, live)
-    return deployment is not None and serving.is_newer(
-        job, deployment.component_id or deployment.model_id, deployment.created_at, _held(job), job.result["created"]
-    )
+    return deployment is not None and serving.is_newer(deployment, job.result, job)
 
 
 # -- what they share --------------------------------------------------------------------------------------------------
@@ -266,14 +249,9 @@ PERMISSIONS = {
                 "Microsoft.MachineLearningServices/workspaces/models/versions/read",
                 "Microsoft.MachineLearningServices/workspaces/components/versions/read",
             ),
-            "reads what is deployed, and where the workspace is",
+            "to read what is deployed, and where the workspace is",
         ),
-        Permission(
-            "registry",
-            ("Microsoft.MachineLearningServices/registries/assets/read",),
-            "reads a registry's model, where model_id names one by its ARM id",
-            optional=True,
-        ),
+        *serving.REGISTRY_READS,
         clusters.PERMISSION,
         Permission(
             "workspace",
@@ -283,7 +261,7 @@ PERMISSIONS = {
                 "Microsoft.MachineLearningServices/workspaces/batchEndpoints/deployments/read",
                 "Microsoft.MachineLearningServices/workspaces/batchEndpoints/deployments/write",
             ),
-            "makes the endpoint and the deployment, and sets the default",
+            "to make the endpoint and the deployment, and to set the default",
         ),
     )
 }

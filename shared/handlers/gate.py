@@ -67,7 +67,7 @@ class Gate(BaseModel):
     version: str = Field(default="", description="Its version; left out, the event's.")
     model_id: str = Field(
         default="",
-        description="A model elsewhere, such as in a registry, by its ARM id; in place of model and version.",
+        description="A model elsewhere, by its ARM id or as azureml://registries/…; in place of model and version.",
     )
 
     @model_validator(mode="after")
@@ -119,10 +119,10 @@ def _without_settings(reason: Reason, job: Job) -> Reason:
 
 def _model(params: Gate, job: Job) -> Model | None:
     """Read the model as Azure Machine Learning has it now; None where it is gone."""
-    models = job.clients.machine_learning.models
-    return (
-        models.by_id(params.model_id) if params.model_id else models.read(_workspace(params, job), *_named(params, job))
-    )
+    models, at = job.clients.machine_learning.models, params.model_id
+    if not at:
+        return models.read(_workspace(params, job), *_named(params, job))
+    return models.by_id(at if at.startswith("/") else serving.arm_id(at, _workspace(params, job), job) or at)
 
 
 def _named(params: Gate, job: Job) -> tuple[str, str]:
@@ -193,7 +193,7 @@ def _compare(params: Gate, model: Model, ours: float, found: str, job: Job) -> P
         return Done(told | {"live": None}, note=f"{found}, and nothing is live on {params.endpoint} yet")
     if serving.is_same(live, model.id):
         return Done(told | {"live": ours}, note=f"{found}, and it is live on {params.endpoint} already")
-    theirs = _of_live(live, params, workspace, job)
+    theirs = _of_live(live, model, params, workspace, job)
     if theirs.value is None:
         why = f"what is live on {params.endpoint}, {_short(live)}, has no {params.metric} to compare with"
         return _stop(params, f"{found}, but {why}: {theirs.where}")
@@ -205,10 +205,11 @@ def _compare(params: Gate, model: Model, ours: float, found: str, job: Job) -> P
     return _stop(params, f"{compared}: not {wanted} (goal: {params.goal})")
 
 
-def _of_live(model_id: str, params: Gate, workspace: str, job: Job) -> Measured:
+def _of_live(model_id: str, ours: Model, params: Gate, workspace: str, job: Job) -> Measured:
     """Look for the metric of the model that is live; what cannot be read has none."""
     try:
-        model = job.clients.machine_learning.models.by_id(model_id)
+        whole = serving.arm_id(model_id, workspace, job, near=ours.id)
+        model = job.clients.machine_learning.models.by_id(whole or model_id)
     except PermanentError as problem:
         return Measured(None, f"it cannot be read: {problem.reason}")
     if model is None:
@@ -230,6 +231,7 @@ _ML = "Microsoft.MachineLearningServices/workspaces"
 PERMISSIONS = {
     Gate: (
         Permission("workspace", (f"{_ML}/models/versions/read",), "to read the model again, and the one that is live"),
+        *serving.REGISTRY_READS,
         *measuring.READS,
     )
 }

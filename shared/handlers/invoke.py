@@ -140,7 +140,7 @@ def _progress(run: Run, params: BatchEndpoint, job: Job) -> Progress:
         why = _why(run.name, job)
         raise PermanentError(f"job {run.name} is {run.status}" + (f": {why}" if why else ""), remedy=f"see {link}")
     asked = {name: one.uri for name, one in invocation(params, job).outputs.items()}
-    outputs = asked | {name: uri for name, uri in run.outputs.items() if uri and "${{" not in uri}
+    outputs = {name: uri for name, uri in run.outputs.items() if uri and "${{" not in uri} | asked
     output = next(iter(asked.values()), "") or next(iter(outputs.values()), "")
     return Done({"status": run.status, "output": output, "outputs": outputs, "links": {"studio": link}})
 
@@ -231,7 +231,7 @@ PERMISSIONS = {
         Permission(
             "workspace",
             (f"{_ML}/experiments/runs/read", f"{_ML}/experiments/read"),
-            "tells why a job failed",
+            "to tell why a job failed",
             optional=True,
         ),
     )

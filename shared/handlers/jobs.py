@@ -12,7 +12,7 @@ from typing import Any
 from shared.clients.machine_learning.jobs import Job as Run
 from shared.clients.machine_learning.resources import studio_link
 from shared.errors import PermanentError, ReactorError, TemporaryError
-from shared.events import without_url_queries
+from shared.events import DEPTH_TAG, MAKER_TAG, without_url_queries
 from shared.handlers import declared, drift, pipelines
 from shared.handlers.pipelines import PipelineJob
 from shared.permissions import Permission
@@ -82,7 +82,12 @@ def lineage(job: Job) -> dict[str, str]:
     event = job.event()
     told: Mapping[str, Any] = event.facts
     run, model = told.get("run", {}), told.get("model", {})
-    tags = {"reactor-action": job.action, "reactor-rule": job.rule, "reactor-event": job.event_key}
+    tags = {
+        "reactor-action": job.action,
+        "reactor-event": job.event_key,
+        MAKER_TAG: job.rule,
+        DEPTH_TAG: str(job.depth),
+    }
     if run.get("id"):
         tags["reactor-run"] = tidy(str(run["id"]))
     if model.get("name"):

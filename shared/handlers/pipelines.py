@@ -46,11 +46,13 @@ class Output(BaseModel):
 
     model_config = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
 
-    type: Literal["folder", "file", "mltable", "mlflow_model", "custom_model", "triton_model"] = "folder"
-    uri: str = ""
-    """Where it is written; left out, where the service chooses."""
-    model: str = ""
-    """The name of a model that it is registered as once the job has completed."""
+    type: Literal["folder", "file", "mltable", "mlflow_model", "custom_model", "triton_model"] = Field(
+        default="folder", description="What it is."
+    )
+    uri: str = Field(default="", description="Where it is written; left out, where the service chooses.")
+    model: str = Field(
+        default="", description="The name of a model that it is registered as once the job has completed."
+    )
 
     @model_validator(mode="after")
     def _is_a_model(self) -> Self:

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from shared.clients.machine_learning.models import Model as Registered
 from shared.clients.machine_learning.resources import studio_link
 from shared.errors import PermanentError, ReactorError
+from shared.events import DEPTH_TAG, MAKER_TAG
 from shared.handlers import declared
 from shared.permissions import Permission
 from shared.redaction import tidy
@@ -166,7 +167,8 @@ def _written_metrics(job: Job) -> dict[str, str]:
 
 
 def _lineage(job: Job) -> dict[str, str]:
-    told = {"reactor-action": job.action, "reactor-rule": job.rule, "reactor-event": job.event_key}
+    told = {"reactor-action": job.action, "reactor-event": job.event_key}
+    told |= {MAKER_TAG: job.rule, DEPTH_TAG: str(job.depth)}
     return told | ({"reactor-job": job.result["job"]} if job.result["job"] else {})
 
 

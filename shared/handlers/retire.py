@@ -12,12 +12,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from shared.actions import Status
 from shared.clients.machine_learning.online import OnlineEndpoint as Endpoint
-from shared.handlers import declared, serving
+from shared.handlers import declared, rollout, serving
 from shared.permissions import Permission
 from shared.rules.declared import Names
 from shared.stages import Done, End, Job, Pending, Progress, Stage
 
 WAITS_FOR_LOCK = timedelta(days=7)
+BUSY = "has traffic again"
+LATER = "had traffic again: a later rollout took it, and sees to it"
+GONE = "is gone"
 
 
 class OnlineDeployment(BaseModel):
@@ -30,6 +33,10 @@ class OnlineDeployment(BaseModel):
     )
     endpoint: str = Field(description="The endpoint.", min_length=1)
     deployments: list[str] = Field(description="The deployments to delete; those with traffic stay.", min_length=1)
+    emptied_by: str = Field(
+        default="",
+        description="The rollout that took their traffic, where one did; what a later one took it from stays, too.",
+    )
 
 
 def take_lock(params: OnlineDeployment, job: Job) -> Progress:
@@ -47,18 +54,18 @@ def choose(params: OnlineDeployment, job: Job) -> Progress:
     endpoint = client.endpoint(workspace, params.endpoint)
     if endpoint is None:
         return _end(f"endpoint {params.endpoint} is gone", params, job)
-    if pending := serving.ready("endpoint", endpoint.state, job, remedy="see the studio"):
+    if pending := serving.ready("endpoint", endpoint.state, job, remedy=("see the studio", "")):
         return pending
     if not endpoint.traffic:
         return _end(f"nothing has the traffic of {params.endpoint}, so that nothing is deleted", params, job)
-    idle, busy = _sorted(endpoint, params)
+    kept = _kept(endpoint, params)
+    idle = [name for name in dict.fromkeys(params.deployments) if name not in kept]
     if not idle:
-        return _end(f"{', '.join(busy)} of {params.endpoint} has traffic again", params, job)
+        return _end(_words(kept, params), params, job)
     there = {one.name.lower() for one in client.deployments(workspace, params.endpoint)}
     gone = [name for name in idle if name.lower() not in there]
-    notes = [f"{', '.join(names)} {what}" for names, what in ((busy, "has traffic again"), (gone, "is gone")) if names]
-    found = {"retired": [name for name in idle if name not in gone], "kept": busy}
-    return Done(found, note="; ".join(notes))
+    found = {"retired": [name for name in idle if name not in gone], "kept": list(kept)}
+    return Done(found, note=_words({**kept, **dict.fromkeys(gone, GONE)}, params))
 
 
 def find(params: OnlineDeployment, job: Job) -> Progress | None:
@@ -71,12 +78,12 @@ def delete(params: OnlineDeployment, job: Job) -> Progress:
     """Begin to delete those that have no traffic; the service refuses to delete what has some."""
     client, workspace = job.clients.machine_learning.online, job.result["workspace"]
     endpoint = client.endpoint(workspace, params.endpoint)
-    busy = _sorted(endpoint, params)[1] if endpoint else []
+    kept = _kept(endpoint, params) if endpoint else {}
     for name, state in _left(params, job):
-        if name not in busy and state != "Deleting":
+        if name not in kept and state != "Deleting":
             client.delete_deployment(workspace, params.endpoint, name)
             return Pending(1, note=f"deployment {name} is being deleted")  # one at a time: the service takes no two
-    return _stopped(busy, params, job)
+    return _stopped(kept, params, job)
 
 
 def watch(params: OnlineDeployment, job: Job) -> Progress:
@@ -90,14 +97,13 @@ def watch(params: OnlineDeployment, job: Job) -> Progress:
     return Done(note=f"{', '.join(job.result['retired']) or 'nothing'} is deleted")
 
 
-def _stopped(busy: list[str], params: OnlineDeployment, job: Job) -> Progress:
-    """Stop where what is left has traffic again."""
-    done = [name for name in job.result["retired"] if name not in busy]
-    words = f"{', '.join(busy)} of {params.endpoint} has traffic again"
+def _stopped(kept: Mapping[str, str], params: OnlineDeployment, job: Job) -> Progress:
+    """Stop where what is left is to stay by now."""
+    done = [name for name in job.result["retired"] if name not in kept]
     if not done:
-        return _end(words, params, job)
+        return _end(_words(kept, params), params, job)
     job.let_go(_lock(job.result["workspace"], params))
-    return Done({"retired": done, "kept": busy}, note=words)
+    return Done({"retired": done, "kept": list(kept)}, note=_words(kept, params))
 
 
 def _left(params: OnlineDeployment, job: Job) -> list[tuple[str, str]]:
@@ -107,11 +113,22 @@ def _left(params: OnlineDeployment, job: Job) -> list[tuple[str, str]]:
     return [(name, there[name.lower()]) for name in job.result["retired"] if name.lower() in there]
 
 
-def _sorted(endpoint: Endpoint, params: OnlineDeployment) -> tuple[list[str], list[str]]:
-    """Sort the deployments into those without traffic and those with some, live or mirrored."""
+def _kept(endpoint: Endpoint, params: OnlineDeployment) -> dict[str, str]:
+    """Say of each deployment that stays why: it has traffic, live or mirrored, or had some until a later rollout."""
     has = {name.lower() for name in (*endpoint.traffic, *endpoint.mirror)}
-    names = list(dict.fromkeys(params.deployments))
-    return [name for name in names if name.lower() not in has], [name for name in names if name.lower() in has]
+    emptied = rollout.read_emptied(endpoint.tags.get(rollout.EMPTIED_TAG)) if params.emptied_by else {}
+    why = {name: BUSY for name in params.deployments if name.lower() in has}
+    ours = params.emptied_by
+    later = {name: LATER for name in params.deployments if emptied.get(name.lower(), ours) != ours}
+    return later | why
+
+
+def _words(kept: Mapping[str, str], params: OnlineDeployment) -> str:
+    """Say what stays, and why."""
+    reasons = dict.fromkeys(kept.values())
+    return "; ".join(
+        f"{', '.join(name for name in kept if kept[name] == why)} of {params.endpoint} {why}" for why in reasons
+    )
 
 
 def _end(reason: str, params: OnlineDeployment, job: Job) -> End:

@@ -3,11 +3,19 @@
 https://learn.microsoft.com/azure/machine-learning/how-to-safely-rollout-online-endpoints
 """
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 
 Traffic = Mapping[str, int]
 """Percent by deployment; all of them together are 0 or 100."""
 WHOLE = 100
+PREVIOUS_TAG = "reactor-previous-traffic"
+"""The endpoint's tag that says, as JSON, who had the traffic before: `reactor ml rollback` reads it."""
+EMPTIED_TAG = "reactor-emptied"
+"""The endpoint's tag that says, as JSON, which rollout took the last of their traffic from which deployments."""
+LONGEST_TAG = 256
+BY = 12
+"""Characters of an action's key that name its rollout there."""
 
 
 def plain(traffic: Traffic) -> dict[str, int]:
@@ -61,6 +69,42 @@ def emptied(before: Traffic, after: Traffic) -> list[str]:
     ['blue', 'red']
     """
     return [name for name in plain(before) if name not in plain(after)]
+
+
+def tag(told: Mapping[str, object]) -> str:
+    """Write a map as a tag's value; "" where it is too long for one.
+
+    >>> tag({"blue": 90, "red": 10})
+    '{"blue":90,"red":10}'
+    """
+    text = json.dumps(told, separators=(",", ":"))
+    return text if len(text) <= LONGEST_TAG else ""
+
+
+def emptied_tag(names: Iterable[str], by: str, before: str | None) -> str:
+    """Add to the tag of who was emptied by which rollout; where it gets too long, it is the oldest that go.
+
+    >>> emptied_tag(["blue"], "b", '{"red":"a","blue":"a"}')
+    '{"blue":"b","red":"a"}'
+    """
+    whole = [*dict.fromkeys(names, by).items(), *read_emptied(before).items()]
+    told: dict[str, str] = {}
+    for name, rollout in whole:
+        if name not in told and tag({**told, name: rollout}):
+            told[name] = rollout
+    return tag(told)
+
+
+def read_emptied(text: str | None) -> dict[str, str]:
+    """Read the tag of who was emptied by which rollout; nothing where it is no such thing.
+
+    >>> read_emptied('{"Blue":"a"}'), read_emptied("[]"), read_emptied(None)
+    ({'blue': 'a'}, {}, {})
+    """
+    try:
+        return {str(name).lower(): str(by) for name, by in json.loads(text or "{}").items()}
+    except (ValueError, AttributeError, RecursionError):
+        return {}
 
 
 def show(traffic: Traffic) -> str:

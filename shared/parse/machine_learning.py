@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from shared.errors import MalformedError
-from shared.events import Event
+from shared.events import DEPTH_TAG, Event, lineage
 from shared.parse.wire import (
     NUMBERS,
     Fields,
@@ -43,6 +43,10 @@ DATA = make_spelling(
     *("dataDriftId", "dataDriftName", "baseDatasetId", "targetDatasetId", "driftCoefficient", "startTime", "endTime"),
 )
 """The names inside `data`; what is inside the dictionaries of tags and properties is the user's own."""
+
+
+LONGEST_DEPTH = 4
+"""Digits: who writes more into a tag of ours means something else."""
 
 
 class Reading(NamedTuple):
@@ -87,7 +91,14 @@ def event_grid(body: str | bytes) -> Event:
         facts=reading.facts,
         payload=message,
         once=reading.once,
+        depth=_depth(data),
     )
+
+
+def _depth(data: Fields) -> int:
+    """Say how many actions led here: a job or model that we made carries how many had led to its making."""
+    told = lineage(data, DEPTH_TAG)
+    return int(told) + 1 if told.isdecimal() and len(told) < LONGEST_DEPTH else 0
 
 
 def _envelope_names(envelope: Fields) -> tuple[str, str, str]:

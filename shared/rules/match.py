@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from shared.events import OWN_SOURCE, Event
+from shared.events import MAKER_TAG, OWN_SOURCE, Event, lineage
 from shared.rules.clauses import Clause, Condition, Reason, first_against, settings_in
 from shared.rules.declared import Declared, source_key
 from shared.rules.explanation import REFUSED, UNDECLARED, Explanation, RuleExplanation
@@ -118,8 +118,8 @@ class Rules:
                     break
             else:
                 matched.append(self.rules[position])
-        if names is OWN:
-            return tuple(rule for rule in matched if not _is_own_outcome(rule, event))
+        if matched and (maker := _maker(event)):
+            return tuple(rule for rule in matched if rule.name != maker)
         return tuple(matched)
 
     def _build_index(self, kinds: frozenset[str], names: frozenset[str]) -> Index:
@@ -182,14 +182,19 @@ def _against(rule: Rule, event: Event) -> Reason | None:
     """Say what is against a rule for an event of its kinds, from its sources."""
     if rule.mode == "off":
         return Reason("mode", "StringIn", ["live", "dry_run"], "off")
-    if _is_own_outcome(rule, event):
-        return Reason("action.rule", "StringNotIn", [rule.name], rule.name)
+    if _maker(event) == rule.name:
+        return Reason("action.rule" if event.door == "own" else MAKER_TAG, "StringNotIn", [rule.name], rule.name)
     return first_against(rule.where, lambda keys: reader(keys)(event))
 
 
-def _is_own_outcome(rule: Rule, event: Event) -> bool:
-    """Tell whether an event is what came of this very rule: answering it would never end."""
-    return event.door == "own" and event.facts.get("action", {}).get("rule") == rule.name
+def _maker(event: Event) -> str:
+    """Name the rule that an event came of: it told the end of its action, or is about what that made.
+
+    A rule never answers that: it would never end.
+    """
+    if event.door == "own" and "action" in event.facts:
+        return str(event.facts["action"].get("rule", ""))
+    return lineage(event.data, MAKER_TAG)
 
 
 def _bound(rule: Rule, settings: Mapping[str, str], warnings: list[Problem]) -> Rule:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, cast, get_args
+from typing import Annotated, Any, cast, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
@@ -36,6 +36,10 @@ class Parameters:
     """Parameter to the section whose names it takes."""
     nested: Mapping[tuple[str, str], str]
     """The same of a parameter that is a mapping: parameter and key to the section."""
+    nested_fixed: frozenset[tuple[str, str]]
+    """Keys of a parameter that is a mapping which no event may fill in."""
+    written: frozenset[str]
+    """Parameters that are texts, or hold nothing but texts: a number there is taken as it is written."""
     defaults: Mapping[str, Any]
     """Parameter to a default with a template in it."""
     fixed: frozenset[str]
@@ -76,6 +80,14 @@ def parameters(target: str) -> Parameters:
             for marker in (*within.metadata, *_markers(within.annotation))
             if isinstance(marker, Names)
         },
+        nested_fixed=frozenset(
+            (name, inner)
+            for name, info in fields.items()
+            for part in _models(info.annotation)
+            for inner, within in part.model_fields.items()
+            if any(isinstance(marker, Fixed) for marker in within.metadata)
+        ),
+        written=frozenset(name for name, info in fields.items() if _is_text(info.annotation)),
         defaults={name: info.default for name, info in fields.items() if list(_templates_in(info.default))},
         fixed=frozenset(
             name for name, info in fields.items() if any(isinstance(marker, Fixed) for marker in info.metadata)
@@ -108,6 +120,27 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
         yield annotation
     for argument in get_args(annotation):
         yield from _models(argument)
+
+
+def _is_text(annotation: Any) -> bool:
+    """Tell whether a type is a text, a list of texts, or a mapping of texts to texts."""
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    arguments = [argument for argument in get_args(annotation) if argument is not type(None)]
+    return annotation is str or (bool(arguments) and all(map(_is_text, arguments)))
+
+
+def _as_written(node: Node, value: Any) -> Any:
+    """Give the numbers of a value as the file has them: 1.10 is no 1.1 where a version is meant."""
+    if isinstance(node, ScalarNode):
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return node.value if is_number and str(value) != node.value else value
+    if isinstance(node, SequenceNode) and isinstance(value, list):
+        return [_as_written(item, each) for item, each in zip(node.value, value, strict=False)]
+    if isinstance(node, MappingNode) and isinstance(value, dict):
+        nodes = {key.value: item for key, item in node.value}
+        return {name: _as_written(nodes[name], each) if name in nodes else each for name, each in value.items()}
+    return value
 
 
 def _templates_in(value: Any) -> Iterator[str]:
@@ -210,13 +243,13 @@ class Steps:
         values: dict[str, Any] = {}
         for name, (key, node) in given.items():
             if name in wanted.known:
-                values[name] = self.reading.value(node, texts)
+                value = self.reading.value(node, texts)
+                values[name] = _as_written(node, value) if name in wanted.written else value
             else:
                 self.reading.error(key, f'unknown parameter "{name}" of {action}{did_you_mean(name, wanted.known)}')
         for node, text in texts:
             check_text(self.reading, node, text, scope, offered=wanted.offered)
-        for name in wanted.fixed & values.keys():
-            self._check_fixed(given[name][1], action, name, values[name])
+        self._check_all_fixed(action, given, values)
         if FILTER in values:
             self._check_filter(given[FILTER][1], scope)
         self._check_values(action, given, values)
@@ -250,12 +283,22 @@ class Steps:
         if detail["type"] == "missing" and not rest:
             self.reading.error(place, f'missing parameter "{name}" of {action}')
         elif name in given:
-            if not templates.is_open(detail["input"]):
+            if detail["type"] == "extra_forbidden" or not templates.is_open(detail["input"]):
                 field = parameters(self.actions[action]).model.model_fields.get(name)
                 about = (field.description or "") if field else ""
                 self.reading.invalid(given[name][1], tuple(rest), detail, name, about=about)
         elif not detail["loc"]:
             self.reading.invalid(place, (), detail, action)
+
+    def _check_all_fixed(self, action: str, given: Entries, values: Mapping[str, Any]) -> None:
+        """Refuse what an event would fill in, in a parameter or inside one."""
+        wanted = parameters(self.actions[action])
+        for name in wanted.fixed & values.keys():
+            self._check_fixed(given[name][1], action, name, values[name])
+        for name, inner in wanted.nested_fixed:
+            if name in values:
+                value = values[name].get(inner) if isinstance(values[name], dict) else values[name]
+                self._check_fixed(given[name][1], action, f"{name}.{inner}", value)
 
     def _check_fixed(self, node: Node, action: str, name: str, value: Any) -> None:
         """Refuse what an event would fill in where only the rules file may say."""

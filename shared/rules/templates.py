@@ -45,6 +45,14 @@ def setting_names(text: str) -> list[str]:
     return [match["name"] for match in SETTING.finditer(text) if _asks(match)] if "${" in text else []
 
 
+def named_settings(value: Any) -> frozenset[str]:
+    """List the settings that a value refers to, however deep."""
+    if isinstance(value, str):
+        return frozenset(setting_names(value))
+    items = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    return frozenset().union(*map(named_settings, items))
+
+
 def _asks(match: re.Match[str]) -> bool:
     return len(match["dollars"]) % 2 == 1
 

@@ -22,7 +22,8 @@ sleep() { command sleep "$(( $1 > 60 ? $1 / 10 : $1 > 3 ? 3 : $1 ))"; }
 KEPT = re.compile(r"^export .*$", re.MULTILINE)
 """What a shell remembers from one block to the next."""
 PROGRESS = re.compile(
-    r"^(upload|compute|model|turn|endpoint|deployment|default|check|invoke|run|traffic|cancel|delete|job|fetch)(: .*)?\n",
+    r"^(upload|compute|model|turn|endpoint|deployment|default|check|invoke|run|traffic|cancel|delete|job|fetch)"
+    r"(: .*)?\n",
     re.MULTILINE,
 )
 """How far a command is: on a terminal one line that comes and goes, and how often it says something is chance."""
@@ -30,8 +31,6 @@ VARIES = (
     (re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), "<id>"),
     (re.compile(r"127\.0\.0\.1:\d+"), "127.0.0.1:<port>"),
     (re.compile(r"\b[0-9a-f]{32}\b"), "<key>"),
-    (re.compile(r"(?<=fraud-gbm-v)[0-9a-f]{12}-[0-9a-f]{6}\b|(?<=fraud-gbm:)[0-9a-f]{12}\b"), "<version>"),
-    (re.compile(r"\b[0-9a-f]{12}\b(?=  mlflow_model)"), "<version>"),
     (re.compile(r"\b[0-9a-f]{8}\b(?!-)"), "<key>"),
     (re.compile(r"keen_owl_[0-9a-f]{8}"), "keen_owl_<run>"),
     (re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d)?(\.\d+)?Z?"), "<time>"),
@@ -88,7 +87,7 @@ def run(page: str, piece: Piece, before: str, folder: Path) -> str:
     return PROGRESS.sub("", done.stdout)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_of_commands(page: str, tmp_path: Path) -> None:
     """Rules are changed, tried, published and taken back; models are deployed, asked, rolled back and trained again."""

@@ -85,6 +85,12 @@ class PuttingOff(Scripted):
     what: str
 
 
+ENDS = {
+    "expired": End(Status.EXPIRED, "nobody decided"),
+    "rejected": End(Status.REJECTED, "somebody said no"),
+}
+
+
 def answer(params: Scripted, verb: str, words: list[str]) -> Progress:
     """Note the call, and answer with the word whose turn it is."""
     calls = CALLS[params.name]
@@ -100,8 +106,10 @@ def answer(params: Scripted, verb: str, words: list[str]) -> Progress:
             raise TemporaryError("it is busy", after=params.after)
         case "permanent":
             raise PermanentError("it is broken", remedy="mend it")
-        case "rejected":
-            return End(Status.REJECTED, "somebody said no")
+        case "echo":
+            raise PermanentError(f"no such thing: {params.says}")
+        case "expired" | "rejected":
+            return ENDS[word]
         case "broken":
             raise KeyError("a programming error")
         case "unanswered":

@@ -161,6 +161,7 @@ class Bench:
             began=began or datetime.now(UTC),
             action=self.key,
             rule="rule",
+            depth=0,
             is_dry_run=False,
             hold=lambda what: self.locks.hold(what, self.key, datetime.now(UTC), ENDED.__contains__),
             let_go=lambda what: self.locks.let_go(what, self.key, datetime.now(UTC)),

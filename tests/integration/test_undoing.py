@@ -4,9 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.actions import Action, Status
+from shared.actions import Action, Decision, Person, Status
 from shared.decisions import DecisionError
 from shared.events import digest
+from shared.storage import ACTIONS_TABLE
 from shared.storage.pauses import Pause
 from tests.integration import scripted
 from tests.integration.making import Make, action_of, registered, told, unique
@@ -336,3 +337,31 @@ def test_what_was_put_off_is_not_announced_again(make: Make) -> None:
     action = told(world, registered(name))
     assert scripted.CALLS[f"later-{name}"].count("start") == 1
     assert scripted.CALLS[f"heard-{action.event}"].count("start") == 1
+
+
+@pytest.mark.guarantee(6)
+def test_a_service_that_repeats_a_setting_does_not_get_it_into_the_record(make: Make) -> None:
+    """What a step was given as `${NAME}` is shown so, also where a service's words hold its value."""
+    world, name = make(undoable('says: "${TOLD}", then: [echo]')), unique()
+    action = told(world, registered(name))
+    assert action.status is Status.FAILED
+    assert action.reason == "no such thing: ${TOLD}; it is as it was"
+    assert action.failure is not None
+    assert "a-secret-word" not in f"{action.failure} {[state.note for state in action.progress]}"
+
+
+@pytest.mark.guarantee(1)
+def test_an_approval_in_time_counts_though_it_seems_to_have_expired(make: Make) -> None:
+    """A decision that comes while an expiry is being written is heard, and nothing is undone."""
+    world, name = make(undoable("then: [expired, done]")), unique()
+    decision = Decision(verdict="approved", step="it", by=Person(id="ada"), at=world.now)
+
+    def decide(where: str) -> None:
+        """Decide just before what follows from the expiry is written."""
+        if scripted.CALLS[name].count("then") == 1 and where.startswith("before PUT") and ACTIONS_TABLE in where:
+            world.wire.boundary = lambda _where: None
+            world.reactor._ledger.wake(action_of(world, registered(name)).key, decision=decision)
+
+    world.wire.boundary = decide
+    action = told(world, registered(name))
+    assert (action.status, scripted.CALLS[name].count("undo")) == (Status.SUCCEEDED, 0)

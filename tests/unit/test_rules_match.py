@@ -116,6 +116,21 @@ def test_own_events_are_always_declared_and_never_answered_by_their_own_rule() -
     ]
 
 
+@pytest.mark.guarantee(2)
+@pytest.mark.parametrize(
+    ("kind", "where"),
+    [("RunStatusChanged", "runTags"), ("ModelRegistered", "modelTags"), ("ModelRegistered", "modelProperties")],
+)
+def test_a_rule_does_not_answer_what_it_made(kind: str, where: str) -> None:
+    """A job or model of ours says which rule made it, and that rule does not hear of it: it would never end."""
+    loaded = rules(rule("again", on=kind), rule("also", on=kind))
+    told = event(kind, data={where: {"reactor-rule": "again"}})
+    assert names(loaded, told) == ["also"]
+    because = loaded.explain(told).rules[0].because
+    assert because is not None
+    assert (because.path, because.found) == ("reactor-rule", "again")
+
+
 def test_nobody_can_pass_for_the_reactor() -> None:
     """An event from the wire whose source says "reactor" is not one of our own."""
     assert not rules(rule("a")).declares(event("ModelRegistered", source="reactor"))

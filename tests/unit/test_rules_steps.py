@@ -66,3 +66,38 @@ def test_an_alert_may_ask_for_what_it_looks_up(name: str) -> None:
     assert not [problem for problem in asked.warnings if name in str(problem)]
     asked = load(steps(f'run.job: {{component: "a:1", display_name: "{text}"}}'), ACTIONS, "rules.yaml")
     assert [problem for problem in asked.warnings if f"no ModelRegistered has {name}" in str(problem)]
+
+
+@pytest.mark.parametrize(
+    "approval",
+    [
+        '{by: "{{ [data.modelTags.owner] }}"}',
+        '{by: ["{{ data.modelTags.owner }}"]}',
+        '"{{ data.approval }}"',
+    ],
+)
+def test_no_event_says_who_approves_a_rollout(approval: str) -> None:
+    """Whoever registers a model does not name, in a tag of it, who may put it live."""
+    with pytest.raises(RulesError, match=r"approval\.by of deploy\.online_endpoint is said here"):
+        load(steps(f"deploy.online_endpoint: {{endpoint: fraud, approval: {approval}}}"), ACTIONS, "rules.yaml")
+
+
+@pytest.mark.parametrize(("written", "taken"), [("1.10", "1.10"), ("010", "010"), ("1e3", "1e3"), ("12", "12")])
+def test_a_version_is_what_is_written(written: str, taken: str) -> None:
+    """A text that YAML takes for a number stays as the file has it: version 1.10 is not version 1.1."""
+    rules = load(
+        steps(
+            f"deploy.online_endpoint: {{endpoint: fraud, model: fraud, version: {written}, "
+            f"environment_variables: {{LEVEL: {written}}}}}"
+        ),
+        ACTIONS,
+        "rules.yaml",
+    )
+    params = rules.rules[0].do[0].params
+    assert (str(params["version"]), str(params["environment_variables"]["LEVEL"])) == (taken, taken)
+
+
+def test_a_key_that_is_none_is_refused_whatever_its_value() -> None:
+    """A misspelt key inside a parameter is an error also where its value is filled in later."""
+    with pytest.raises(RulesError, match="max_failed"):
+        load(steps('deploy.online_endpoint: {endpoint: fraud, check: {max_failed: "${N}"}}'), ACTIONS, "rules.yaml")

@@ -40,7 +40,7 @@
                        "endpoint": "<id>", "at": "2026-03-02T08:15:04Z"}],
      "remove": ["<id>"],
      "settings": {"provisioning_seconds": 1, "stale_seconds": 0, "mlflow3_crashes": 1, "queued_seconds": 0.2,
-                  "job_seconds": 1, "page_size": 2}}
+                  "job_seconds": 1, "page_size": 2, "retry_after": 1}}
 
 `provisioning` decides what comes of the next creations whose resource name matches the expression; `forbidden` answers
 403 to the next `n` requests whose path matches, as while a role assignment spreads; `taken` is an endpoint name that
@@ -81,6 +81,7 @@ SETTINGS = {
     "queued_seconds": 0.2,
     "job_seconds": 1.0,
     "page_size": 2,
+    "retry_after": 1.0,
 }
 """A page is small so that paging is exercised."""
 

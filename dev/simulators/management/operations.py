@@ -91,13 +91,20 @@ class Operations:
         """Give what the answer to a PUT carries."""
         return {
             "Azure-AsyncOperation": self.status_url(operation, request),
-            "Retry-After": "1",
+            "Retry-After": self._retry_after,
             "x-ms-async-operation-timeout": "PT1H",
         }
 
     def delete_headers(self, operation: Operation, request: Request) -> dict[str, str]:
         """Give what the answer to a DELETE carries."""
-        return {"Location": self.status_url(operation, request, "mfeOperationResults"), "Retry-After": "1"}
+        return {
+            "Location": self.status_url(operation, request, "mfeOperationResults"),
+            "Retry-After": self._retry_after,
+        }
+
+    @property
+    def _retry_after(self) -> str:
+        return f"{self._settings['retry_after']:g}"
 
     def routes(self) -> Sequence[Route]:
         """Give the status document and the Location."""
@@ -123,7 +130,7 @@ class Operations:
         body: dict[str, Any] = {"status": done, "startTime": instant(operation.started)}
         if operation.over:
             body |= {"endTime": instant(operation.ends), "error": operation.failure}
-        return Answer(200, body, {} if operation.over else {"Retry-After": "1"})
+        return Answer(200, body, {} if operation.over else {"Retry-After": self._retry_after})
 
     def _result(self, request: Request) -> Answer:
         operation = self._find(request)

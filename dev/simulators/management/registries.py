@@ -16,6 +16,7 @@ from dev.simulators.management.resources import Resource, Resources
 from dev.simulators.wire import Answer, Request, Route
 
 REGISTRY = GROUP + "/providers/Microsoft.MachineLearningServices/registries/{registry}"
+ALL = "/subscriptions/{subscription}/providers/Microsoft.MachineLearningServices/registries"
 
 
 class Registries:
@@ -28,7 +29,8 @@ class Registries:
 
     def routes(self) -> Sequence[Route]:
         """Give what can be asked and done."""
-        return [("GET", REGISTRY, self._get), *(route for kind in KINDS for route in self._routes_of(kind))]
+        own = [("GET", ALL, self._all), ("GET", REGISTRY, self._get)]
+        return [*own, *(route for kind in KINDS for route in self._routes_of(kind))]
 
     def _routes_of(self, kind: str) -> Sequence[Route]:
         versions = f"{REGISTRY}/{kind}/{{name}}/versions"
@@ -54,6 +56,11 @@ class Registries:
 
     def _get(self, request: Request) -> Answer:
         return Answer(body=self._resources.get(request.path, arm.missing))
+
+    def _all(self, request: Request) -> Answer:
+        below = f"/subscriptions/{request.parts['subscription']}/".lower()
+        found = [one for one in self._every() if one["id"].lower().startswith(below)]
+        return Answer(body={"value": found, "nextLink": None})
 
     def _version(self, request: Request, kind: str) -> Answer:
         self._arrive()
@@ -82,10 +89,14 @@ class Registries:
         return Answer(202, headers=self._operations.delete_headers(operation, request))
 
     def _named(self, name: str) -> Resource:
-        for one in self._resources.state().values():
-            if "/registries/" in one["id"] and one["name"].lower() == name.lower() and "/versions/" not in one["id"]:
+        for one in self._every():
+            if one["name"].lower() == name.lower():
                 return one
         raise arm.refuse(404, "RegistryNotFound", f"Registry {name} was not found.")
+
+    def _every(self) -> list[Resource]:
+        kind = arm.type_of(REGISTRY)
+        return [one for one in self._resources.state().values() if one["type"] == kind]
 
     def _arrive(self) -> None:
         """Keep what has arrived by now."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from shared.clients.machine_learning.assets import Assets
 from shared.clients.machine_learning.batch import Batch
+from shared.clients.machine_learning.containers import Containers
 from shared.clients.machine_learning.data_plane import DataPlane
 from shared.clients.machine_learning.downloads import Downloads
 from shared.clients.machine_learning.jobs import Jobs
@@ -66,14 +67,19 @@ class MachineLearning:
         return Assets(self.arm)
 
     @cached_property
+    def containers(self) -> Containers:
+        """What is behind datastores."""
+        return Containers(self.arm, self.data_plane, self._credential)
+
+    @cached_property
     def uploads(self) -> Uploads:
         """Files into a workspace's own storage."""
-        return Uploads(self.arm, self.workspaces, self.assets, self.data_plane, self._credential)
+        return Uploads(self.arm, self.workspaces, self.assets, self.containers)
 
     @cached_property
     def downloads(self) -> Downloads:
         """Files out of a workspace's own storage."""
-        return Downloads(self.arm, self.workspaces, self.data_plane, self._credential)
+        return Downloads(self.workspaces, self.containers)
 
     @cached_property
     def usage(self) -> Usage:

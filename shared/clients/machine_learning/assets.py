@@ -10,12 +10,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from shared.clients.machine_learning.resources import Arm, Read, Resource
+from shared.clients.machine_learning.resources import Arm, Read, Resource, duration
 from shared.clients.rest import Said, segment
-
-
-class _Nothing(Read):
-    pass
 
 
 class _Port(Read):
@@ -107,7 +103,7 @@ class Assets:
     def code_id(self, workspace: str, name: str, version: str) -> str:
         """Return the id of registered code; "" where there is none."""
         answer = self._arm.rest.find(self._url(workspace, "codes", name, version))
-        return answer.read(Resource[_Nothing]).id if answer else ""
+        return answer.read(Resource[Read]).id if answer else ""
 
     def environment(self, workspace: str, name: str, version: str, image: str, conda: str = "") -> str:
         """Register an environment of an image and, where it is given, a whole conda file, and return its id.
@@ -170,7 +166,7 @@ class Assets:
             "scaleSettings": {
                 "minNodeCount": settings.min_nodes,
                 "maxNodeCount": settings.max_nodes,
-                "nodeIdleTimeBeforeScaleDown": f"PT{settings.idle.total_seconds():.0f}S",
+                "nodeIdleTimeBeforeScaleDown": duration(settings.idle),
             },
             "remoteLoginPortPublicAccess": "NotSpecified",
         }
@@ -181,7 +177,7 @@ class Assets:
     def _put(self, workspace: str, kind: str, name: str, version: str, properties: Mapping[str, Any]) -> str:
         url = self._url(workspace, kind, name, version)
         answer = self._arm.rest.send("PUT", url, body={"properties": dict(properties)}, effect="same")
-        return answer.read(Resource[_Nothing]).id
+        return answer.read(Resource[Read]).id
 
     def _url(self, workspace: str, kind: str, name: str, version: str) -> str:
         return self._arm.url(workspace, f"/{kind}/{segment(name)}/versions/{segment(version)}")

@@ -10,14 +10,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from shared.clients.machine_learning.online_settings import duration, given
+from shared.clients.machine_learning.endpoints import Places, Whole
 from shared.clients.machine_learning.pages import Page, every
-from shared.clients.machine_learning.resources import Arm, Read, Resource
-from shared.clients.rest import Said, segment
+from shared.clients.machine_learning.resources import Arm, Read, Resource, duration, given
+from shared.clients.rest import Said
 from shared.errors import TemporaryError
-
-READ_ONLY = {"id", "name", "type", "systemData"}
-READ_ONLY_PROPERTIES = {"scoringUri", "swaggerUri", "provisioningState"}
 
 
 class _Asset(Read):
@@ -32,6 +29,21 @@ class _EndpointProperties(Read):
     provisioning_state: Said = "Unknown"
     scoring_uri: str | None = None
     defaults: _Defaults | None = None
+
+
+class _Endpoint(Resource[_EndpointProperties]):
+    def told(self) -> "BatchEndpoint":
+        """Give what others are told of it."""
+        defaults = self.properties.defaults
+        return BatchEndpoint(
+            id=self.id,
+            name=self.called,
+            state=self.properties.provisioning_state,
+            scoring_uri=self.properties.scoring_uri or "",
+            default=(defaults and defaults.deployment_name) or "",
+            location=self.location or "",
+            tags=self.tags or {},
+        )
 
 
 class _Configuration(Read):
@@ -57,7 +69,7 @@ class _Deployment(Resource[_DeploymentProperties]):
         configured = properties.deployment_configuration
         return BatchDeployment(
             id=self.id,
-            name=self.name,
+            name=self.called,
             state=properties.provisioning_state,
             model_id=properties.model.asset_id if properties.model else "",
             component_id=configured.component_id.asset_id if configured and configured.component_id else "",
@@ -72,20 +84,6 @@ class _WholeProperties(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")
 
     defaults: dict[str, Any] | None = None
-
-
-class _Identity(Read):
-    type: str = "SystemAssigned"
-    user_assigned_identities: dict[str, Any] | None = None
-
-
-class _Whole(BaseModel):
-    """An endpoint with everything that it has, known here or not, to be put back."""
-
-    model_config = ConfigDict(frozen=True, extra="allow")
-
-    properties: _WholeProperties
-    identity: _Identity | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,25 +193,15 @@ class Batch:
 
     def __init__(self, arm: Arm) -> None:
         self._arm = arm
+        self._places = Places(arm, "batchEndpoints")
 
     def endpoint(self, workspace: str, name: str) -> BatchEndpoint | None:
         """Read a batch endpoint; None where there is none.
 
         https://learn.microsoft.com/rest/api/azureml/batch-endpoints/get
         """
-        if (answer := self._arm.rest.find(self._endpoint_url(workspace, name))) is None:
-            return None
-        found = answer.read(Resource[_EndpointProperties])
-        defaults = found.properties.defaults
-        return BatchEndpoint(
-            id=found.id,
-            name=found.name,
-            state=found.properties.provisioning_state,
-            scoring_uri=found.properties.scoring_uri or "",
-            default=(defaults and defaults.deployment_name) or "",
-            location=found.location or "",
-            tags=found.tags or {},
-        )
+        answer = self._arm.rest.find(self._places.endpoint(workspace, name))
+        return None if answer is None else answer.read(_Endpoint).told()
 
     def put_endpoint(
         self, workspace: str, name: str, location: str, *, description: str = "", tags: Mapping[str, str] | None = None
@@ -228,14 +216,14 @@ class Batch:
             "tags": dict(tags or {}),
             "properties": given(authMode="AADToken", description=description),
         }
-        return self._arm.put(self._endpoint_url(workspace, name), body)
+        return self._arm.put(self._places.endpoint(workspace, name), body)
 
     def deployment(self, workspace: str, endpoint: str, name: str) -> BatchDeployment | None:
         """Read a batch deployment; None where there is none.
 
         https://learn.microsoft.com/rest/api/azureml/batch-deployments/get
         """
-        answer = self._arm.rest.find(self._deployment_url(workspace, endpoint, name))
+        answer = self._arm.rest.find(self._places.deployment(workspace, endpoint, name))
         return None if answer is None else answer.read(_Deployment).told()
 
     def deployments(self, workspace: str, endpoint: str) -> Iterator[BatchDeployment]:
@@ -243,7 +231,7 @@ class Batch:
 
         https://learn.microsoft.com/rest/api/azureml/batch-deployments/list
         """
-        url = self._arm.url(workspace, f"/batchEndpoints/{segment(endpoint)}/deployments")
+        url = self._places.deployments(workspace, endpoint)
         return (found.told() for found in every(self._arm, url, Page[_Deployment], what="deployments"))
 
     def put_deployment(self, workspace: str, endpoint: str, name: str, location: str, settings: BatchSettings) -> str:
@@ -252,47 +240,30 @@ class Batch:
         Its endpoint may have been made a moment ago, so a 404 is a TemporaryError.
         https://learn.microsoft.com/rest/api/azureml/batch-deployments/create-or-update
         """
-        return self._arm.put(self._deployment_url(workspace, endpoint, name), settings.body(location), awaited=True)
+        return self._arm.put(self._places.deployment(workspace, endpoint, name), settings.body(location), awaited=True)
 
     def delete_endpoint(self, workspace: str, name: str) -> None:
         """Begin to delete a batch endpoint and all its deployments; one that is not there is fine.
 
         https://learn.microsoft.com/rest/api/azureml/batch-endpoints/delete
         """
-        self._arm.rest.send("DELETE", self._endpoint_url(workspace, name), effect="same")
+        self._arm.rest.send("DELETE", self._places.endpoint(workspace, name), effect="same")
 
     def delete_deployment(self, workspace: str, endpoint: str, name: str) -> None:
         """Begin to delete a batch deployment; one that is not there is fine. The endpoint's default stays what it is.
 
         https://learn.microsoft.com/rest/api/azureml/batch-deployments/delete
         """
-        self._arm.rest.send("DELETE", self._deployment_url(workspace, endpoint, name), effect="same")
+        self._arm.rest.send("DELETE", self._places.deployment(workspace, endpoint, name), effect="same")
 
     def set_default(self, workspace: str, endpoint: str, deployment: str, *, instead_of: str) -> str:
         """Make `deployment` the endpoint's default and return the URL of the operation.
 
-        PATCH cannot do it, and there is no ETag: the whole endpoint is read, changed and put back.
         Raises TemporaryError where the default is no longer `instead_of`: somebody else was quicker.
         """
-        url = self._endpoint_url(workspace, endpoint)
-        found = self._arm.rest.get(url).read(_Whole)
+        url = self._places.endpoint(workspace, endpoint)
+        found = self._arm.rest.get(url).read(Whole[_WholeProperties])
         defaults = found.properties.defaults or {}
         if (defaults.get("deploymentName") or "") != instead_of:
             raise TemporaryError(f"the default deployment of {endpoint} changed meanwhile", after=1)
-        changed = {"defaults": defaults | {"deploymentName": deployment}}
-        properties = found.properties.model_dump(exclude=READ_ONLY_PROPERTIES) | changed
-        body = {name: value for name, value in found.model_dump(exclude=READ_ONLY).items() if value is not None}
-        return self._arm.put(url, body | {"identity": _identity(found.identity), "properties": properties})
-
-    def _endpoint_url(self, workspace: str, name: str) -> str:
-        return self._arm.url(workspace, f"/batchEndpoints/{segment(name)}")
-
-    def _deployment_url(self, workspace: str, endpoint: str, name: str) -> str:
-        return self._arm.url(workspace, f"/batchEndpoints/{segment(endpoint)}/deployments/{segment(name)}")
-
-
-def _identity(found: _Identity | None) -> dict[str, Any]:
-    """Keep what may be written of an identity: its kind, and the identities that the user assigned."""
-    identity = found or _Identity()
-    assigned: dict[str, Any] = {name: {} for name in identity.user_assigned_identities or {}}
-    return {"type": identity.type} | ({"userAssignedIdentities": assigned} if assigned else {})
+        return self._arm.put(url, found.body({"defaults": defaults | {"deploymentName": deployment}}))

@@ -1,29 +1,18 @@
-"""Files on their way out of a workspace's own storage: what a job wrote.
-
-They are read with a SAS of the datastore's own that lasts an hour; where it has no credentials, with a token of ours.
-https://learn.microsoft.com/azure/machine-learning/how-to-datastore
-"""
+"""Files on their way out of a workspace's own storage: what a job wrote."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
-from pydantic import Field
-
-from shared.answers import host_of
-from shared.clients.machine_learning.data_plane import DataPlane
-from shared.clients.machine_learning.resources import Arm, Read
-from shared.clients.machine_learning.uploads import SUFFIXES
-from shared.clients.machine_learning.workspaces import LOOPBACK, Datastore, Workspaces
+from shared.clients.machine_learning.containers import Containers
+from shared.clients.machine_learning.workspaces import Datastore, Workspaces
 from shared.errors import PermanentError
 from shared.redaction import tidy
-from shared.storage.account import BLOBS
 from shared.storage.exceptions import translated
 
 if TYPE_CHECKING:
-    from azure.core.credentials import TokenCredential
     from azure.storage.blob import ContainerClient
 
 PLACE = re.compile(
@@ -31,21 +20,12 @@ PLACE = re.compile(
 )
 
 
-class _Secrets(Read):
-    sas_token: str = Field(default="", repr=False)
-    key: str = Field(default="", repr=False)
-
-
 class Downloads:
     """Downloads files and folders."""
 
-    def __init__(
-        self, arm: Arm, workspaces: Workspaces, data_plane: DataPlane, credential: "Callable[[], TokenCredential]"
-    ) -> None:
-        self._arm = arm
+    def __init__(self, workspaces: Workspaces, containers: Containers) -> None:
         self._workspaces = workspaces
-        self._data_plane = data_plane
-        self._credential = credential
+        self._containers = containers
 
     def download(self, workspace: str, uri: str, to: Path) -> Iterator[tuple[Path, int]]:
         """Write the blob at `uri`, or those below it, into a folder, and give each file and its size.
@@ -55,7 +35,7 @@ class Downloads:
         """
         store = self._workspaces.default_datastore(workspace)
         path = _path_in(store, uri)
-        with self._container(store) as container:
+        with self._containers.of(store) as container:
             with translated("Storage"):
                 names = [name for name in container.list_blob_names(name_starts_with=path) if _is_below(name, path)]
             if not names:
@@ -63,22 +43,6 @@ class Downloads:
             for name in names:
                 target = _target(name, path, to)
                 yield target, _write(container, name, target)
-
-    def _container(self, store: Datastore) -> "ContainerClient":
-        from azure.storage.blob import ContainerClient
-
-        parts = urlsplit(store.url)
-        if store.credentials == "None":
-            is_azures = parts.scheme == "https" and parts.netloc.lower().endswith(SUFFIXES)
-            url = store.url if is_azures else self._data_plane.checked(store.url)
-            return ContainerClient.from_container_url(url, self._credential(), **BLOBS)
-        if parts.scheme != "https" and not LOOPBACK.fullmatch(parts.netloc):
-            raise PermanentError(f"storage at {host_of(store.url)} must be reached by https", remedy="correct it")
-        wanted = {"expirableSecret": True, "expireAfterHours": 1}
-        answer = self._arm.rest.send("POST", self._arm.url(store.id, "/listSecrets"), body=wanted)
-        secret = answer.read(_Secrets)
-        credential: Any = secret.sas_token or {"account_name": store.account, "account_key": secret.key}
-        return ContainerClient.from_container_url(store.url, credential, **BLOBS)
 
 
 def _path_in(store: Datastore, uri: str) -> str:

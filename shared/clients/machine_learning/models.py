@@ -32,8 +32,26 @@ class _ModelProperties(Read):
     is_archived: bool = False
 
 
-class _Nothing(Read):
-    pass
+class _Version(Resource[_ModelProperties]):
+    def told(self) -> "Model":
+        """Give what others are told of it."""
+        model, system = self.properties, self.system_data
+        name, _, version = self.id.rpartition("/models/")[2].partition("/versions/")
+        return Model(
+            id=self.id,
+            name=name,
+            version=version,
+            type=model.model_type or "custom_model",
+            uri=model.model_uri or "",
+            tags=model.tags or {},
+            properties=model.properties or {},
+            flavors={flavor: (data and data.data) or {} for flavor, data in (model.flavors or {}).items()},
+            job=model.job_name or "",
+            archived=model.is_archived,
+            created_at=system.created_at,
+            modified_at=system.last_modified_at,
+            created_by=system.created_by or "",
+        )
 
 
 class _WholeProperties(BaseModel):
@@ -94,7 +112,7 @@ class Models:
         """
         if (answer := self._arm.rest.find(self._arm.by_id(model_id, "model"))) is None:
             return None
-        return _told(answer.read(Resource[_ModelProperties]))
+        return answer.read(_Version).told()
 
     def versions(self, workspace: str, name: str, *, most: int = 50) -> list[Model]:
         """List versions of a model that are not archived, newest first; none where there is no such model.
@@ -103,8 +121,8 @@ class Models:
         """
         query = {"$orderBy": "createdtime desc", "$top": str(most), "listViewType": "ActiveOnly"}
         url = self._arm.url(workspace, f"/models/{segment(name)}/versions", **query)
-        found = every(self._arm, url, Page[Resource[_ModelProperties]], what="a model's versions")
-        return [_told(one) for one in islice(found, most)]
+        found = every(self._arm, url, Page[_Version], what="a model's versions")
+        return [one.told() for one in islice(found, most)]
 
     def names(self, workspace: str) -> Iterator[str]:
         """List the names of the models that are not archived, page by page.
@@ -112,8 +130,18 @@ class Models:
         https://learn.microsoft.com/rest/api/azureml/model-containers/list
         """
         url = self._arm.url(workspace, "/models", listViewType="ActiveOnly")
-        for one in every(self._arm, url, Page[Resource[_Nothing]], what="models"):
-            yield one.name or one.id.rsplit("/", 1)[-1]
+        for one in every(self._arm, url, Page[Resource[Read]], what="models"):
+            yield one.called
+
+    def registry(self, workspace: str, name: str) -> str:
+        """Give the ARM id of a registry of the workspace's subscription; "" where none of that name is to be seen.
+
+        https://learn.microsoft.com/rest/api/azureml/registries/list-by-subscription
+        """
+        subscription = "/".join(workspace.split("/")[:3])
+        url = self._arm.url(subscription, "/providers/Microsoft.MachineLearningServices/registries")
+        found = every(self._arm, url, Page[Resource[Read]], what="registries")
+        return next((one.id for one in found if one.called.lower() == name.lower()), "")
 
     def put(
         self,
@@ -151,28 +179,8 @@ class Models:
     def _put(self, path: str, properties: Mapping[str, Any]) -> Model:
         url = self._arm.by_id(path, "model")
         answer = self._arm.rest.send("PUT", url, body={"properties": dict(properties)}, effect="same")
-        return _told(answer.read(Resource[_ModelProperties]))
+        return answer.read(_Version).told()
 
 
 def _path(workspace: str, name: str, version: str) -> str:
     return f"{workspace}/models/{segment(name)}/versions/{segment(version)}"
-
-
-def _told(found: Resource[_ModelProperties]) -> Model:
-    model, system = found.properties, found.system_data
-    name, _, version = found.id.rpartition("/models/")[2].partition("/versions/")
-    return Model(
-        id=found.id,
-        name=name,
-        version=version,
-        type=model.model_type or "custom_model",
-        uri=model.model_uri or "",
-        tags=model.tags or {},
-        properties=model.properties or {},
-        flavors={flavor: (data and data.data) or {} for flavor, data in (model.flavors or {}).items()},
-        job=model.job_name or "",
-        archived=model.is_archived,
-        created_at=system.created_at,
-        modified_at=system.last_modified_at,
-        created_by=system.created_by or "",
-    )

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from shared.clients.machine_learning.data_plane import DataPlane
+from shared.clients.machine_learning.endpoints import Places
 from shared.clients.machine_learning.online_answers import (
     DeploymentRead,
-    DeploymentsRead,
     EndpointRead,
     Keys,
     Logs,
@@ -23,8 +23,8 @@ from shared.clients.machine_learning.online_answers import (
 )
 from shared.clients.machine_learning.online_scoring import DEPLOYMENT, Scored, Scorer
 from shared.clients.machine_learning.online_settings import OnlineSettings, Probe
+from shared.clients.machine_learning.pages import Page, every
 from shared.clients.machine_learning.resources import Arm
-from shared.clients.rest import segment
 from shared.errors import PermanentError, TemporaryError
 from shared.redaction import redacted
 
@@ -32,7 +32,6 @@ __all__ = ["Online", "OnlineDeployment", "OnlineEndpoint", "OnlineSettings", "Pr
 
 LONGEST_LOG = 1_000
 """Characters of a deployment's log that are kept, from its end."""
-MOST_PAGES = 100
 SETTLING = 5.0
 """Seconds until an endpoint that changed meanwhile, or shows old weights, is looked at again."""
 
@@ -42,6 +41,7 @@ class Online:
 
     def __init__(self, arm: Arm, data_plane: DataPlane, scorer: Scorer) -> None:
         self._arm = arm
+        self._places = Places(arm, "onlineEndpoints")
         self._data_plane = data_plane
         self._scorer = scorer
         """Signs in as the app."""
@@ -55,8 +55,8 @@ class Online:
 
         https://learn.microsoft.com/rest/api/azureml/online-endpoints/get
         """
-        answer = self._arm.rest.find(self._endpoint_url(workspace, name))
-        return None if answer is None else answer.read(EndpointRead).endpoint()
+        answer = self._arm.rest.find(self._places.endpoint(workspace, name))
+        return None if answer is None else answer.read(EndpointRead).told()
 
     def put_endpoint(
         self,
@@ -79,7 +79,7 @@ class Online:
             "tags": dict(tags or {}),
             "properties": {"authMode": auth_mode, "publicNetworkAccess": "Enabled", "traffic": {}},
         }
-        return self._arm.put(self._endpoint_url(workspace, name), body)
+        return self._arm.put(self._places.endpoint(workspace, name), body)
 
     def set_traffic(
         self,
@@ -92,19 +92,18 @@ class Online:
     ) -> str:
         """Give live requests to deployments as `traffic` says, in percent, and return the URL of the operation.
 
-        PATCH cannot do it, and there is no ETag: the whole endpoint is read, changed and put back. `tags` are added to
-        those it has; a deployment that gets live requests gets no mirrored ones any more.
+        `tags` are added to those it has; a deployment that gets live requests gets no mirrored ones any more.
         Raises TemporaryError where the traffic is neither `instead_of` nor what is wanted: somebody else was quicker,
         or what is read is old.
         """
         wanted = _checked(traffic)
-        url = self._endpoint_url(workspace, endpoint)
+        url = self._places.endpoint(workspace, endpoint)
         found = self._arm.rest.get(url).read(WholeEndpoint)
         if found.traffic not in (before := weights(instead_of), wanted):
             raise TemporaryError(
                 f"the traffic of {endpoint} is {_told(found.traffic)} and not {_told(before)} any more", after=SETTLING
             )
-        return self._arm.put(url, found.body(wanted, tags or {}))
+        return self._arm.put(url, found.shared(wanted, tags or {}))
 
     # -- deployments --------------------------------------------------------------------------------------------------
 
@@ -113,23 +112,16 @@ class Online:
 
         https://learn.microsoft.com/rest/api/azureml/online-deployments/get
         """
-        answer = self._arm.rest.find(self._deployment_url(workspace, endpoint, name))
-        return None if answer is None else answer.read(DeploymentRead).deployment()
+        answer = self._arm.rest.find(self._places.deployment(workspace, endpoint, name))
+        return None if answer is None else answer.read(DeploymentRead).told()
 
     def deployments(self, workspace: str, endpoint: str) -> Iterator[OnlineDeployment]:
-        """Read all deployments of an endpoint, in pages.
+        """Read all deployments of an endpoint; none where it is missing.
 
         https://learn.microsoft.com/rest/api/azureml/online-deployments/list
         """
-        url: str | None = self._arm.url(workspace, f"/onlineEndpoints/{segment(endpoint)}/deployments")
-        for _ in range(MOST_PAGES):
-            if not url:
-                return
-            page = self._arm.rest.get(url).read(DeploymentsRead)
-            yield from (found.deployment() for found in page.value)
-            url = page.next_link
-            if url and not url.startswith(f"{self._arm.endpoint}/"):
-                raise PermanentError("the list of deployments goes on at another host", remedy="see the studio")
+        url = self._places.deployments(workspace, endpoint)
+        return (found.told() for found in every(self._arm, url, Page[DeploymentRead], what="deployments"))
 
     def put_deployment(self, workspace: str, endpoint: str, name: str, location: str, settings: OnlineSettings) -> str:
         """Create a deployment without traffic and return the URL of the operation, for `operation_error`.
@@ -137,23 +129,23 @@ class Online:
         Its endpoint may have been made a moment ago, so a 404 is a TemporaryError.
         https://learn.microsoft.com/rest/api/azureml/online-deployments/create-or-update
         """
-        return self._arm.put(self._deployment_url(workspace, endpoint, name), settings.body(location), awaited=True)
+        return self._arm.put(self._places.deployment(workspace, endpoint, name), settings.body(location), awaited=True)
 
     def delete_deployment(self, workspace: str, endpoint: str, name: str) -> None:
         """Begin to delete a deployment; the service refuses that while it has traffic. One that is gone is fine.
 
         https://learn.microsoft.com/rest/api/azureml/online-deployments/delete
         """
-        self._arm.rest.send("DELETE", self._deployment_url(workspace, endpoint, name), effect="same")
+        self._arm.rest.send("DELETE", self._places.deployment(workspace, endpoint, name), effect="same")
 
     def logs(self, workspace: str, endpoint: str, name: str, tail: int = 200) -> str:
         """Read the end of a deployment's log: on one line, without secrets, `LONGEST_LOG` characters at most.
 
         https://learn.microsoft.com/rest/api/azureml/online-deployments/get-logs
         """
-        path = f"/onlineEndpoints/{segment(endpoint)}/deployments/{segment(name)}/getLogs"
+        url = self._places.deployment(workspace, endpoint, name, "/getLogs")
         body = {"containerType": "InferenceServer", "tail": tail}
-        told = self._arm.rest.send("POST", self._arm.url(workspace, path), body=body).read(Logs).content or ""
+        told = self._arm.rest.send("POST", url, body=body).read(Logs).content or ""
         lines = [" ".join(line.split()) for line in redacted(told).splitlines()]
         whole = " | ".join(line for line in lines if line)
         return whole if len(whole) <= LONGEST_LOG else "…" + whole[1 - LONGEST_LOG :]
@@ -183,12 +175,6 @@ class Online:
             url = self._arm.by_id(f"{endpoint.id}/token", "endpoint")
             return self._arm.rest.send("POST", url).read(Token).access_token
         return ""
-
-    def _endpoint_url(self, workspace: str, name: str) -> str:
-        return self._arm.url(workspace, f"/onlineEndpoints/{segment(name)}")
-
-    def _deployment_url(self, workspace: str, endpoint: str, name: str) -> str:
-        return self._arm.url(workspace, f"/onlineEndpoints/{segment(endpoint)}/deployments/{segment(name)}")
 
 
 def _checked(traffic: Traffic) -> dict[str, int]:

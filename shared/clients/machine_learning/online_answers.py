@@ -11,11 +11,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from shared.clients.machine_learning.endpoints import Whole
 from shared.clients.machine_learning.resources import Read, Resource
 from shared.clients.rest import Said
-
-READ_ONLY = {"id", "name", "type", "systemData"}
-READ_ONLY_PROPERTIES = {"scoringUri", "swaggerUri", "provisioningState"}
 
 type Traffic = Mapping[str, int]
 """Percent by deployment. Names are in lower case, and what has none is left out."""
@@ -70,11 +68,11 @@ class _EndpointProperties(Read):
 class EndpointRead(Resource[_EndpointProperties]):
     """An endpoint as it is read."""
 
-    def endpoint(self) -> OnlineEndpoint:
-        """Give what is known of it here."""
+    def told(self) -> OnlineEndpoint:
+        """Give what others are told of it."""
         return OnlineEndpoint(
             id=self.id,
-            name=self.name or self.id.rpartition("/")[2],
+            name=self.called,
             state=self.properties.provisioning_state,
             scoring_uri=self.properties.scoring_uri or "",
             auth_mode=self.properties.auth_mode,
@@ -100,11 +98,11 @@ class DeploymentRead(Resource[_DeploymentProperties]):
 
     sku: _Sku | None = None
 
-    def deployment(self) -> OnlineDeployment:
-        """Give what is known of it here."""
+    def told(self) -> OnlineDeployment:
+        """Give what others are told of it."""
         return OnlineDeployment(
             id=self.id,
-            name=self.name or self.id.rpartition("/")[2],
+            name=self.called,
             state=self.properties.provisioning_state,
             model_id=self.properties.model or "",
             created_at=self.system_data.created_at,
@@ -114,23 +112,6 @@ class DeploymentRead(Resource[_DeploymentProperties]):
         )
 
 
-class DeploymentsRead(Read):
-    """A page of deployments."""
-
-    value: list[DeploymentRead]
-    next_link: str | None = None
-
-
-class _Identity(Read):
-    type: str = "SystemAssigned"
-    user_assigned_identities: dict[str, Any] | None = None
-
-    def body(self) -> dict[str, Any]:
-        """Keep what may be written of an identity: its kind, and the identities that the user assigned."""
-        assigned: dict[str, Any] = {name: {} for name in self.user_assigned_identities or {}}
-        return {"type": self.type} | ({"userAssignedIdentities": assigned} if assigned else {})
-
-
 class _WholeProperties(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -138,32 +119,19 @@ class _WholeProperties(BaseModel):
     mirrorTraffic: dict[str, int] | None = None  # noqa: N815  # it is written back as it was read
 
 
-class WholeEndpoint(BaseModel):
-    """An endpoint with everything that it has, known here or not, to be put back."""
-
-    model_config = ConfigDict(frozen=True, extra="allow")
-
-    properties: _WholeProperties
-    identity: _Identity | None = None
-    tags: dict[str, str | None] | None = None
+class WholeEndpoint(Whole[_WholeProperties]):
+    """An endpoint as it is put back."""
 
     @property
     def traffic(self) -> dict[str, int]:
         """Its live traffic."""
         return weights(self.properties.traffic)
 
-    def body(self, traffic: Traffic, tags: Mapping[str, str]) -> dict[str, Any]:
+    def shared(self, traffic: Traffic, tags: Mapping[str, str]) -> dict[str, Any]:
         """Write it with other traffic and more tags; what gets live requests gets no mirrored ones any more."""
         mirrored = weights(self.properties.mirrorTraffic).items()
-        changed = {
-            "traffic": dict(traffic),
-            "mirrorTraffic": {name: share for name, share in mirrored if name not in traffic},
-        }
-        return self.model_dump(exclude=READ_ONLY, exclude_none=True) | {
-            "identity": (self.identity or _Identity()).body(),
-            "tags": {name: value or "" for name, value in (self.tags or {}).items()} | dict(tags),
-            "properties": self.properties.model_dump(exclude=READ_ONLY_PROPERTIES, exclude_none=True) | changed,
-        }
+        left = {name: share for name, share in mirrored if name not in traffic}
+        return self.body({"traffic": dict(traffic), "mirrorTraffic": left}, tags)
 
 
 class Keys(Read):

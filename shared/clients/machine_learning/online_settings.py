@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from shared.clients.machine_learning.resources import duration, given
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
@@ -80,13 +82,3 @@ class OnlineSettings:
             "sku": {"name": "Default", "capacity": self.instance_count},
             "properties": properties | {"appInsightsEnabled": self.app_insights},
         }
-
-
-def given(**members: Any) -> dict[str, Any]:
-    """Keep the members that say something."""
-    return {name: value for name, value in members.items() if value not in (None, "", {})}
-
-
-def duration(value: timedelta | None) -> str | None:
-    """Write a duration as ISO 8601 does, in seconds."""
-    return None if value is None else f"PT{value.total_seconds():g}S"

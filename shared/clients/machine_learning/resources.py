@@ -7,7 +7,7 @@ https://learn.microsoft.com/rest/api/azureml/
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -45,6 +45,11 @@ class Resource[P](Read):
     tags: dict[str, str | None] | None = None
     location: str | None = None
     system_data: SystemData = Field(default_factory=SystemData)
+
+    @property
+    def called(self) -> str:
+        """Its name, which its id ends with where it is not told."""
+        return self.name or self.id.rpartition("/")[2]
 
 
 class Arm:
@@ -93,6 +98,20 @@ def asset_id(workspace: str, kind: str, given: str) -> str:
         return given
     name, _, version = given.removeprefix("azureml:").partition(":")
     return f"{workspace}/{kind}/{name}" + (f"/versions/{version}" if version else "")
+
+
+def given(**members: Any) -> dict[str, Any]:
+    """Keep the members of a body that say something: what is left out is as the service has it."""
+    return {name: value for name, value in members.items() if value not in (None, "", {})}
+
+
+def duration(value: timedelta | None) -> str | None:
+    """Write a duration as ISO 8601 does, in seconds.
+
+    >>> duration(timedelta(days=30)), duration(timedelta(milliseconds=1500)), duration(timedelta())
+    ('PT2592000S', 'PT1.5S', 'PT0S')
+    """
+    return None if value is None else f"PT{value.total_seconds():.3f}".rstrip("0").rstrip(".") + "S"
 
 
 def studio_link(workspace: str, path: str) -> str:

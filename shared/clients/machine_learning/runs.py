@@ -17,9 +17,10 @@ from pydantic import Field
 
 from shared import answers
 from shared.clients.machine_learning.data_plane import DataPlane
+from shared.clients.machine_learning.pages import Page, follow
 from shared.clients.machine_learning.resources import Read
 from shared.clients.machine_learning.workspaces import Workspaces
-from shared.clients.rest import Said, segment
+from shared.clients.rest import Answer, Said, segment
 
 MOST_PAGES = 50
 """Of a run's children: no pipeline of ours has that many steps, so more is a service that repeats itself."""
@@ -51,11 +52,6 @@ class _Run(Read):
     tags: dict[str, str | None] | None = None
     properties: dict[str, str | None] | None = None
     error: object = None
-
-
-class _Runs(Read):
-    value: list[_Run] = Field(default_factory=list)
-    next_link: str | None = None
 
 
 class _Metric(Read):
@@ -165,13 +161,10 @@ class Runs:
         return {one.key: one.value for one in sorted(found, key=lambda one: (one.timestamp or 0, one.step or 0))}
 
     def _children(self, workspace: str, run_id: str) -> Iterator[_Run]:
-        url = self._history(workspace, run_id, "/children")
-        for _ in range(MOST_PAGES):
-            page = self._data_plane.studio.get(url).read(_Runs)
-            yield from page.value
-            if not page.next_link:
-                return
-            url = self._data_plane.checked(page.next_link)
+        return follow(self._page, self._history(workspace, run_id, "/children"), Page[_Run], most=MOST_PAGES)
+
+    def _page(self, url: str) -> Answer:
+        return self._data_plane.studio.get(self._data_plane.checked(url))
 
     def _history(self, workspace: str, run_id: str, path: str = "") -> str:
         return self._url(workspace, f"/history/v1.0{workspace}/runs/{segment(run_id)}{path}")

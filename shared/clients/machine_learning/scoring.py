@@ -13,11 +13,11 @@ from typing import Any, Literal
 from pydantic import Field
 
 from shared.clients.machine_learning.data_plane import DataPlane
-from shared.clients.machine_learning.online_settings import duration, given
-from shared.clients.machine_learning.pages import MOST_PAGES, Page
-from shared.clients.machine_learning.resources import Read, Resource
+from shared.clients.machine_learning.online_scoring import DEPLOYMENT
+from shared.clients.machine_learning.pages import Page, follow
+from shared.clients.machine_learning.resources import Read, Resource, duration, given
 from shared.clients.machine_learning.workspaces import Workspaces
-from shared.clients.rest import Said, segment
+from shared.clients.rest import Answer, Said, segment
 
 DataType = Literal["UriFolder", "UriFile", "MLFlowModel", "CustomModel", "TritonModel"]
 """An invocation's words; a job of the workspace says "uri_folder", and so on."""
@@ -142,17 +142,15 @@ class Scoring:
         https://learn.microsoft.com/azure/machine-learning/how-to-use-batch-model-deployments
         """
         url = self._data_plane.checked(scoring_uri)
-        headers = {"azureml-model-deployment": deployment} if deployment else {}
+        headers = {DEPLOYMENT: deployment} if deployment else {}
         rest = self._data_plane.scoring
         return rest.send("POST", url, body=invocation.body(), headers=headers, effect="start").read(_Job).told()
 
     def jobs(self, workspace: str, endpoint: str) -> Iterator[BatchJob]:
         """Read the jobs of an endpoint, page after page, newest first. A young one may not be listed yet."""
         path = f"/mferp/managementfrontend{workspace}/batchEndpoints/{segment(endpoint)}/jobs"
-        url: str | None = f"{self._workspaces.read(workspace).api}{path}?api-version={_LISTING}"
-        for _ in range(MOST_PAGES):
-            if not url:
-                return
-            page = self._data_plane.scoring.get(self._data_plane.checked(url)).read(Page[_Job])
-            yield from (found.told() for found in page.value)
-            url = page.next_link
+        url = f"{self._workspaces.read(workspace).api}{path}?api-version={_LISTING}"
+        return (found.told() for found in follow(self._page, url, Page[_Job]))
+
+    def _page(self, url: str) -> Answer:
+        return self._data_plane.scoring.get(self._data_plane.checked(url))

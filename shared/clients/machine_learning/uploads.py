@@ -1,36 +1,27 @@
 """Files on their way into a workspace's own storage.
 
 Code goes up as the service offers it: it makes a container and a SAS for just that, so no role on the storage is
-needed. Anything else goes to the default datastore, with a SAS of its own that lasts an hour; where the datastore has
-no credentials, with a token of ours.
+needed. Anything else goes to the default datastore.
 https://learn.microsoft.com/rest/api/azureml/code-versions/create-or-get-start-pending-upload
-https://learn.microsoft.com/azure/machine-learning/how-to-datastore
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from shared.answers import host_of
 from shared.clients.machine_learning.assets import Assets
-from shared.clients.machine_learning.data_plane import DataPlane
+from shared.clients.machine_learning.containers import Containers
 from shared.clients.machine_learning.resources import Arm, Read
-from shared.clients.machine_learning.workspaces import LOOPBACK, Datastore, Workspaces
+from shared.clients.machine_learning.workspaces import Workspaces
 from shared.clients.rest import segment
 from shared.errors import PermanentError
 from shared.redaction import tidy
-from shared.storage.account import BLOBS
 from shared.storage.exceptions import translated
 
 if TYPE_CHECKING:
-    from azure.core.credentials import TokenCredential
     from azure.storage.blob import ContainerClient
-
-SUFFIXES = (".blob.core.windows.net", ".blob.core.usgovcloudapi.net", ".blob.core.chinacloudapi.cn")
-"""Azure's own blob hosts; a token of ours goes nowhere else, but for the hosts of REACTOR_ML_HOSTS."""
 
 
 class _Sas(Read):
@@ -46,30 +37,17 @@ class _Pending(Read):
     blob_reference_for_consumption: _Blobs
 
 
-class _Secrets(Read):
-    sas_token: str = Field(default="", repr=False)
-    key: str = Field(default="", repr=False)
-
-
 class Uploads:
     """Uploads files and folders."""
 
-    def __init__(
-        self,
-        arm: Arm,
-        workspaces: Workspaces,
-        assets: Assets,
-        data_plane: DataPlane,
-        credential: "Callable[[], TokenCredential]",
-    ) -> None:
+    def __init__(self, arm: Arm, workspaces: Workspaces, assets: Assets, containers: Containers) -> None:
         self._arm = arm
         self._workspaces = workspaces
         self._assets = assets
-        self._data_plane = data_plane
-        self._credential = credential
+        self._containers = containers
 
     def upload(self, workspace: str, source: Path, to: str) -> str:
-        """Upload a file as the blob `to`, or a folder's files below it, and return the URL of that.
+        """Upload a file as the blob `to`, or a folder's files below it, and return where that is: azureml://….
 
         What is there under the same names is replaced.
         """
@@ -77,10 +55,10 @@ class Uploads:
             raise PermanentError(f'"{tidy(to)}" is no path in a datastore', remedy="correct the path")
         files = list(_files(source))
         store = self._workspaces.default_datastore(workspace)
-        with self._container(store) as container:
+        with self._containers.of(store) as container:
             for file in files:
                 _write(container, file, to if file == source else f"{to}/{file.relative_to(source).as_posix()}")
-        return store.blob_uri(to)
+        return store.uri(to)
 
     def code(self, workspace: str, name: str, version: str, folder: Path) -> str:
         """Upload a folder, register it as a version of code and return its id.
@@ -95,40 +73,10 @@ class Uploads:
         url, asked = self._arm.url(workspace, path), {"pendingUploadType": "TemporaryBlobReference"}
         answer = self._arm.rest.send("POST", url, body=asked, effect="same")
         place = answer.read(_Pending).blob_reference_for_consumption
-        from azure.storage.blob import ContainerClient
-
-        with ContainerClient.from_container_url(_private(place.credential.sas_uri), **BLOBS) as container:
+        with self._containers.signed(place.credential.sas_uri) as container:
             for file in files:
                 _write(container, file, file.name if file == folder else file.relative_to(folder).as_posix())
         return self._assets.code(workspace, name, version, place.blob_uri)
-
-    def _container(self, store: Datastore) -> "ContainerClient":
-        from azure.storage.blob import ContainerClient
-
-        if store.credentials == "None":
-            return ContainerClient.from_container_url(self._ours(store.url), self._credential(), **BLOBS)
-        url = self._arm.url(store.id, "/listSecrets")
-        wanted = {"expirableSecret": True, "expireAfterHours": 1}
-        secret = self._arm.rest.send("POST", url, body=wanted).read(_Secrets)
-        if not (secret.sas_token or secret.key):
-            raise PermanentError(f"the datastore {store.name} tells no secret", remedy="make another one the default")
-        credential: Any = secret.sas_token or {"account_name": store.account, "account_key": secret.key}
-        return ContainerClient.from_container_url(_private(store.url), credential, **BLOBS)
-
-    def _ours(self, url: str) -> str:
-        """Return the URL; PermanentError where it is none that a token of ours may be sent to."""
-        parts = urlsplit(url)
-        if parts.scheme == "https" and parts.netloc.lower().endswith(SUFFIXES):
-            return url
-        return self._data_plane.checked(url)
-
-
-def _private(url: str) -> str:
-    """Return a URL that a secret may travel to: by https, or to the emulator on this machine."""
-    parts = urlsplit(url)
-    if parts.scheme == "https" or LOOPBACK.fullmatch(parts.netloc):
-        return url
-    raise PermanentError(f"storage at {host_of(url)} must be reached by https", remedy="correct the datastore")
 
 
 def _files(source: Path) -> Iterator[Path]:

@@ -9,6 +9,7 @@ https://learn.microsoft.com/azure/machine-learning/how-to-safely-rollout-online-
 from collections.abc import Mapping
 from datetime import timedelta
 
+from shared.handlers import serving
 from shared.handlers.online import asking, making, shifting, undoing, watching
 from shared.handlers.online.params import OnlineEndpoint
 from shared.permissions import CHANNELS, Permission
@@ -79,12 +80,7 @@ PERMISSIONS: Mapping[type, tuple[Permission, ...]] = {
             actions=(f"{_WS}/read", f"{_WS}/models/versions/read"),
             why="to read the model again, and the models that are live",
         ),
-        Permission(
-            scope="registry",
-            actions=(f"{_ML}/registries/assets/read",),
-            why="to read a registry's model, where `model_id` names one by its ARM id",
-            optional=True,
-        ),
+        *serving.REGISTRY_READS,
         Permission(
             scope="workspace",
             actions=(

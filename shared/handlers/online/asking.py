@@ -2,10 +2,10 @@
 
 from shared.actions import Decision
 from shared.errors import PermanentError
-from shared.handlers import asking, rollout
+from shared.handlers import asking, rollout, serving
 from shared.handlers.asking import Question
 from shared.handlers.online.params import OnlineEndpoint
-from shared.stages import Done, Job, Progress
+from shared.stages import Done, End, Job, Progress
 
 
 def find(params: OnlineEndpoint, job: Job) -> Progress | None:
@@ -24,11 +24,14 @@ def watch(params: OnlineEndpoint, job: Job) -> Progress:
 
 
 def wait(params: OnlineEndpoint, job: Job) -> Progress:
-    """Look what was decided."""
+    """Look what was decided; what was approved is read once more, as that may have taken days."""
     heard = asking.heard(_question(params, job), job)
     if not isinstance(heard, Decision):
         return heard
-    found = {"approved_by": str(heard.by), "approved_at": heard.at.isoformat()}
+    read, about = serving.look_again(params, job)
+    if isinstance(about, End):
+        return about
+    found = {**read, "approved_by": str(heard.by), "approved_at": heard.at.isoformat()}
     return Done(found, note=f"approved {asking.said(heard)}", announces="ApprovalGranted", next="shift")
 
 

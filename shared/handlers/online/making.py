@@ -9,7 +9,7 @@ from shared.actions import Status
 from shared.clients.machine_learning.models import Model
 from shared.clients.machine_learning.online import OnlineDeployment, OnlineSettings, Scored
 from shared.clients.machine_learning.online import OnlineEndpoint as Endpoint
-from shared.clients.machine_learning.resources import ARM_ID, asset_id
+from shared.clients.machine_learning.resources import asset_id
 from shared.errors import PermanentError, TemporaryError
 from shared.handlers import declared, rollout, serving
 from shared.handlers.online.params import OnlineEndpoint
@@ -20,8 +20,13 @@ from shared.stages import Done, End, Job, Pending, Progress
 NO_CODE = frozenset({"mlflow_model", "triton_model"})
 """Kinds of model that say themselves how they score."""
 PYFUNC = "python_function"
+FIRST_TO_CRASH = 3
+"""The MLflow whose models have crashed in the environment that the service makes.
+
+https://github.com/Azure/azureml-examples/pull/4051
+"""
 OWN_TAG = "reactor-action"
-SEE_LOG = "see what its log says, then replay the event"
+SEE_LOG = ("see what its log says", "then replay the event")
 QUOTA_WITHIN = timedelta(minutes=5)
 """How long it is tried to read what the region has left: a role may not have arrived yet."""
 SAMPLE_WITHIN = timedelta(minutes=10)
@@ -37,45 +42,22 @@ def read_model(params: OnlineEndpoint, job: Job) -> Progress:
     workspace, client = declared.workspace(job, params.workspace), job.clients.machine_learning
     if params.approval and params.approval.channel:
         declared.channel(job, params.approval.channel)  # now, and not in the middle of a rollout
-    model, model_id, about = _model(params, workspace, job)
+    model, about = serving.read_model(params, workspace, job)
     if isinstance(about, End):
         return about
     notes = [about, *(_check_scoring(params, model) if model else ())]
-    name, version = _named(params)
     found = {
         "workspace": workspace,
         "location": client.workspaces.location(workspace),
-        "model_id": model_id,
-        "tags": dict(model.tags) if model else {},
-        "created": model.created_at.isoformat() if model and model.created_at else "",
         "endpoint": params.endpoint,
-        "deployment": serving.deployment_name(name, version, model_id),
+        **serving.found(params, model),
     }
     return Done(found, "; ".join(note for note in notes if note))
 
 
-def _model(params: OnlineEndpoint, workspace: str, job: Job) -> tuple[Model | None, str, End | str]:
-    """Give the model, its id as a deployment takes it, and what there is to say of it; no model where none is read."""
-    if not params.model_id:
-        model = serving.read_model(job, workspace, params.model, params.version)
-        return model, model.id, serving.outdated(model, job)
-    model_id = serving.deployable(params.model_id)
-    if not ARM_ID.fullmatch(params.model_id):
-        return None, model_id, "the registry's model was not read again: its ARM id is not known"
-    found = serving.usable(job.clients.machine_learning.models.by_id(params.model_id), params.model_id)
-    return found, model_id, ""
-
-
-def _named(params: OnlineEndpoint) -> tuple[str, str]:
-    if not params.model_id:
-        return params.model, params.version
-    *_, name, _versions, version = params.model_id.split("/")
-    return name, version
-
-
 def _check_scoring(params: OnlineEndpoint, model: Model) -> list[str]:
     """Refuse a model that could not score, before anything is made."""
-    name = ":".join(_named(params))
+    name = ":".join(serving.named(params))
     if bool(params.code) != bool(params.scoring_script):
         raise PermanentError(f"{name}: code and scoring_script go together", remedy="give both, or neither")
     if params.environment:
@@ -91,8 +73,11 @@ def _check_scoring(params: OnlineEndpoint, model: Model) -> list[str]:
             f"it has {', '.join(sorted(model.flavors))}",
             remedy="log it with a pyfunc flavor, or give environment, code and scoring_script",
         )
-    unknown = model.type == "mlflow_model" and not model.flavors
-    return ["the service does not tell the model's flavors"] if unknown else []
+    if model.type == "mlflow_model" and not model.flavors:
+        return ["the service does not tell the model's flavors"]
+    logged = str(model.flavors.get(PYFUNC, {}).get("mlflow_version") or "")
+    is_new = logged.partition(".")[0].isdigit() and int(logged.partition(".")[0]) >= FIRST_TO_CRASH
+    return [f"it was logged with MLflow {tidy(logged)}: without an environment of its own it may crash"] * is_new
 
 
 # -- lock -------------------------------------------------------------------------------------------------------------
@@ -113,27 +98,52 @@ def endpoint_id(params: OnlineEndpoint, job: Job) -> str:
 
 
 def look_for_newer(params: OnlineEndpoint, job: Job) -> Progress:
-    """Stop where a newer version of the model is live, and go to the end where this one is."""
-    client, workspace, ours = job.clients.machine_learning.online, job.result["workspace"], job.result["model_id"]
+    """Stop where a newer version of the model is live, or this one was taken back; go to the end where it is live.
+
+    It may have been archived, or its tags changed, while the action waited for the endpoint: it is read once more.
+    """
+    client, workspace = job.clients.machine_learning.online, job.result["workspace"]
     endpoint = client.endpoint(workspace, params.endpoint)
-    if endpoint is None:
-        return Done()
-    if pending := serving.ready("endpoint", endpoint.state, job):
+    if endpoint and (pending := serving.ready("endpoint", endpoint.state, job)):
         return pending
-    traffic = rollout.plain(endpoint.traffic)
+    read, about = serving.look_again(params, job)
+    if isinstance(about, End):
+        return _end(about, params, job)
+    if endpoint is None:
+        return Done(read)
+    found, traffic = {**job.result, **read}, rollout.plain(endpoint.traffic)
     there = {one.name.lower(): one for one in client.deployments(workspace, params.endpoint)}
     live = {name: there[name] for name in traffic if name in there}
     for name, one in live.items():
-        if not serving.is_same(one.model_id, ours) and serving.is_newer(
-            job, one.model_id, one.created_at, ours, job.result["created"]
-        ):
-            job.let_go(endpoint_id(params, job))
-            return End(Status.SKIPPED, f"a newer model is live: {name} has {traffic[name]} % of {params.endpoint}")
-    same = {name: traffic[name] for name, one in live.items() if serving.is_same(one.model_id, ours)}
+        if serving.is_newer(one, found, job):
+            reason = f"a newer model is live: {name} has {traffic[name]} % of {params.endpoint}"
+            return _end(End(Status.SKIPPED, reason), params, job)
+    same = {name: traffic[name] for name, one in live.items() if serving.is_same(one.model_id, found["model_id"])}
     if sum(same.values()) < params.traffic[-1]:
-        return Done()
-    found = {"deployment": max(same, key=lambda name: same[name]), "previous": traffic, "traffic": traffic}
-    return Done({**found, "scoring_uri": endpoint.scoring_uri}, note="it is live already", next="finish")
+        taken = _taken_back(there.get(found["deployment"]), endpoint)
+        return _end(End(Status.SKIPPED, taken), params, job) if taken else Done(read)
+    read = {**read, "deployment": max(same, key=lambda name: same[name]), "previous": traffic, "traffic": traffic}
+    return Done({**read, "scoring_uri": endpoint.scoring_uri}, note="it is live already", next="finish")
+
+
+def _taken_back(ours: OnlineDeployment | None, endpoint: Endpoint) -> str:
+    """Say that a rollout gave ours all traffic, and somebody has given it back since; "" where nobody has."""
+    if ours is None or ours.name.lower() in endpoint.traffic:
+        return ""
+    by = (ours.tags.get(OWN_TAG) or "")[: rollout.BY]
+    emptied = rollout.read_emptied(endpoint.tags.get(rollout.EMPTIED_TAG))
+    back = [name for name in endpoint.traffic if by and emptied.get(name) == by]
+    if not back:
+        return ""
+    return (
+        f"{ours.name} had all traffic, and somebody gave it back to {', '.join(back)}: "
+        f"delete {ours.name} and replay the event, if it is to go live all the same"
+    )
+
+
+def _end(end: End, params: OnlineEndpoint, job: Job) -> End:
+    job.let_go(endpoint_id(params, job))
+    return end
 
 
 # -- quota ------------------------------------------------------------------------------------------------------------
@@ -196,7 +206,17 @@ def find_deployment(params: OnlineEndpoint, job: Job) -> Progress | None:
     if found is not None and found.tags.get(OWN_TAG) == job.key:
         # Of an attempt that nobody wrote down: it is watched from here, so that what has failed is undone.
         return Pending(0, memory={"seen": True}, note=f"deployment {found.name} is {found.state}")
-    return _progress(found, params, job) if found else None
+    progress = _progress(found, params, job) if found else None
+    return Done(note=_as_it_is(found, params)) if found and isinstance(progress, Done) else progress
+
+
+def _as_it_is(found: OnlineDeployment, params: OnlineEndpoint) -> str:
+    """Say that a deployment was there before: what it is made of is left as it is."""
+    there, wanted = (found.instance_count, found.instance_type), (params.instance_count, params.instance_type)
+    words = f"{found.name} was there before, and is taken as it is"
+    if there[0] == wanted[0] and there[1].lower() == wanted[1].lower():
+        return words
+    return f"{words}: its machines are {there[0]} x {tidy(there[1])}, and not {wanted[0]} x {wanted[1]}"
 
 
 def start_deployment(params: OnlineEndpoint, job: Job) -> Progress:
@@ -212,7 +232,7 @@ def start_deployment(params: OnlineEndpoint, job: Job) -> Progress:
         environment_variables=params.environment_variables,
         request_timeout=read_duration(params.request_timeout),
         max_concurrent=params.max_concurrent,
-        tags={OWN_TAG: job.key},
+        tags={OWN_TAG: job.key} | serving.created_tag(job),
     )
     operation = job.clients.machine_learning.online.put_deployment(
         workspace, params.endpoint, result["deployment"], result["location"], settings
@@ -247,8 +267,8 @@ def _progress(found: OnlineDeployment, params: OnlineEndpoint, job: Job) -> Prog
             remedy="delete that deployment, or use another endpoint",
         )
     token = serving.wake_token(job.result["workspace"], params.endpoint)
-    remedy = "" if found.tags.get(OWN_TAG) == job.key else serving.DELETE_IT
-    pending = serving.ready(f"deployment {name}", found.state, job, token, remedy=remedy or SEE_LOG)
+    remedy = SEE_LOG if found.tags.get(OWN_TAG) == job.key else serving.DELETE_IT
+    pending = serving.ready(f"deployment {name}", found.state, job, token, remedy=remedy)
     return Pending(memory={"seen": True}, note=pending.note, wake_on=token) if pending else Done()
 
 
@@ -290,7 +310,7 @@ def _problem(scored: Scored, params: OnlineEndpoint, name: str) -> str:
     if scored.deployment and scored.deployment.lower() != name.lower():
         return f"{scored.deployment} answered in its place"
     wanted = params.sample_expects.contains
-    return "" if wanted in scored.body else f'the answer has no "{tidy(wanted)}": {scored.body}'
+    return "" if wanted in scored.body else f'the answer has no "{tidy(wanted)}"'
 
 
 def get_endpoint(params: OnlineEndpoint, job: Job) -> Endpoint:

@@ -1,6 +1,5 @@
 """What a rule says of a deployment behind an online endpoint."""
 
-from collections.abc import Mapping
 from datetime import timedelta
 from itertools import pairwise
 from typing import Annotated, Any, Literal
@@ -10,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from shared.handlers.rollout import WHOLE
 from shared.policy import read_duration
 from shared.rules import templates
-from shared.rules.declared import Names
+from shared.rules.declared import Fixed, Names
 
 FOREVER = "forever"
 NONE_AT_ALL = frozenset({"0s", "0m", "0h", "0d"})
@@ -45,7 +44,7 @@ def _latency(given: Any) -> Any:
 
 
 def _kept(given: Any) -> Any:
-    return given if given in NONE_AT_ALL or given == FOREVER else _duration(given)
+    return given if isinstance(given, str) and given in {*NONE_AT_ALL, FOREVER} else _duration(given)
 
 
 def _request_time(given: Any) -> Any:
@@ -100,7 +99,7 @@ class Asking(Part):
     before: Percent | None = Field(
         default=None, description="The step that is asked about, one of `traffic`; left out, the last."
     )
-    by: list[str] = Field(
+    by: Annotated[list[str], Fixed()] = Field(
         description="Who may decide: addresses, or the object ids of people and groups.", min_length=1
     )
     within: Span = Field(default="24h", description="How long it can be decided; then all is put back.")
@@ -109,16 +108,6 @@ class Asking(Part):
     )
     title: str = Field(default="", description="One line; left out, what is about to happen.")
     text: str = Field(default="", description="What there is to decide about; left out, what was seen so far.")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _said_here(cls, given: Any) -> Any:
-        """Refuse an event to say who may decide."""
-        by = given.get("by") if isinstance(given, Mapping) else None
-        names = by if isinstance(by, list) else []
-        if any(isinstance(name, str) and templates.is_template(name) for name in names):
-            raise ValueError("by is said here, and never by an event")
-        return given
 
 
 class OnlineEndpoint(BaseModel):

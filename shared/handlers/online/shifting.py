@@ -3,7 +3,6 @@
 https://learn.microsoft.com/azure/machine-learning/how-to-safely-rollout-online-endpoints
 """
 
-import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,9 +17,6 @@ from shared.handlers.online.params import FOREVER, NONE_AT_ALL, OnlineEndpoint
 from shared.policy import read_duration
 from shared.stages import Done, Job, Later, Pending, Progress
 
-PREVIOUS_TAG = "reactor-previous-traffic"
-"""The endpoint's tag that says, as JSON, who had the traffic before: `reactor ml rollback` reads it."""
-LONGEST_TAG = 256
 OLD_FOR = timedelta(minutes=10)
 """How long an endpoint may show traffic from before ours: what it answers is not always the newest."""
 RETIRE = "retire.online_deployment"
@@ -33,7 +29,8 @@ def make_plan(params: OnlineEndpoint, job: Job) -> Progress:
         return pending
     before, name = rollout.plain(endpoint.traffic), job.result["deployment"]
     steps = rollout.plan(before, name, params.traffic)
-    result = {"previous": before, "steps": steps, "at": 0, "traffic": before}
+    told = {tag: endpoint.tags.get(tag) or "" for tag in (rollout.PREVIOUS_TAG, rollout.EMPTIED_TAG)}
+    result = {"previous": before, "steps": steps, "at": 0, "traffic": before, "told": told}
     alone = not before and params.traffic[0] < rollout.WHOLE
     note = "nothing else has traffic, so it gets all of it at once" if alone else ""
     return Done(result, note, next=next_stage(params, result, name))
@@ -65,18 +62,31 @@ def find_shift(params: OnlineEndpoint, job: Job) -> Progress | None:
 
 def start_shift(params: OnlineEndpoint, job: Job) -> Progress:
     """Make the step: the others keep their proportions."""
-    told = json.dumps(job.result["previous"], separators=(",", ":"))
     operation = job.clients.machine_learning.online.set_traffic(
         job.result["workspace"],
         params.endpoint,
         _wanted(job),
         instead_of=_before(job),
-        tags={PREVIOUS_TAG: told} if len(told) <= LONGEST_TAG else {},
+        tags=_tags(job),
     )
     return Pending(
         memory={"operation": operation, "put": job.now.isoformat()},
         note=f"the traffic becomes {rollout.show(_wanted(job))}",
     )
+
+
+def _tags(job: Job) -> dict[str, str]:
+    """Write down the way back, and who has lost the last of their traffic to us: nobody else is to delete them."""
+    previous, wanted = job.result["previous"], _wanted(job)
+    tags = {rollout.PREVIOUS_TAG: rollout.tag(previous)}
+    if _is_whole(wanted, job):
+        emptied, before = rollout.emptied(previous, wanted), job.result.get("told", {}).get(rollout.EMPTIED_TAG)
+        tags[rollout.EMPTIED_TAG] = rollout.emptied_tag(emptied, job.key[: rollout.BY], before)
+    return tags
+
+
+def _is_whole(traffic: rollout.Traffic, job: Job) -> bool:
+    return dict(traffic) == {job.result["deployment"]: rollout.WHOLE}
 
 
 def watch_shift(params: OnlineEndpoint, job: Job) -> Progress:
@@ -136,12 +146,12 @@ def finish(params: OnlineEndpoint, job: Job) -> Progress:
         "live": name,
         "links": {"studio": studio_link(workspace, f"endpoints/realtime/{params.endpoint}/detail")},
     }
-    is_whole = result["traffic"] == {name: rollout.WHOLE}
-    old = rollout.emptied(result["previous"], result["traffic"]) if is_whole else []
+    old = rollout.emptied(result["previous"], result["traffic"]) if _is_whole(result["traffic"], job) else []
     if not old or params.keep_old == FOREVER:
         return Done(told, note=f"the traffic is {rollout.show(result['traffic'])}")
     kept = timedelta() if params.keep_old in NONE_AT_ALL else read_duration(params.keep_old)
     values = {"workspace": workspace, "endpoint": params.endpoint, "deployments": old}
+    values["emptied_by"] = job.key[: rollout.BY]
     later = Later(Step(id="retire", action=RETIRE, params=values), at=job.now + kept)
     until = f"{later.at:%Y-%m-%d %H:%M}Z"
     return Done(told, note=f"{name} has all traffic; {', '.join(old)} stays until {until}", later=later)

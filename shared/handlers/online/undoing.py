@@ -51,7 +51,11 @@ def _put_back(params: OnlineEndpoint, job: Job, endpoint: Endpoint) -> Pending:
     put = job.memory.get("put")
     if put is None or (not is_shown and job.now > datetime.fromisoformat(put) + OLD_FOR):
         operation = job.clients.machine_learning.online.set_traffic(
-            job.result["workspace"], params.endpoint, previous, instead_of=endpoint.traffic
+            job.result["workspace"],
+            params.endpoint,
+            previous,
+            instead_of=endpoint.traffic,
+            tags=job.result.get("told", {}),
         )
         return Pending(
             memory={"operation": operation, "put": job.now.isoformat()}, note="the traffic is being put back"
