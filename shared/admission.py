@@ -15,7 +15,7 @@ from shared.actions import Action, Cancellation, Status
 from shared.errors import PermanentError, TemporaryError, UnansweredError
 from shared.ledger import TRIES, Ledger
 from shared.policy import Told, show_duration
-from shared.settle import Timing, end, postpone
+from shared.settle import Timing, begin_stage, end, postpone
 from shared.slots import Slots, next_queued, release
 from shared.storage.slots import SlotsTable
 
@@ -90,7 +90,10 @@ class Admissions:
         if not pause or (state and (state.started or state.touched or state.starting_at or state.committed)):
             return None
         now = self._clock()
-        if state:
+        if state and state.held:  # nobody else waits for what only waits itself: it begins its step again
+            begin_stage(state, "", "", now)
+            state.result = {}
+        elif state:
             state.began = now  # a stage's time does not run meanwhile
         action.note = f"paused by {pause.by or 'somebody'}" + (f": {pause.reason}" if pause.reason else "")
         return postpone(action, now + self._timing.recheck / 2, now, asleep=False)

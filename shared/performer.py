@@ -174,8 +174,7 @@ class Performer:
             log.info(line, written.key, written.rule, written.status.value, written.reason)
             self.announce(written)
             return
-        if written.progress and written.progress[-1].outcome:
-            self._preparations.let_go(written)
+        self._preparations.let_go(written)
         row = open_row(written)
         if row.wake_on != waited_for and not written.expect:
             self._records.open(row)

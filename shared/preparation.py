@@ -82,9 +82,9 @@ class Preparations:
         )
 
     def let_go(self, action: Action) -> None:
-        """Give back the locks of steps that are over; those of an action that ended are free by themselves."""
+        """Give back the locks of steps that are over, or begin again; those of an action that ended are free."""
         for state in action.progress if action.is_open else ():
-            for what in state.held if state.outcome else ():
+            for what in state.held if state.outcome or not state.stage else ():
                 self._locks.let_go(what, action.key, self._clock())
 
     def undoes(self, action: Action) -> str:

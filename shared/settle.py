@@ -140,7 +140,7 @@ def _go_on(action: Action, state: StepState, done: Done, next_stage: str, now: d
     if state.undoing:
         _conclude(action, state, done.note, now)
     elif following := done.next or next_stage:
-        _begin_stage(state, following, done.note, now)
+        begin_stage(state, following, done.note, now)
     else:
         _finish_step(action, state, done.note, now)
 
@@ -150,7 +150,7 @@ def _begin_to_undo(state: StepState, verdict: PermanentError | End, undoes: str,
     status = verdict.status if isinstance(verdict, End) else Status.FAILED
     remedy = "" if isinstance(verdict, End) else verdict.remedy
     state.undoing = Undoing(stage=state.stage, status=status, reason=verdict.reason, remedy=remedy)
-    _begin_stage(state, undoes, f"to be undone: {verdict.reason}", now)
+    begin_stage(state, undoes, f"to be undone: {verdict.reason}", now)
 
 
 def _as_undone(state: StepState, error: PermanentError) -> PermanentError:
@@ -215,7 +215,7 @@ def _unless_denied[V](state: StepState, verdict: V, now: datetime, timing: Timin
     return verdict
 
 
-def _begin_stage(state: StepState, name: str, note: str, now: datetime) -> None:
+def begin_stage(state: StepState, name: str, note: str, now: datetime) -> None:
     """Turn to the step's next stage; what the stage before remembered is over with it."""
     state.stage, state.note, state.began = name, note, now
     state.started, state.memory, state.starting_at, state.empty_find = False, {}, None, None

@@ -365,3 +365,25 @@ def test_an_approval_in_time_counts_though_it_seems_to_have_expired(make: Make) 
     world.wire.boundary = decide
     action = told(world, registered(name))
     assert (action.status, scripted.CALLS[name].count("undo")) == (Status.SUCCEEDED, 0)
+
+
+def test_a_paused_rule_keeps_no_lock(make: Make) -> None:
+    """A rule is paused just after its action took a lock: others get it, and it begins again when it may."""
+    world, name = (
+        make(LOCKING.replace("THE-ENDPOINT", '"{{ model.name }}"').replace("the-endpoint", '"{{ model.name }}"')),
+        unique(),
+    )
+    world.reactor.receive("event_grid", registered(name))
+    first, second = world.queue
+    world.deliver(first)
+    world.paused["work"] = Pause(by="ops", at=world.now, reason="freeze")
+    world.queue.remove(second)
+    world.deliver(world.queue[-1])
+    world.queue.append(second)
+    second.visible = world.now
+    world.deliver(second)
+    assert action_of(world, registered(name), "too").progress[-1].stage == "work"
+    world.paused.clear()
+    world.run()
+    ended = [action_of(world, registered(name), rule).status for rule in ("work", "too")]
+    assert ended == [Status.SUCCEEDED] * 2
