@@ -115,7 +115,7 @@ def lineage(data: Mapping[str, Any], name: str) -> str:
     """Read what we wrote about a job or a model that we made, "" where we did not."""
     for where in LINEAGE:
         told = data.get(where)
-        if isinstance(told, Mapping) and name in told:
+        if type(told) is dict and name in told:
             return str(told[name])
     return ""
 
