@@ -126,6 +126,7 @@ class Steps:
             hold=self.hold,
             let_go=self.let_go,
             refuses=lambda _event: "",
+            shown=str,
             resolve=lambda value: templates.resolve(value, self.here.settings.values),
         )
 

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from shared import pace
 from shared.actions import FLAGS, Action, Failure, Message, Status, StepState
@@ -13,7 +14,7 @@ from shared.errors import DeniedError, PermanentError, ReactorError, TemporaryEr
 from shared.ledger import ClaimLostError, Ledger
 from shared.outcomes import on_the_way, outcome
 from shared.planner import Planner, follow_up, open_row
-from shared.preparation import Preparations, Ready
+from shared.preparation import Preparations, Ready, without_settings
 from shared.settle import Timing, Verdict, current_state, end, settle
 from shared.stages import Done, End, NotStarted, Pending, Waiting, perform_stage
 from shared.storage.records import OpenRow, Records
@@ -224,12 +225,7 @@ class Performer:
 
 def masked(verdict: Verdict, values: Mapping[str, str]) -> Verdict:
     """Put the names of settings in place of their values, in all that a verdict says to people."""
-
-    def without(text: str) -> str:
-        for value, name in values.items():
-            text = text.replace(value, name)
-        return text
-
+    without = partial(without_settings, values=values)
     if not values:
         return verdict
     if isinstance(verdict, TemporaryError | PermanentError):

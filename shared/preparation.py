@@ -30,6 +30,18 @@ SHORTEST_SECRET = 4
 """Characters of a setting's value that are worth hiding: shorter ones stand in any text."""
 
 
+class Named(dict[str, str]):
+    """Settings, where one that is not set is its own name."""
+
+    def __contains__(self, _name: object) -> bool:
+        """Say that every setting is there."""
+        return True
+
+    def __missing__(self, name: str) -> str:
+        """Write the setting as rules do."""
+        return f"${{{name}}}"
+
+
 @dataclass(frozen=True, slots=True)
 class Ready:
     """A stage that can be performed."""
@@ -129,7 +141,7 @@ class Preparations:
         except PermanentError:
             if stage.effect != "undoes":
                 raise
-            return handler.parse(params)
+            return handler.parse(templates.resolve(params, Named(self._values)))
 
     def _resolve(self, value: Any) -> Any:
         return templates.resolve(value, self._values)
@@ -169,6 +181,7 @@ class Preparations:
             hold=lambda what: self._hold(what, action, state),
             let_go=lambda what: self._let_go(what, action, state),
             refuses=lambda event: rules.refuses(action.rule, event),
+            shown=lambda text: without_settings(text, self.settings_of(state)),
             resolve=self._resolve,
         )
 
@@ -190,6 +203,13 @@ class Preparations:
         except PermanentError:
             return False
         return action is None or not action.is_open
+
+
+def without_settings(text: str, values: Mapping[str, str]) -> str:
+    """Put the names of settings in place of their values."""
+    for value, name in values.items():
+        text = text.replace(value, name)
+    return text
 
 
 def _is_performed(action: Action, stage: Stage[Any]) -> bool:

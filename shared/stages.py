@@ -134,6 +134,8 @@ class Job:
     refuses: Callable[[Event], str]
     """Says which part of the filter of the action's rule an event does not fit, "" where it fits: for an event that is
     made anew of what the service says by now."""
+    shown: Callable[[str], str]
+    """Puts the names of settings in place of their values in a service's words. Notes and errors need it not."""
     resolve: Callable[[Any], Any]
     """Replaces `${NAME}` in a value by the app's setting; PermanentError where it is not set."""
 

@@ -12,6 +12,8 @@ from shared.stages import Done, End, Job, Later, Pending, Progress, Stage
 
 CALLS: dict[str, list[str]] = defaultdict(list)
 """What was asked of the service, by the name in the parameters."""
+SAID: dict[str, Any] = {}
+"""What the stage that undoes was told to say."""
 JOBS: set[str] = set()
 """The names of the jobs that run there."""
 
@@ -149,6 +151,7 @@ def look(params: Undoable, _job: Job) -> Progress:
 
 def undo(params: Undoable, _job: Job) -> Progress:
     """Undo it."""
+    SAID[params.name] = params.says
     answered = answer(params, "undo", params.undo)
     return Done(note="it is as it was") if isinstance(answered, Done) else answered
 

@@ -166,6 +166,7 @@ class Bench:
             hold=lambda what: self.locks.hold(what, self.key, datetime.now(UTC), ENDED.__contains__),
             let_go=lambda what: self.locks.let_go(what, self.key, datetime.now(UTC)),
             refuses=self.refuses,
+            shown=str,
             resolve=lambda value: templates.resolve(value, self.values),
         )
 

@@ -313,7 +313,7 @@ def test_a_pause_does_not_hold_back_the_undoing(make: Make) -> None:
 @pytest.mark.guarantee(2)
 def test_a_setting_that_is_gone_does_not_keep_what_was_begun(make: Make) -> None:
     """A setting is removed while a step is under way: the step fails for that, and is undone without it."""
-    world, name = make(undoable(f'{SLOW}, says: "${{TOLD}}"')), unique()
+    world, name = make(undoable(f'{SLOW}, says: ["${{TOLD}}", "${{VISION_KEY}}"]')), unique()
     begin(world, name)
     preparations = world.reactor._performer._preparations
     preparations._values = {name: value for name, value in world.settings.values.items() if name != "TOLD"}
@@ -322,6 +322,7 @@ def test_a_setting_that_is_gone_does_not_keep_what_was_begun(make: Make) -> None
     assert action.status is Status.FAILED
     assert "the setting TOLD is not set" in action.reason
     assert scripted.CALLS[name].count("undo") == 1
+    assert scripted.SAID[name] == ["${TOLD}", "a-secret-key"], "the settings that are there are filled in"
 
 
 def test_what_was_put_off_is_not_announced_again(make: Make) -> None:

@@ -19,7 +19,7 @@ from shared.clients.rest import Answer, Rest
 from shared.errors import PermanentError, ReactorError
 from shared.redaction import tidy
 
-ARM_ID = re.compile(r"/subscriptions(?:/(?!\.\.?(?:/|\Z))[^/\\?#]+)+")
+ARM_ID = re.compile(r"/subscriptions(?:/(?!\.\.?(?:/|\Z))[^/\\?#%]+)+")
 
 
 class Read(BaseModel):

@@ -26,7 +26,7 @@ def undo(params: OnlineEndpoint, job: Job) -> Progress:
     if "traffic" not in job.memory:
         return _put_back(params, job, endpoint)
     if "log" not in job.memory:
-        return Pending(0, memory={"log": _log(params, job)}, note=job.memory["traffic"])
+        return Pending(0, memory={"log": job.shown(_log(params, job))}, note=job.memory["traffic"])
     left = _delete(params, job, endpoint)
     if isinstance(left, Pending):
         return left
