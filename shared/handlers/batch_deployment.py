@@ -14,8 +14,16 @@ from shared.rules.declared import Names
 from shared.stages import Job
 
 NO_LIMIT = -1
+OWN_TAG = "reactor-action"
 SETTINGS_TAG = "reactor-settings"
 """The deployment's tag with a hash of its settings: where ours differ, it is updated."""
+
+
+OF_MODELS = (
+    *("instance_count", "mini_batch_size", "error_threshold", "output_action", "output_file", "max_retries"),
+    *("retry_timeout", "concurrency", "logging_level"),
+)
+"""Parameters that the deployment of a component has no use for."""
 
 
 class BatchEndpoint(BaseModel):
@@ -78,6 +86,10 @@ class BatchEndpoint(BaseModel):
             raise ValueError("give a component, or a model_id, and not both")
         if self.component and (self.code or self.scoring_script or self.environment or self.environment_variables):
             raise ValueError("a component brings its own code and environment: give it, or a model with these")
+        fields = type(self).model_fields
+        unused = [name for name in OF_MODELS if getattr(self, name) != fields[name].default]
+        if self.component and unused:
+            raise ValueError(f"a component has no use for {', '.join(unused)}: leave it out, or give a model")
         return self
 
 
@@ -102,5 +114,5 @@ def settings(params: BatchEndpoint, job: Job) -> BatchSettings:
         "concurrency": params.concurrency,
         "logging_level": params.logging_level or "",
     }
-    tags = {"reactor-action": job.key, SETTINGS_TAG: digest(*map(str, made.values()))[:12]}
+    tags = {OWN_TAG: job.key, SETTINGS_TAG: digest(*map(str, made.values()))[:12]}
     return BatchSettings(**made, tags=tags | serving.created_tag(job))

@@ -13,8 +13,9 @@ from shared.clients.machine_learning.batch import BatchDeployment
 from shared.clients.machine_learning.batch import BatchEndpoint as Endpoint
 from shared.clients.machine_learning.resources import asset_id, studio_link
 from shared.errors import PermanentError
+from shared.events import digest
 from shared.handlers import clusters, declared, serving
-from shared.handlers.batch_deployment import SETTINGS_TAG, BatchEndpoint, settings
+from shared.handlers.batch_deployment import OWN_TAG, SETTINGS_TAG, BatchEndpoint, settings
 from shared.permissions import Permission
 from shared.redaction import tidy
 from shared.stages import Done, End, Job, Pending, Progress, Stage
@@ -41,6 +42,8 @@ def _model(params: BatchEndpoint, job: Job, workspace: str) -> tuple[dict[str, A
             "neither the rule nor the event says which model is deployed", remedy="give model and version, or component"
         )
     model, about = serving.read_model(params, workspace, job)
+    if bool(params.code) != bool(params.scoring_script):
+        raise PermanentError("code and scoring_script go together", remedy="give both, or neither")
     if model and model.type != NO_CODE and not (params.environment and params.code and params.scoring_script):
         raise PermanentError(
             f"{model.type} {':'.join(serving.named(params))} does not say how it scores",
@@ -60,7 +63,9 @@ def _component(params: BatchEndpoint, job: Job, workspace: str) -> tuple[dict[st
     if place.startswith("/"):  # a registry's azureml:// is left to the service
         component = job.clients.machine_learning.assets.component(place, name, version)
         if component is None:
-            raise PermanentError(f"component {tidy(name)}:{tidy(version)} is not there")
+            raise PermanentError(
+                f"component {tidy(name)}:{tidy(version)} is not there", remedy="register it, or correct the rule"
+            )
     found = {
         "component_id": component_id,
         "tags": {},
@@ -115,54 +120,79 @@ def watch_endpoint(params: BatchEndpoint, job: Job) -> Progress:
 
 
 def _endpoint_progress(endpoint: Endpoint, job: Job) -> Progress:
-    return serving.ready("endpoint", endpoint.state, job) or Done({"scoring_uri": endpoint.scoring_uri})
+    told = {"scoring_uri": endpoint.scoring_uri, "default": endpoint.default}
+    return serving.ready("endpoint", endpoint.state, job) or Done(told)
 
 
 # -- deployment -------------------------------------------------------------------------------------------------------
 
 
 def find_deployment(params: BatchEndpoint, job: Job) -> Progress | None:
-    """Look for the deployment, whether it holds what is ours, and whether its settings are."""
-    result = job.result
-    found = job.clients.machine_learning.batch.deployment(result["workspace"], params.endpoint, result["deployment"])
+    """Look for the deployment, whether it holds what is ours, and whether its settings are.
+
+    It is made anew where they are not, or where it failed: nobody is served by it.
+    """
+    name = _name(params, job)
+    found = _deployment(name, params, job)
     if found is None:
         return None
-    theirs = found.tags.get(SETTINGS_TAG)
-    is_outdated = theirs is not None and theirs != settings(params, job).tags[SETTINGS_TAG]
-    progress = _deployment_progress(found, params, job)
-    return None if is_outdated and isinstance(progress, Done) else progress
+    if OWN_TAG in found.tags and found.state in serving.ENDED_BADLY and name != job.result.get("default"):
+        return None
+    progress = _deployment_progress(found, name, params, job)
+    return None if _has_other_settings(found, params, job) and isinstance(progress, Done) else progress
 
 
 def start_deployment(params: BatchEndpoint, job: Job) -> Progress:
     """Make the deployment, or give it its new settings."""
-    result, client = job.result, job.clients.machine_learning
-    operation = client.batch.put_deployment(
-        result["workspace"], params.endpoint, result["deployment"], result["location"], settings(params, job)
+    result, name = job.result, _name(params, job)
+    operation = job.clients.machine_learning.batch.put_deployment(
+        result["workspace"], params.endpoint, name, result["location"], settings(params, job)
     )
     return Pending(
-        memory={"operation": operation},
-        note=f"deployment {result['deployment']} is being made",
+        memory={"operation": operation, "deployment": name},
+        note=f"deployment {name} is being made",
         wake_on=_wake_on(params, job),
     )
 
 
 def watch_deployment(params: BatchEndpoint, job: Job) -> Progress:
     """Look whether the deployment is ready."""
-    result = job.result
-    found = job.clients.machine_learning.batch.deployment(result["workspace"], params.endpoint, result["deployment"])
+    name = job.memory.get("deployment") or _name(params, job)
+    found = _deployment(name, params, job)
     if found is None:
-        serving.not_visible(f"deployment {result['deployment']}")
-    return _deployment_progress(found, params, job)
+        serving.not_visible(f"deployment {name}")
+    return _deployment_progress(found, name, params, job)
 
 
-def _deployment_progress(found: BatchDeployment, params: BatchEndpoint, job: Job) -> Progress:
-    name, held = job.result["deployment"], found.component_id or found.model_id
+def _name(params: BatchEndpoint, job: Job) -> str:
+    """Name our deployment. What is live is never changed: the same with other settings is another deployment."""
+    name, live = str(job.result["deployment"]), job.result.get("default")
+    wanted = settings(params, job).tags[SETTINGS_TAG]
+    other = f"{name.rpartition('-')[0]}-{digest(name, wanted)[:6]}"
+    if live == other:
+        return other
+    found = _deployment(name, params, job) if live == name else None
+    return other if found and _has_other_settings(found, params, job) else name
+
+
+def _has_other_settings(found: BatchDeployment, params: BatchEndpoint, job: Job) -> bool:
+    """Tell whether a deployment was made by a rule that said something else."""
+    wanted = settings(params, job).tags[SETTINGS_TAG]
+    return found.tags.get(SETTINGS_TAG, wanted) != wanted
+
+
+def _deployment(name: str, params: BatchEndpoint, job: Job) -> BatchDeployment | None:
+    return job.clients.machine_learning.batch.deployment(job.result["workspace"], params.endpoint, name)
+
+
+def _deployment_progress(found: BatchDeployment, name: str, params: BatchEndpoint, job: Job) -> Progress:
+    held = found.component_id or found.model_id
     if not serving.is_same(held, _held(job)):
         raise PermanentError(
             f"deployment {name} of {params.endpoint} holds something else: {tidy(held) or 'nothing'}",
             remedy="delete that deployment, or use another endpoint",
         )
-    return serving.ready(f"deployment {name}", found.state, job, _wake_on(params, job)) or Done()
+    return serving.ready(f"deployment {name}", found.state, job, _wake_on(params, job)) or Done({"deployment": name})
 
 
 def _held(job: Job) -> str:
@@ -202,8 +232,11 @@ def _decided(endpoint: Endpoint, params: BatchEndpoint, job: Job) -> Progress | 
         return serving.ready("endpoint", endpoint.state, job) or _over(name, "", params, job)
     if not params.set_default:
         return _over(endpoint.default, f"the default stays {endpoint.default or 'none'}", params, job)
-    if endpoint.default and _is_newer(endpoint.default, params, job):
+    live = _deployment(endpoint.default, params, job) if endpoint.default else None
+    if live and serving.is_newer(live, job.result, job):
         return _over(endpoint.default, f"a newer model is live: {endpoint.default}", params, job)
+    if live and (why := serving.overtaken(live, params.endpoint, job)):
+        return _over(endpoint.default, why, params, job)
     return None
 
 
@@ -212,12 +245,6 @@ def _over(live: str, note: str, params: BatchEndpoint, job: Job) -> Done:
     job.let_go(_endpoint_id(job))
     link = studio_link(job.result["workspace"], f"endpoints/batch/{params.endpoint}")
     return Done({"live": live, "links": {"studio": link}}, note)
-
-
-def _is_newer(live: str, params: BatchEndpoint, job: Job) -> bool:
-    client = job.clients.machine_learning
-    deployment = client.batch.deployment(job.result["workspace"], params.endpoint, live)
-    return deployment is not None and serving.is_newer(deployment, job.result, job)
 
 
 # -- what they share --------------------------------------------------------------------------------------------------

@@ -187,8 +187,8 @@ def _compare(params: Gate, model: Model, ours: float, found: str, job: Job) -> P
             "better_than: live does not say of which endpoint", remedy="give the gate's step `endpoint`"
         )
     workspace = _workspace(params, job)
-    told = {"passed": True, "metric": ours}
     live = measuring.live_model_id(workspace, params.endpoint, job)
+    told = {"passed": True, "metric": ours, "compared_with": live or "", "compared_at": params.endpoint}
     if live is None:
         return Done(told | {"live": None}, note=f"{found}, and nothing is live on {params.endpoint} yet")
     if serving.is_same(live, model.id):
@@ -235,5 +235,5 @@ PERMISSIONS = {
         *measuring.READS,
     )
 }
-RESULTS = {Gate: ("passed", "metric", "live")}
+RESULTS = {Gate: ("passed", "metric", "live", "compared_with", "compared_at")}
 STAGES = {Gate: (Stage[Gate]("decide", start=decide, effect="decides"),)}

@@ -152,6 +152,10 @@ def check_component(params: BatchEndpoint, component_id: str, job: Job) -> dict[
                 f"component {name}:{version} has no {what} {', '.join(unknown)}: it has {', '.join(known) or 'none'}",
                 remedy="correct the step",
             )
+    if missing := sorted(found.needed - params.inputs.keys()):
+        raise PermanentError(
+            f"component {name}:{version} needs the input {', '.join(missing)}", remedy="give it under `inputs`"
+        )
     kinds = {one.declared: one.type for one in DATA.values()}
     return {name: kinds[type_] for name, type_ in found.outputs.items() if type_ in kinds} | asked
 

@@ -5,6 +5,7 @@ found again. A pipeline component without outputs writes nowhere: it is run at l
 https://learn.microsoft.com/azure/machine-learning/how-to-access-data-batch-endpoints-jobs
 """
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from shared.clients.machine_learning.batch import BatchEndpoint as Endpoint
@@ -83,11 +84,11 @@ def _scoring_uri(endpoint: Endpoint, params: BatchEndpoint, job: Job) -> str:
 
 
 def find(_params: BatchEndpoint, job: Job) -> Progress | None:
-    """Look among the endpoint's jobs for the one that writes where this step's key says.
+    """Look for the job of a start that was not answered: the one that writes where this step's key says.
 
-    Every page is read after an unanswered start; before that, only what is not older than the step.
+    Before the first start nothing can be there, so that a listing that cannot be read holds back no invocation.
     """
-    found = _find(job, is_every_page=job.starting_at is not None)
+    found = _find(job) if job.starting_at is not None else None
     return _started(found) if found else None
 
 
@@ -97,20 +98,26 @@ def invoke(params: BatchEndpoint, job: Job) -> Progress:
     return _started(scoring.invoke(result["scoring_uri"], invocation(params, job), deployment=result["deployment"]))
 
 
-def _find(job: Job, *, is_every_page: bool) -> BatchJob | None:
+def _find(job: Job) -> BatchJob | Run | None:
+    """Look among all jobs of the endpoint; where these cannot be listed, among the latest of the workspace."""
     if not job.result["keyed"]:
         return None
-    since = datetime.fromisoformat(job.result["since"])
+    client, workspace = job.clients.machine_learning, job.result["workspace"]
+    try:
+        return _mine(client.scoring.jobs(workspace, job.result["endpoint"]), job)
+    except ReactorError:  # no document tells of that listing
+        return _mine(client.jobs.since(workspace, datetime.fromisoformat(job.result["since"])), job)
+
+
+def _mine(jobs: Iterable[BatchJob | Run], job: Job) -> BatchJob | Run | None:
     mine = None
-    for one in job.clients.machine_learning.scoring.jobs(job.result["workspace"], job.result["endpoint"]):
-        if not is_every_page and one.created_at and one.created_at < since:
-            break
+    for one in jobs:
         if any(f"/{job.key}/" in uri for uri in one.outputs.values()):
             mine = one  # the oldest, where there should be one
     return mine
 
 
-def _started(found: BatchJob) -> Done:
+def _started(found: BatchJob | Run) -> Done:
     return Done({"job": found.name}, note=f"job {tidy(found.name)} started")
 
 
@@ -176,7 +183,7 @@ def cancel(_params: BatchEndpoint, job: Job) -> Progress:
     """Cancel the job if it still runs, and wait until it has ended. One whose start was not answered is looked for."""
     name = job.result.get("job") or job.memory.get("job", "")
     if not name:
-        found = _find(job, is_every_page=True)
+        found = _find(job)
         if found is None:
             looks = job.memory.get("looks", 0) + 1
             return Done() if looks >= LOOKS else Pending(memory={"looks": looks}, note="looking for the job")

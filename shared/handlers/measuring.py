@@ -3,10 +3,12 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from shared.clients.machine_learning.models import Model
-from shared.errors import PermanentError, TemporaryError
+from shared.errors import DeniedError, PermanentError, TemporaryError
+from shared.handlers import rollout
 from shared.permissions import Permission
 from shared.redaction import tidy
 from shared.stages import Job
@@ -14,6 +16,9 @@ from shared.stages import Job
 if TYPE_CHECKING:
     from shared.clients.machine_learning.batch import BatchDeployment
     from shared.clients.machine_learning.online import OnlineDeployment
+
+ROLE_WITHIN = timedelta(minutes=5)
+"""How long it is tried to read the metrics of a job: a role may not have arrived yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +49,9 @@ def _of_training(model: Model, metric: str, workspace: str, job: Job) -> Measure
         return Measured(None, f"{tried}, and the job that trained it is not in this workspace")
     try:
         metrics = job.clients.machine_learning.runs.metrics(workspace, model.job)
-    except PermanentError as problem:
+    except (PermanentError, DeniedError) as problem:
+        if isinstance(problem, DeniedError) and job.now < job.began + ROLE_WITHIN:
+            raise
         return Measured(None, f"{tried}, and its training job {model.job} cannot be read: {problem.reason}")
     value = metrics.get(metric)
     if value is None:
@@ -70,8 +77,8 @@ def live_model_id(workspace: str, endpoint: str, job: Job) -> str | None:
     client = job.clients.machine_learning
     online = client.online.endpoint(workspace, endpoint)
     if online is not None:
-        share, name = max(((share, name) for name, share in online.traffic.items()), default=(0, ""))
-        return _seen(client.online.deployment(workspace, endpoint, name), name) if share > 0 else None
+        name = rollout.most(online.traffic)
+        return _seen(client.online.deployment(workspace, endpoint, name), name) if name else None
     batch = client.batch.endpoint(workspace, endpoint)
     if batch is None or not batch.default:
         return None

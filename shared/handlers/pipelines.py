@@ -132,6 +132,8 @@ def check(component: str, params: PipelineJob, job: Job) -> None:
                 f"{what} has no {kind} {', '.join(unknown)}: it has {', '.join(known) or 'none'}",
                 remedy="correct the rule, or name another version",
             )
+    if missing := sorted(found.needed - params.inputs.keys()):
+        raise PermanentError(f"{what} needs the input {', '.join(missing)}", remedy="give it under `inputs`")
     for input_, given in params.inputs.items():
         _check_type(input_, given, found.inputs[input_])
 

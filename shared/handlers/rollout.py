@@ -71,6 +71,15 @@ def emptied(before: Traffic, after: Traffic) -> list[str]:
     return [name for name in plain(before) if name not in plain(after)]
 
 
+def most(traffic: Traffic) -> str:
+    """Name the deployment that has most of the traffic; of two that have the same, always the same one.
+
+    >>> most({"blue": 50, "green": 50}), most({"blue": 0})
+    ('green', '')
+    """
+    return max(((share, name) for name, share in plain(traffic).items()), default=(0, ""))[1]
+
+
 def tag(told: Mapping[str, object]) -> str:
     """Write a map as a tag's value; "" where it is too long for one.
 

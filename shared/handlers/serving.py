@@ -128,7 +128,7 @@ def _registry(name: str, workspace: str, job: Job) -> str:
 def _usable(model: Model | None, params: Wanted) -> Model:
     name = tidy(":".join(named(params)))
     if model is None:
-        raise PermanentError(f"model {name} is not there any more")
+        raise PermanentError(f"model {name} is not there any more", remedy="register it anew")
     if model.archived:
         raise PermanentError(f"model {name} is archived", remedy="restore it, then replay")
     return model
@@ -210,6 +210,17 @@ def is_newer(live: "OnlineDeployment | BatchDeployment", found: Mapping[str, Any
         f"{live.name} is live with another version, and nobody can tell which is newer: that version is gone",
         remedy=f"write into its tag {CREATED_TAG} when that was registered, or take its traffic, then replay the event",
     )
+
+
+def overtaken(live: "OnlineDeployment | BatchDeployment", endpoint: str, job: Job) -> str:
+    """Say that something else is live by now than what a gate of this action compared with; "" where it is not."""
+    for told in job.steps.values():
+        if not isinstance(told, Mapping) or str(told.get("compared_at")).lower() != endpoint.lower():
+            continue
+        seen = told.get("compared_with") or ""
+        if not is_same(live.model_id, seen) and not is_same(live.model_id, job.result.get("model_id", "")):
+            return f"{live.name} is live by now, with which no gate has compared it: replay the event"
+    return ""
 
 
 def _age(live: "OnlineDeployment | BatchDeployment", found: Mapping[str, Any], job: Job) -> datetime | None:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -12,7 +12,7 @@ from shared import parse, policy
 from shared.actions import Decision
 from shared.clients import Clients
 from shared.clients.identity import managed_identity
-from shared.errors import PermanentError, TemporaryError
+from shared.errors import PermanentError, TemporaryError, UnansweredError
 from shared.events import Event
 from shared.handlers import ACTIONS
 from shared.rules import templates
@@ -59,6 +59,8 @@ class Bench:
     refuses: Callable[[Event], str] = lambda _event: ""
     more: int = 0
     decision: Decision | None = None
+    starting_at: datetime | None = None
+    """When a start was about to be made of which nothing is known: as after a crash."""
     told: Told = field(default_factory=Told)
     """What the last step said, also where it failed."""
 
@@ -106,9 +108,10 @@ class Bench:
     def perform(self, stage: Stage[Any], params: Any, told: Told) -> str:
         """Perform one stage to its end; temporary errors are tried again. Return the stage it turns to, if it says."""
         memory: dict[str, Any] = {}
+        starting_at = self.starting_at
         started, until, began = False, time.monotonic() + PATIENCE, datetime.now(UTC)
         while time.monotonic() < until:
-            job = self.job(stage.name, told.result, memory, began)
+            job = replace(self.job(stage.name, told.result, memory, began), starting_at=starting_at)
             try:
                 if started and stage.watch:
                     progress = stage.watch(params, job)
@@ -116,6 +119,8 @@ class Bench:
                     progress = stage.find(params, job) or stage.start(params, job)
             except TemporaryError as trouble:
                 told.troubles.append(trouble.reason)
+                if isinstance(trouble, UnansweredError) and stage.named_by == "service":
+                    starting_at = job.now
                 time.sleep(0.05)
                 continue
             if isinstance(progress, End):
@@ -146,7 +151,7 @@ class Bench:
             key=self.key,
             step=step,
             now=datetime.now(UTC),
-            starting_at=None,
+            starting_at=self.starting_at,
             memory=memory or {},
             result=result or {},
             declared=self.declared,

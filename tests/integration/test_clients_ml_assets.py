@@ -32,7 +32,9 @@ URI = "azureml://jobs/train/outputs/artifacts/paths/model"
 def ml(simulators: Simulators, azurite: str) -> MachineLearning:
     """Give the client, for a workspace that is there."""
     simulators.management.seed(
-        workspaces=[{"id": WORKSPACE, "location": "westeurope"}], settings={"provisioning_seconds": 0.2}
+        workspaces=[{"id": WORKSPACE, "location": "westeurope"}],
+        jobs=[{"id": f"{WORKSPACE}/jobs/train"}],
+        settings={"provisioning_seconds": 0.2},
     )
     return clients_of(simulators, azurite).machine_learning
 

@@ -155,7 +155,10 @@ def test_an_endpoint_that_cannot_be_read_is_not_put_back(body: str, bench: Bench
 
 
 @pytest.mark.guarantee(7)
-@pytest.mark.parametrize("model_id", [".example.com/x", "/subscriptions/s/../..", "/subscriptions/s/x?y", "https://x"])
+@pytest.mark.parametrize(
+    "model_id",
+    [".example.com/x", "/subscriptions/s/../..", "/subscriptions/s/%2e%2E/x", "/subscriptions/s/x?y", "https://x"],
+)
 def test_a_model_id_that_is_none_sees_no_token(model_id: str, bench: Bench, simulators: Simulators) -> None:
     """The id of a live deployment's model comes from outside, and is asked for only where it is an ARM id."""
     with pytest.raises(PermanentError, match="no model's ARM id"):
@@ -371,20 +374,80 @@ def test_a_component_brings_its_own_code(bench: Bench) -> None:
 
 @pytest.mark.parametrize("model_id", [REGISTERED_ELSEWHERE, "azureml://registries/prod/models/fraud-gbm/versions/3"])
 def test_a_registrys_model_is_deployed(model_id: str, bench: Bench, simulators: Simulators) -> None:
-    """By its ARM id it is read again; by its short one the record says that it was not."""
+    """It is read again, be it named by its ARM id or by its short one, with which its registry is looked for."""
     simulators.management.seed(models=[{"id": REGISTERED_ELSEWHERE}])
     told = bench.run("deploy.batch_endpoint", **STEP, model_id=model_id)
     asset = deployed(simulators)["properties"]["model"]["assetId"]
     assert asset == "azureml://registries/prod/models/fraud-gbm/versions/3"
-    assert ("was not read again" in told.notes[0]) is model_id.startswith("azureml:")
+    assert told.notes[0] == ""
+    assert told.result["model_at"] == REGISTERED_ELSEWHERE
     assert default(simulators) == told.result["live"]
 
 
 def test_what_a_deployment_asks_of_the_service(bench: Bench, simulators: Simulators) -> None:
-    """Eleven reads and three writes make one, beside one read for each look while it is being made."""
+    """Twelve reads and three writes make one, beside one read for each look while it is being made."""
     simulators.management.seed(settings={"provisioning_seconds": 0})
     bench.run("deploy.batch_endpoint", **STEP)
-    assert [len(simulators.management.seen(verb)) for verb in ("GET", "PUT")] == [11, 3]
+    assert [len(simulators.management.seen(verb)) for verb in ("GET", "PUT")] == [12, 3]
+
+
+# -- what is live stays as it is --------------------------------------------------------------------------------------
+
+
+def state_of(simulators: Simulators, name: str) -> tuple[str, int]:
+    """Read how a deployment is doing, and one of its settings."""
+    resources: dict[str, Any] = simulators.management.state()["resources"]
+    (found,) = [one for id, one in resources.items() if id.lower().endswith(f"/deployments/{name}")]
+    return found["properties"]["provisioningState"], found["properties"]["miniBatchSize"]
+
+
+def test_other_settings_of_what_is_live_are_another_deployment(bench: Bench, simulators: Simulators) -> None:
+    """It becomes the default once it stands; the same once more finds it, and back again finds the first."""
+    bench.run("deploy.batch_endpoint", **STEP)
+    other = bench.run("deploy.batch_endpoint", **STEP, mini_batch_size=99).result["live"]
+    assert other != TWELVE
+    assert default(simulators) == other
+    assert (state_of(simulators, TWELVE), state_of(simulators, other)) == (("Succeeded", 10), ("Succeeded", 99))
+    before = len(simulators.management.seen("PUT"))
+    assert bench.run("deploy.batch_endpoint", **STEP, mini_batch_size=99).result["live"] == other
+    assert len(simulators.management.seen("PUT")) == before
+    assert bench.run("deploy.batch_endpoint", **STEP).result["live"] == TWELVE
+
+
+@pytest.mark.guarantee(3)
+def test_other_settings_that_fail_leave_what_is_live(bench: Bench, simulators: Simulators) -> None:
+    """The default is what it was, and works."""
+    bench.run("deploy.batch_endpoint", **STEP)
+    simulators.management.seed(provisioning=[{"name": "fraud-gbm-v12-", "outcome": "Failed", "message": "no image"}])
+    with pytest.raises(PermanentError, match="is Failed: .*no image"):
+        bench.run("deploy.batch_endpoint", **STEP, mini_batch_size=99)
+    assert default(simulators) == TWELVE
+    assert state_of(simulators, TWELVE) == ("Succeeded", 10)
+
+
+def test_a_deployment_that_failed_before_is_made_again(bench: Bench, simulators: Simulators) -> None:
+    """What failed may have passed by: nobody is served by it."""
+    simulators.management.seed(provisioning=[{"name": TWELVE, "outcome": "Failed", "n": 1}])
+    with pytest.raises(PermanentError, match="is Failed"):
+        bench.run("deploy.batch_endpoint", **STEP)
+    assert bench.run("deploy.batch_endpoint", **STEP).result["live"] == TWELVE
+
+
+@pytest.mark.parametrize(
+    ("params", "words"),
+    [
+        ({"component": "retrain:4", "mini_batch_size": 5}, "has no use for mini_batch_size"),
+        ({"scoring_script": "score.py"}, "code and scoring_script go together"),
+        ({"code": "score:1"}, "code and scoring_script go together"),
+    ],
+)
+def test_what_would_be_ignored_is_refused(
+    params: dict[str, Any], words: str, bench: Bench, simulators: Simulators
+) -> None:
+    """A rule that says it means something by it."""
+    with pytest.raises(PermanentError, match=words):
+        bench.run("deploy.batch_endpoint", **STEP, **params)
+    assert simulators.management.seen("PUT") == []
 
 
 # -- one at a time ----------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ GROUP = "/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/ml-p
 WS = f"{GROUP}/Microsoft.MachineLearningServices/workspaces/fraud"
 MODEL = f"{WS}/models/fraud-gbm/versions/12"
 LIVE = f"{WS}/models/fraud-gbm/versions/11"
+COMPARED = {"compared_with": "", "compared_at": "scoring"}
 REGISTERED = (Path(__file__).parents[1] / "events/model_registered.json").read_text("utf-8")
 
 
@@ -173,15 +174,16 @@ def test_another_model_than_the_events_can_be_asked_for(bench: Bench, simulators
 
 
 def test_a_model_of_a_registry_can_be_asked_for(bench: Bench, simulators: Simulators) -> None:
-    """By its ARM id; the job that trained it is elsewhere."""
+    """By its ARM id, or by its short one; the job that trained it is elsewhere."""
     shared_one = f"{GROUP}/Microsoft.MachineLearningServices/registries/prod/models/credit/versions/3"
     simulators.management.seed(models=[{"id": shared_one, "tags": {"auc": "0.95"}, "jobName": "brave_owl"}])
     came = ask(bench, at_least=0.9, model_id=shared_one)
     assert isinstance(came, Done)
     assert came.note == "auc of credit:3 is 0.95 (in its tags)"
     assert "is not in this workspace" in why(ask(bench, metric="f1", at_least=0.9, model_id=shared_one))
+    assert isinstance(ask(bench, at_least=0.9, model_id="azureml://registries/prod/models/credit/versions/3"), Done)
     with pytest.raises(PermanentError, match="ARM id"):
-        ask(bench, at_least=0.9, model_id="azureml://registries/prod/models/credit/versions/3")
+        ask(bench, at_least=0.9, model_id="azureml://registries/elsewhere/models/credit/versions/3")
 
 
 def test_a_workspace_that_may_not_be_read_is_waited_for(bench: Bench, simulators: Simulators) -> None:
@@ -217,7 +219,7 @@ def test_a_model_must_be_better_than_the_one_that_is_live(
     came = ask(bench, better_than="live", endpoint="scoring", **given)
     assert isinstance(came, Done) is holds
     if isinstance(came, Done):
-        assert came.result == {"passed": True, "metric": 0.93, "live": float(live)}
+        assert came.result == {"passed": True, "metric": 0.93, "live": float(live), **COMPARED, "compared_with": LIVE}
     else:
         assert f"and {float(live):g} of fraud-gbm:11, which is live on scoring: not " in why(came)
 
@@ -242,7 +244,7 @@ def test_where_nothing_is_live_any_model_is_better(
     came = ask(bench, better_than="live", endpoint="scoring", at_least=0.9)
     assert isinstance(came, Done)
     assert came.note.endswith("and nothing is live on scoring yet")
-    assert came.result == {"passed": True, "metric": 0.93, "live": None}
+    assert came.result == {"passed": True, "metric": 0.93, "live": None, **COMPARED}
 
 
 def test_a_model_that_is_live_already_passes(bench: Bench, simulators: Simulators) -> None:

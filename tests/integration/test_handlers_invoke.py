@@ -241,6 +241,7 @@ def test_a_lost_reply_starts_no_second_job(bench: Bench, simulators: Simulators)
 def test_a_second_action_with_the_same_key_finds_the_first_ones_job(bench: Bench, simulators: Simulators) -> None:
     """As after a crash between the start and its record."""
     first = bench.run(ACTION, endpoint="nightly", inputs=DATA)
+    bench.starting_at = bench.job().now
     second = bench.run(ACTION, endpoint="nightly", inputs=DATA)
     assert second.result["job"] == first.result["job"]
     assert len(jobs(simulators)) == 1
@@ -248,19 +249,45 @@ def test_a_second_action_with_the_same_key_finds_the_first_ones_job(bench: Bench
 
 @pytest.mark.guarantee(3)
 def test_an_unanswered_start_is_looked_for_on_every_page(bench: Bench, simulators: Simulators) -> None:
-    """However the service sorts them; before that, pages of jobs that are older than the step are not read."""
+    """However the service sorts them; before the first start nothing is looked for."""
     bench.run(ACTION, endpoint="nightly", inputs=DATA)
     for _ in range(4):
         Bench(bench.clients, bench.declared, bench.event).run(ACTION, endpoint="nightly", inputs=DATA)
     handler, told = find_handler(ACTIONS, ACTION), Told()
     bench.perform(handler.stage("check"), params_of(), told)
-    job = bench.job("step", told.result | {"since": (bench.job().now + UNSEEN).isoformat()})
-    before = len(simulators.inference.seen("GET", LISTED))
+    job = bench.job("step", told.result)
     assert handler.stage("invoke").find(params_of(), job) is None
-    assert len(simulators.inference.seen("GET", LISTED)) == before + 1
+    assert simulators.inference.seen("GET", LISTED) == []
     found = handler.stage("invoke").find(params_of(), replace(job, starting_at=job.now))
     assert isinstance(found, Done)
-    assert len(simulators.inference.seen("GET", LISTED)) == before + 4
+    assert len(simulators.inference.seen("GET", LISTED)) == 3
+
+
+@pytest.mark.parametrize("status", [403, 404, 500])
+def test_a_listing_that_cannot_be_read_holds_back_no_invocation(
+    status: int, bench: Bench, simulators: Simulators
+) -> None:
+    """Nothing was started, so that nothing has to be looked for."""
+    simulators.inference.fault("error", method="GET", path=LISTED, status=status, body="no", n=99)
+    told = bench.run(ACTION, endpoint="nightly", inputs=DATA)
+    assert told.result["status"] == "Completed"
+    assert told.troubles == []
+
+
+@pytest.mark.guarantee(3)
+@pytest.mark.parametrize("status", [403, 404, 500])
+def test_where_the_endpoints_jobs_cannot_be_listed_those_of_the_workspace_are(
+    status: int, bench: Bench, simulators: Simulators
+) -> None:
+    """The job of a start that was not answered is found there, and canceled there, too."""
+    simulators.management.seed(settings={"job_seconds": 30})
+    simulators.inference.fault("error", method="GET", path=LISTED, status=status, body="no", n=99)
+    simulators.inference.fault("lost_reply", method="POST", path="jobs$")
+    told = started(bench)
+    assert [job["name"] for job in jobs(simulators)] == [told.result["job"]]
+    name = told.result.pop("job")
+    bench.perform(find_handler(ACTIONS, ACTION).stage("cancel"), params_of(), told)
+    assert told.notes[-1] == f"job {name} was canceled"
 
 
 @pytest.mark.guarantee(3)
@@ -270,6 +297,7 @@ def test_a_job_that_is_not_listed_yet_is_not_found_and_that_is_no_error(bench: B
     simulators.inference.fault("lag", path=LISTED)
     stage = find_handler(ACTIONS, ACTION).stage("invoke")
     params = find_handler(ACTIONS, ACTION).parse({"workspace": WS, "endpoint": "nightly", "inputs": DATA})
+    bench.starting_at = bench.job().now
     assert stage.named_by == "service"
     assert stage.find(params, bench.job("step", told.result)) is None
     assert stage.find(params, bench.job("step", told.result)) == Done(
@@ -278,15 +306,15 @@ def test_a_job_that_is_not_listed_yet_is_not_found_and_that_is_no_error(bench: B
 
 
 def test_what_an_invocation_asks_of_the_service(bench: Bench, simulators: Simulators) -> None:
-    """Six requests start a job, and each look at it is one more."""
+    """Four requests start a job, and each look at it is one more."""
     services = (simulators.management, simulators.inference)
     handler, told = find_handler(ACTIONS, ACTION), Told()
     before = sum(len(service.seen()) for service in services)
     bench.perform(handler.stage("check"), params_of(), told)
     bench.perform(handler.stage("invoke"), params_of(), told)
-    assert sum(len(service.seen()) for service in services) - before == 6
+    assert sum(len(service.seen()) for service in services) - before == 4
     handler.stage("run").start(params_of(), bench.job("step", told.result))
-    assert sum(len(service.seen()) for service in services) - before == 7
+    assert sum(len(service.seen()) for service in services) - before == 5
 
 
 @pytest.mark.parametrize("fault", [{"kind": "throttle", "retry_after": 1}, {"kind": "drop"}, {"kind": "unavailable"}])

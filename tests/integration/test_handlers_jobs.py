@@ -121,6 +121,7 @@ def test_a_job_is_run_to_its_end(bench: Bench, simulators: Simulators) -> None:
         "reactor-action": bench.key,
         "reactor-rule": "rule",
         "reactor-event": bench.event.key,
+        "reactor-depth": "0",
         "reactor-run": "calm_fox_7",
     }
     name = f"reactor-{bench.key}"

@@ -399,8 +399,11 @@ def test_a_registry_model_is_deployed(bench: Bench, simulators: Simulators) -> N
     put = json.loads(simulators.management.seen("PUT", f"/deployments/{told.result['deployment']}?")[-1]["body"])
     assert put["properties"]["model"] == short
     again = bench.run("deploy.online_endpoint", **STEP, model_id=short)
-    assert "was not read again" in again.notes[0]
-    assert again.result["live"] == told.result["live"]
+    assert (again.result["live"], again.result["tags"]) == (told.result["live"], {"approved": "yes"})
+    simulators.management.seed(remove=[registry])
+    unseen = bench.run("deploy.online_endpoint", **STEP, model_id=short)
+    assert "was not read again" in unseen.notes[0]
+    assert unseen.result["live"] == told.result["live"]
 
 
 # -- the deployment and its sample ------------------------------------------------------------------------------------

@@ -75,6 +75,7 @@ def test_a_jobs_output_is_registered_with_its_lineage(bench: Bench, simulators: 
         "reactor-action": bench.key,
         "reactor-rule": "rule",
         "reactor-event": bench.event.key,
+        "reactor-depth": "0",
         "reactor-job": "brave_owl",
     }
     assert told.result["model"] == "fraud-gbm"

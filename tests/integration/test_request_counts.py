@@ -85,7 +85,7 @@ STORIES = {
     ),
     "`invoke.batch_endpoint`": Story(
         'invoke.batch_endpoint: {endpoint: nightly, inputs: {data: {folder: "https://a.blob.core.windows.net/c/d"}}}',
-        Count(get=5, others=2),
+        Count(get=4, others=1),
         hour=63,
         slow={"settings": {"job_seconds": HOUR}},
     ),

@@ -195,6 +195,8 @@ def test_the_sdk_registers_a_component(client: MLClient) -> None:
 
 def test_an_asset_with_a_member_too_many_is_refused_by_its_name(simulators: Simulators, client: MLClient) -> None:
     """As in the service, what is not known is named together with its type, and a name with a space is refused."""
+    workspace = MODEL.partition("/models/")[0]
+    simulators.management.seed(jobs=[{"id": f"{workspace}/jobs/j"}])
     del client
     arm = Plain(simulators)
     body = {"properties": {"modelUri": "azureml://jobs/j/outputs/artifacts/paths/m", "model_type": "mlflow_model"}}

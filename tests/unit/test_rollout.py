@@ -84,7 +84,6 @@ def test_names_are_compared_in_lower_case() -> None:
         ({"check": {"bar": 5}}, "Extra inputs"),
         ({"approval": {"by": []}}, "at least 1 item"),
         ({"approval": {"by": ["a@example.com"], "before": 20}}, "no step of traffic"),
-        ({"approval": {"by": ["{{ data.owner }}"]}}, "never by an event"),
         ({"endpoint": "a_b"}, "should match pattern"),
         ({"model_id": "https://example.com/models/x/versions/1"}, "should match pattern"),
     ],

@@ -100,7 +100,9 @@ class Management:
         self.resources = Resources()
         self._operations = Operations(self.settings)
         self._cloud = Cloud()
-        self.assets = Assets(self.resources, self._operations, self.settings, self.places, storage)
+        self.assets = Assets(
+            self.resources, self._operations, self.settings, self.places, storage, has_job=self._has_job
+        )
         self.jobs = Jobs(self.resources, self._operations, self.settings, tokens, self._make_workspace)
         self.changes = Changes(self.resources, self._operations, self.settings)
         self._endpoints = BatchEndpoints(self.resources, self.changes, self.places)
@@ -109,6 +111,7 @@ class Management:
             operations=self._operations,
             changes=self.changes,
             places=self.places,
+            usages=self.assets.usages,
             settings=self.settings,
             make_workspace=self._make_workspace,
         )
@@ -197,6 +200,9 @@ class Management:
         self.changes.clear()
         for provider in self._providers:
             provider.clear()
+
+    def _has_job(self, arm_id: str) -> bool:
+        return self.jobs.find(arm_id) is not None
 
     def _make_workspace(self, arm_id: str) -> None:
         self._seeds["workspaces"]([{"id": arm_id}])

@@ -137,7 +137,7 @@ DESTINATION = Shape(
 
 SCALE = Shape(
     "ScaleSettings",
-    {"minNodeCount": "integer", "maxNodeCount": "integer", "nodeIdleTimeBeforeScaleDown": "string"},
+    {"minNodeCount": "integer", "maxNodeCount": "integer", "nodeIdleTimeBeforeScaleDown": "duration"},
     ("maxNodeCount",),
 )
 CLUSTER: Mapping[str, Kind] = {

@@ -39,11 +39,13 @@ class Assets:
         settings: Mapping[str, float],
         places: Places,
         storage: Storage | None,
+        *,
+        has_job: Callable[[str], bool],
     ) -> None:
         self._resources = resources
         self._places = places
         self.datastores = Datastores(resources, storage)
-        self.registrations = Registrations(resources, settings, self.datastores.pending_upload)
+        self.registrations = Registrations(resources, settings, self.datastores.pending_upload, has_job)
         self.computes = Computes(resources, operations, settings)
         self.registries = Registries(resources, operations)
         self.usages = Usages(settings)

@@ -136,6 +136,17 @@ BATCH_DEPLOYMENT_PATCH = Shape(
 )
 DURATION = re.compile(r"-?P(?=.)(?:\d+D)?(?:T(?=.)(?:\d+H)?(?:\d+M)?(?:\d+(?:\.\d+)?S)?)?")
 """ISO 8601, without the weeks, months and years that no setting is given in."""
+_UNITS = {"D": 86_400.0, "H": 3_600.0, "M": 60.0, "S": 1.0}
+
+
+def seconds_of(duration: str) -> float:
+    """Count the seconds of a duration.
+
+    >>> seconds_of("PT1M30.5S"), seconds_of("-P1D")
+    (90.5, -86400.0)
+    """
+    parts = re.findall(r"([\d.]+)([DHMS])", duration)
+    return sum(float(count) * _UNITS[unit] for count, unit in parts) * (-1 if duration.startswith("-") else 1)
 
 
 def check(value: Any, kind: Kind, path: str = "") -> None:

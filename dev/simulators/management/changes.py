@@ -104,7 +104,11 @@ class Changes:
     def put(self, request: Request, body: Resource, properties: Resource, **top: Any) -> Answer:
         """Keep what was put, begin to provision it, and answer as a PUT is answered."""
         path = request.path.rstrip("/")
-        before = self.now(path)
+        before, region = self.now(path), self.region(path)
+        if body["location"].replace(" ", "").lower() != region.lower():
+            raise arm.refuse(
+                400, "BadRequest", f"Location '{body['location']}' is not that of the workspace: '{region}'."
+            )
         operation = self._begin(path, "Updating" if before else "Creating")
         bag = {**(properties.get("properties") or {})}
         bag["AzureAsyncOperationUri"] = self._operations.status_url(operation, request)

@@ -13,6 +13,7 @@ from dev.simulators.management.asset_bodies import COMPUTE, COMPUTE_UPDATE, body
 from dev.simulators.management.changes import page
 from dev.simulators.management.operations import Operation, Operations
 from dev.simulators.management.resources import Resource, Resources
+from dev.simulators.management.usages import size
 from dev.simulators.wire import Answer, RefusedError, Request, Route, instant
 
 COMPUTE_PATH = WORKSPACE + "/computes/{compute}"
@@ -123,6 +124,7 @@ class Computes:
         for member in FIXED:
             if before and cluster[member].lower() != before["properties"]["properties"][member].lower():
                 raise arm.refuse(400, "BadRequest", f"'{member}' of compute '{before['name']}' cannot be changed.")
+        size(cluster["vmSize"])
         if int(cluster["scaleSettings"].get("minNodeCount") or 0) > int(cluster["scaleSettings"]["maxNodeCount"]):
             raise arm.refuse(400, "BadRequest", "minNodeCount must not be larger than maxNodeCount.")
         properties = {

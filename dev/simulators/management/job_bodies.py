@@ -3,7 +3,7 @@
 The service's fields: https://learn.microsoft.com/rest/api/azureml/jobs/create-or-update
 Types of inputs and outputs are written in snake case here ("uri_folder"), not as when an endpoint is invoked.
 Not settled there, and decided here: an input that the component does not declare, or a required one that is missing, is
-a 400 UserError; so are a component and a compute that are not there.
+a 400 UserError; so are a component and a compute that are not there, and a literal that is not of its input's type.
 """
 
 import re
@@ -16,6 +16,12 @@ from dev.simulators.management.resources import Resource, Resources
 from dev.simulators.wire import RefusedError, Request
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,254}")
+LITERALS: Mapping[str, re.Pattern[str]] = {
+    "number": re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"),
+    "integer": re.compile(r"[+-]?\d+"),
+    "boolean": re.compile(r"true|false", re.IGNORECASE),
+}
+"""How the value of a literal is written where a component declares its type."""
 ASSETS = ("uri_file", "uri_folder", "mltable", "custom_model", "mlflow_model", "triton_model")
 INPUT = Shape(
     "JobInput",
@@ -108,9 +114,25 @@ def definition(request: Request, resources: Resources) -> Resource:
             raise invalid(f"Error converting value {given!r} to type 'IDictionary'. Path 'properties.{members}'.")
         for one, value in given.items():
             check(value, shape, f"properties.{members}.{one}")
+    refuse_words(properties)
     refuse_empty_inputs(properties)
     refuse_strangers(properties, workspace, resources)
     return properties
+
+
+def refuse_words(properties: Resource) -> None:
+    """Refuse a type that is not spelled as here, and an experiment's name that none can have."""
+    for members, member in (("inputs", "jobInputType"), ("outputs", "jobOutputType")):
+        for name, given in (properties.get(members) or {}).items():
+            if (word := given[member]) != word.lower():
+                path = f"properties.{members}.{name}.{member}"
+                raise invalid(f"Error converting value '{word}' to a type in snake case. Path '{path}'.")
+    if (experiment := properties.get("experimentName")) and not NAME.fullmatch(experiment):
+        raise arm.refuse(
+            400,
+            "ValidationError",
+            f"'{experiment}' is no name of an experiment: 1 to 255 letters, digits, '-' and '_', no sign first.",
+        )
 
 
 def refuse_empty_inputs(properties: Resource) -> None:
@@ -174,6 +196,10 @@ def refuse_inputs(properties: Resource, spec: Resource) -> None:
         for name, one in (spec.get("inputs") or {}).items()
         if str(one.get("optional", "")).lower() != "true" and one.get("default") is None
     }
+    for name, given in (properties.get("inputs") or {}).items():
+        wanted = LITERALS.get(str((spec.get("inputs") or {})[name].get("type")).lower())
+        if wanted and given["jobInputType"] == "literal" and not wanted.fullmatch(given["value"]):
+            raise arm.refuse(400, "InvalidInput", f"Input '{name}' cannot be parsed: '{given['value']}'.")
     if missing := sorted(needed - set(properties.get("inputs") or {})):
         raise arm.refuse(400, "MissingInput", f"Required inputs are not provided: {', '.join(missing)}.")
 

@@ -23,6 +23,7 @@ from dev.simulators.management.online_keys import ENDPOINT, OnlineKeys
 from dev.simulators.management.operations import Operations
 from dev.simulators.management.places import Places
 from dev.simulators.management.resources import Resource, Resources
+from dev.simulators.management.usages import Usages
 from dev.simulators.tokens import OBJECT, TENANT
 from dev.simulators.wire import Answer, Request, Route, now
 
@@ -37,6 +38,7 @@ class OnlineEndpoints:
         operations: Operations,
         changes: Changes,
         places: Places,
+        usages: Usages,
         settings: Mapping[str, float],
         make_workspace: Callable[[str], None],
     ) -> None:
@@ -47,7 +49,9 @@ class OnlineEndpoints:
         self._settings = settings
         self._make_workspace = make_workspace
         self._refusals = Refusals(changes)
-        self._deployments = OnlineDeployments(resources, operations, changes, self._refusals, settings)
+        self._deployments = OnlineDeployments(
+            resources, operations, changes, self._refusals, usages=usages, settings=settings
+        )
         self.keys = OnlineKeys(changes)
         self._old: dict[str, tuple[dict[str, int], datetime]] = {}
         """The traffic that is still shown, and until when."""

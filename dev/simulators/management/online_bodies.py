@@ -13,10 +13,10 @@ PROBE = Shape(
     "ProbeSettings",
     {
         "failureThreshold": "integer",
-        "initialDelay": "string",
-        "period": "string",
+        "initialDelay": "duration",
+        "period": "duration",
         "successThreshold": "integer",
-        "timeout": "string",
+        "timeout": "duration",
     },
 )
 ENDPOINT: Mapping[str, Kind] = {
@@ -69,8 +69,8 @@ ONLINE_DEPLOYMENT = Shape(
                     "OnlineRequestSettings",
                     {
                         "maxConcurrentRequestsPerInstance": "integer",
-                        "maxQueueWait": "string",
-                        "requestTimeout": "string",
+                        "maxQueueWait": "duration",
+                        "requestTimeout": "duration",
                     },
                 ),
                 "scaleSettings": Shape("OnlineScaleSettings", {"scaleType": ("Default",)}, ("scaleType",)),

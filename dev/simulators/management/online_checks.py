@@ -10,12 +10,15 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from dev.simulators.management import arm
-from dev.simulators.management.bodies import invalid
+from dev.simulators.management.bodies import invalid, seconds_of
 from dev.simulators.management.resources import Resource, Resources
+from dev.simulators.management.usages import size
 from dev.simulators.wire import RefusedError
 
 MOST_MIRRORED = 50
 MOST_INSTANCES = 50
+LONGEST_REQUEST = 180
+"""Seconds."""
 REGISTRY = "azureml://registries/"
 CRASH = (
     "User container has crashed or terminated: Liveness probe failed: HTTP probe failed with statuscode: 502. "
@@ -63,6 +66,10 @@ def check_deployment(body: Resource, before: Resource | None, resources: Resourc
     for member in ("codeConfiguration", "instanceType"):
         if before and (properties.get(member) or None) != (before["properties"].get(member) or None):
             raise refused(f"'{member}' of a deployment cannot be changed after it was made.")
+    size(properties["instanceType"])
+    timeout = (properties.get("requestSettings") or {}).get("requestTimeout")
+    if timeout and not 0 < seconds_of(timeout) <= LONGEST_REQUEST:
+        raise refused(f"The request timeout of a deployment can be {LONGEST_REQUEST} seconds at most.")
     if not 1 <= int({"capacity": 1, **(body.get("sku") or {})}["capacity"]) <= MOST_INSTANCES:
         raise refused(f"The instance count of a deployment has to be between 1 and {MOST_INSTANCES}.")
     code = (properties.get("codeConfiguration") or {}).get("codeId")

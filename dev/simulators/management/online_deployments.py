@@ -17,6 +17,7 @@ from dev.simulators.management.online_checks import CRASH, MOST_INSTANCES, check
 from dev.simulators.management.online_keys import ENDPOINT
 from dev.simulators.management.operations import Operations
 from dev.simulators.management.resources import Resources
+from dev.simulators.management.usages import Usages
 from dev.simulators.wire import Answer, RefusedError, Request, Route
 
 DEPLOYMENT = ENDPOINT + "/deployments/{deployment}"
@@ -74,12 +75,15 @@ class OnlineDeployments:
         operations: Operations,
         changes: Changes,
         refusals: Refusals,
+        *,
+        usages: Usages,
         settings: Mapping[str, float],
     ) -> None:
         self._resources = resources
         self._operations = operations
         self._changes = changes
         self._refusals = refusals
+        self._usages = usages
         self._settings = settings
         self._logs: list[Mapping[str, Any]] = []
 
@@ -116,6 +120,9 @@ class OnlineDeployments:
             name = f"^{re.escape(arm.name_of(request.path))}$"
             self._operations.plan([{"name": name, "code": "BadArgument", "message": CRASH}])
         sku = {"name": "Default", "tier": "Standard", "capacity": 1, **(body.get("sku") or {})}
+        there = int(before["sku"]["capacity"]) if before else 0
+        region = self._changes.region(request.path)
+        self._usages.refuse_over(region, properties["instanceType"], int(sku["capacity"]), there)
         answer = self._changes.put(
             request,
             body,
@@ -133,6 +140,8 @@ class OnlineDeployments:
         if capacity := (body.get("sku") or {}).get("capacity"):
             if not 1 <= int(capacity) <= MOST_INSTANCES:
                 raise refused(f"The instance count of a deployment has to be between 1 and {MOST_INSTANCES}.")
+            vm_size, there = before["properties"]["instanceType"], int(before["sku"]["capacity"])
+            self._usages.refuse_over(self._changes.region(request.path), vm_size, int(capacity), there)
             top["sku"] = {**before["sku"], "capacity": int(capacity)}
         return self._changes.patch(request, {}, **top)
 

@@ -4,13 +4,13 @@ A version keeps what it was made with; tags, description, stage and archiving ma
 properties may only be added. There is no PATCH.
 https://learn.microsoft.com/rest/api/azureml/model-versions
 Not settled there, and decided here: a version that is put as it is answers 200; one with other content answers 400;
-tags that are not put again are gone.
+tags that are not put again are gone; a model of an output needs its job to be there.
 """
 
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import unquote, urlencode
 
 from dev.simulators.management import arm
 from dev.simulators.management.arm import WORKSPACE
@@ -19,6 +19,7 @@ from dev.simulators.management.resources import Resource, Resources
 from dev.simulators.wire import Answer, RefusedError, Request, Route, instant, listed_until, moment, now
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
+OF_JOB = re.compile(r"azureml://jobs/([^/]+)/outputs/")
 FREE = ("description", "stage", "isArchived", "tags", "properties")
 """Members that a PUT of the same version changes, or adds to."""
 VIEWS: Mapping[str, Callable[[bool], bool]] = {
@@ -32,11 +33,16 @@ class Registrations:
     """Every version, kept among all other resources."""
 
     def __init__(
-        self, resources: Resources, settings: Mapping[str, float], pending_upload: Callable[[Request], Answer]
+        self,
+        resources: Resources,
+        settings: Mapping[str, float],
+        pending_upload: Callable[[Request], Answer],
+        has_job: Callable[[str], bool],
     ) -> None:
         self._resources = resources
         self._settings = settings
         self._pending_upload = pending_upload
+        self._has_job = has_job
 
     def routes(self) -> Sequence[Route]:
         """Give what can be asked and done, for each kind."""
@@ -76,8 +82,13 @@ class Registrations:
         before = self._resources.find(path)
         if before:
             refuse_other(before, given, registered)
+        elif (job := OF_JOB.match(given.get("modelUri") or "")) and not self._is_job(request, job[1]):
+            raise arm.refuse(400, "UserError", f"Job '{job[1]}', whose output this is, was not found.")
         kept = self.register(before["id"] if before else path, kind, given)
         return Answer(200 if before else 201, kept)
+
+    def _is_job(self, request: Request, name: str) -> bool:
+        return self._has_job(f"{arm.parent_of(request.path, 'workspaces')}/jobs/{unquote(name)}")
 
     def register(self, arm_id: str, kind: str, given: Mapping[str, Any], *, created: str = "") -> Resource:
         """Keep a version, new or as it is put again; what it was made with stays as it was."""

@@ -8,14 +8,16 @@ https://learn.microsoft.com/rest/api/azureml/virtual-machine-sizes/list
 https://learn.microsoft.com/azure/machine-learning/reference-managed-online-endpoints-vm-sku-list
 """
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dev.simulators.management import arm
 from dev.simulators.management.changes import page
 from dev.simulators.management.operations import LOCATION
 from dev.simulators.management.resources import Resource
-from dev.simulators.wire import Answer, Request, Route
+from dev.simulators.wire import Answer, RefusedError, Request, Route
 
 LIMIT = 100
 SIZES: Mapping[str, tuple[str, int, int]] = {
@@ -27,10 +29,13 @@ SIZES: Mapping[str, tuple[str, int, int]] = {
     "Standard_F2s_v2": ("standardFSv2Family", 2, 0),
     "Standard_F4s_v2": ("standardFSv2Family", 4, 0),
     "Standard_E4s_v3": ("standardESv3Family", 4, 0),
+    "Standard_NC6": ("standardNCFamily", 6, 1),
     "Standard_NC4as_T4_v3": ("standard NCASv3_T4 Family", 4, 1),
     "Standard_NC24ads_A100_v4": ("standardNCADSA100v4Family", 24, 1),
 }
 """By name: its family, cores and GPUs."""
+EXEMPT = re.compile(r"standard_nd|standard_\w+_[ah]100_", re.IGNORECASE)
+"""Sizes of which no machines are held back for upgrades."""
 
 
 class Usages:
@@ -53,6 +58,20 @@ class Usages:
     def clear(self) -> None:
         """Every family has its hundred cores again."""
         self._seeded.clear()
+
+    def refuse_over(self, region: str, vm_size: str, instances: int, before: int = 0) -> None:
+        """Refuse machines of a managed online deployment that the quota has no room for, beside those before.
+
+        https://learn.microsoft.com/azure/machine-learning/how-to-manage-quotas
+        """
+        family, cores, _ = size(vm_size)
+        needed = (held(vm_size, instances) - held(vm_size, before)) * cores
+        for name in (family, "total"):
+            seeded = self._seeded.get((region.lower(), name.lower()), {})
+            used, limit = int(seeded.get("used", 0)), int(seeded.get("limit", LIMIT))
+            if needed > 0 and 0 <= limit < used + needed:
+                told = f"Not enough quota available for {vm_size} in {region}. Current usage/limit: {used}/{limit}. "
+                raise unroomy(f"{told}Additional needed: {needed}")
 
     def _usages(self, request: Request) -> Answer:
         region, subscription = request.parts["location"].lower(), request.parts["subscription"]
@@ -106,6 +125,27 @@ class Usages:
         ]
         del request
         return Answer(body={"value": rows})
+
+
+def size(name: str) -> tuple[str, int, int]:
+    """Give the family, the cores and the GPUs of a size, refused where there is none of the name."""
+    for known, told in SIZES.items():
+        if known.lower() == name.lower():
+            return told
+    raise arm.refuse(400, "BadRequest", f"The VM size '{name}' is not supported in this region.")
+
+
+def held(vm_size: str, instances: int) -> int:
+    """Count the machines that so many take of a quota: upgrades need a fifth more."""
+    return instances if EXEMPT.match(vm_size) else -(-instances * 6 // 5)
+
+
+def unroomy(message: str) -> RefusedError:
+    """Give the refusal for want of cores, whose useful words are JSON in a sentence."""
+    detail = {"errors": {"VmSize": [message]}, "type": "x", "title": "One or more validation errors occurred."}
+    return arm.refuse(
+        400, "BadRequest", f"InferencingClient HttpRequest error, error detail: {json.dumps(detail | {'status': 400})}"
+    )
 
 
 def spoken(family: str) -> str:

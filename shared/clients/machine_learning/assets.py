@@ -16,6 +16,13 @@ from shared.clients.rest import Said, segment
 
 class _Port(Read):
     type: Said = ""
+    optional: Any = None
+    default: Any = None
+
+    @property
+    def is_needed(self) -> bool:
+        """Tell whether it must be given; the service says so as a bool or as a text."""
+        return str(self.optional).lower() != "true" and self.default is None
 
 
 class _Spec(Read):
@@ -57,6 +64,8 @@ class Component:
     """"command", "pipeline" and others."""
     inputs: Mapping[str, str]
     """By name, their type."""
+    needed: frozenset[str]
+    """The inputs that must be given."""
     outputs: Mapping[str, str]
 
 
@@ -134,6 +143,7 @@ class Assets:
             id=found.id,
             type=spec.type,
             inputs={port: told.type for port, told in (spec.inputs or {}).items()},
+            needed=frozenset(port for port, told in (spec.inputs or {}).items() if told.is_needed),
             outputs={port: told.type for port, told in (spec.outputs or {}).items()},
         )
 

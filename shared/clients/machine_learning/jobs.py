@@ -3,11 +3,12 @@
 https://learn.microsoft.com/azure/machine-learning/how-to-train-model
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from shared.clients.machine_learning.pages import Page, every
 from shared.clients.machine_learning.resources import Arm, Read, Resource
 from shared.clients.machine_learning.runs import Run, Runs
 from shared.clients.rest import Said, segment
@@ -109,6 +110,18 @@ class Jobs:
         if found.properties is None:
             return _of_run(found.id, self._runs.read(workspace, name))
         return _of_job(found, found.properties)
+
+    def since(self, workspace: str, start: datetime) -> Iterator[Job]:
+        """Read the pipeline jobs that are not older than `start`, page after page, newest first; steps are none.
+
+        https://learn.microsoft.com/rest/api/azureml/jobs/list
+        """
+        url = self._arm.url(workspace, "/jobs", jobType="Pipeline", listViewType="All")
+        for found in every(self._arm, url, Page[Resource[_Properties | None]], what="jobs"):
+            if found.system_data.created_at and found.system_data.created_at < start:
+                return
+            if found.properties is not None:
+                yield _of_job(found, found.properties)
 
     def put_pipeline(self, workspace: str, name: str, settings: PipelineSettings) -> Job:
         """Start a pipeline job; the one that has the name already is as good, whatever its definition.

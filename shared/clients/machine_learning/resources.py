@@ -19,7 +19,8 @@ from shared.clients.rest import Answer, Rest
 from shared.errors import PermanentError, ReactorError
 from shared.redaction import tidy
 
-ARM_ID = re.compile(r"/subscriptions(?:/(?!\.\.?(?:/|\Z))[^/\\?#%]+)+")
+ARM_ID = re.compile(r"/subscriptions(?:/(?!\.\.?(?:/|\Z))(?:[^/\\?#%]|%(?!2[EF]|5C)[\dA-F]{2})+)+", re.IGNORECASE)
+"""No part leads elsewhere, be it written out or with "%2e", which a client reads as a dot."""
 
 
 class Read(BaseModel):

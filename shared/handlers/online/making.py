@@ -3,7 +3,9 @@
 https://learn.microsoft.com/azure/machine-learning/how-to-deploy-online-endpoints
 """
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from shared.actions import Status
 from shared.clients.machine_learning.models import Model
@@ -114,10 +116,8 @@ def look_for_newer(params: OnlineEndpoint, job: Job) -> Progress:
     found, traffic = {**job.result, **read}, rollout.plain(endpoint.traffic)
     there = {one.name.lower(): one for one in client.deployments(workspace, params.endpoint)}
     live = {name: there[name] for name in traffic if name in there}
-    for name, one in live.items():
-        if serving.is_newer(one, found, job):
-            reason = f"a newer model is live: {name} has {traffic[name]} % of {params.endpoint}"
-            return _end(End(Status.SKIPPED, reason), params, job)
+    if why := _why_not(live, traffic, found, params, job):
+        return _end(End(Status.SKIPPED, why), params, job)
     same = {name: traffic[name] for name, one in live.items() if serving.is_same(one.model_id, found["model_id"])}
     if sum(same.values()) < params.traffic[-1]:
         taken = _taken_back(there.get(found["deployment"]), endpoint)
@@ -126,19 +126,30 @@ def look_for_newer(params: OnlineEndpoint, job: Job) -> Progress:
     return Done({**read, "scoring_uri": endpoint.scoring_uri}, note="it is live already", next="finish")
 
 
+def _why_not(
+    live: Mapping[str, OnlineDeployment],
+    traffic: rollout.Traffic,
+    found: Mapping[str, Any],
+    params: OnlineEndpoint,
+    job: Job,
+) -> str:
+    """Say why ours is not to take the place of what is live; "" where it is."""
+    for name, one in live.items():
+        if serving.is_newer(one, found, job):
+            return f"a newer model is live: {name} has {traffic[name]} % of {params.endpoint}"
+    most = live.get(rollout.most(traffic))
+    return serving.overtaken(most, params.endpoint, job) if most else ""
+
+
 def _taken_back(ours: OnlineDeployment | None, endpoint: Endpoint) -> str:
     """Say that a rollout gave ours all traffic, and somebody has given it back since; "" where nobody has."""
     if ours is None or ours.name.lower() in endpoint.traffic:
         return ""
-    by = (ours.tags.get(OWN_TAG) or "")[: rollout.BY]
+    by = (ours.tags.get(OWN_TAG) or "-")[: rollout.BY]
     emptied = rollout.read_emptied(endpoint.tags.get(rollout.EMPTIED_TAG))
-    back = [name for name in endpoint.traffic if by and emptied.get(name) == by]
-    if not back:
-        return ""
-    return (
-        f"{ours.name} had all traffic, and somebody gave it back to {', '.join(back)}: "
-        f"delete {ours.name} and replay the event, if it is to go live all the same"
-    )
+    back = ", ".join(name for name in endpoint.traffic if emptied.get(name) == by)
+    words = f"{ours.name} had all traffic, and somebody gave it back to {back}: "
+    return words + f"delete {ours.name} and replay the event, if it is to go live all the same" if back else ""
 
 
 def _end(end: End, params: OnlineEndpoint, job: Job) -> End:
@@ -246,12 +257,16 @@ def start_deployment(params: OnlineEndpoint, job: Job) -> Progress:
 
 def watch_deployment(params: OnlineEndpoint, job: Job) -> Progress:
     """Look whether the deployment is ready, or was deleted under our feet."""
-    name = f"deployment {job.result['deployment']}"
     if found := _deployment(params, job):
         return _progress(found, params, job)
     if job.memory.get("seen"):
-        raise PermanentError(f"{name} was deleted meanwhile", remedy="find out who did, then replay the event")
-    return serving.not_visible(name)
+        raise deleted_meanwhile(job.result["deployment"])
+    return serving.not_visible(f"deployment {job.result['deployment']}")
+
+
+def deleted_meanwhile(name: str) -> PermanentError:
+    """Say that somebody deleted the deployment under our feet."""
+    return PermanentError(f"deployment {name} was deleted meanwhile", remedy="find out who did, then replay the event")
 
 
 def _deployment(params: OnlineEndpoint, job: Job) -> OnlineDeployment | None:

@@ -12,7 +12,7 @@ from shared.clients.machine_learning.online import OnlineEndpoint as Endpoint
 from shared.clients.machine_learning.resources import studio_link
 from shared.errors import PermanentError, TemporaryError
 from shared.handlers import rollout, serving
-from shared.handlers.online.making import endpoint_id, get_endpoint
+from shared.handlers.online.making import deleted_meanwhile, endpoint_id, get_endpoint
 from shared.handlers.online.params import FOREVER, NONE_AT_ALL, OnlineEndpoint
 from shared.policy import read_duration
 from shared.stages import Done, Job, Later, Pending, Progress
@@ -62,13 +62,15 @@ def find_shift(params: OnlineEndpoint, job: Job) -> Progress | None:
 
 def start_shift(params: OnlineEndpoint, job: Job) -> Progress:
     """Make the step: the others keep their proportions."""
-    operation = job.clients.machine_learning.online.set_traffic(
-        job.result["workspace"],
-        params.endpoint,
-        _wanted(job),
-        instead_of=_before(job),
-        tags=_tags(job),
-    )
+    online, workspace, name = job.clients.machine_learning.online, job.result["workspace"], job.result["deployment"]
+    try:
+        operation = online.set_traffic(
+            workspace, params.endpoint, _wanted(job), instead_of=_before(job), tags=_tags(job)
+        )
+    except PermanentError:
+        if online.deployment(workspace, params.endpoint, name) is None:
+            raise deleted_meanwhile(name) from None
+        raise
     return Pending(
         memory={"operation": operation, "put": job.now.isoformat()},
         note=f"the traffic becomes {rollout.show(_wanted(job))}",

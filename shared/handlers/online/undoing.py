@@ -18,7 +18,11 @@ from shared.stages import Done, Job, Pending, Progress
 
 
 def undo(params: OnlineEndpoint, job: Job) -> Progress:
-    """Put the traffic back, keep the end of the log, delete what was made, and let go of the endpoint."""
+    """Put the traffic back, keep the end of the log, delete what was made, and let go of the endpoint.
+
+    The endpoint is the one that this action began with, whatever the rule's settings say by now.
+    """
+    params = params.model_copy(update={"endpoint": job.result.get("endpoint", params.endpoint)})
     endpoint = job.clients.machine_learning.online.endpoint(job.result["workspace"], params.endpoint)
     if endpoint is None:
         job.let_go(endpoint_id(params, job))

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from shared.clients.machine_learning.monitor import Health
 from shared.clients.machine_learning.online import OnlineEndpoint as Endpoint
-from shared.errors import PermanentError, TemporaryError
+from shared.errors import DeniedError, PermanentError, TemporaryError
 from shared.handlers import rollout
 from shared.handlers.online.making import get_endpoint, sample
 from shared.handlers.online.params import Check, OnlineEndpoint, milliseconds
@@ -18,8 +18,8 @@ from shared.stages import Done, Job, Pending, Progress
 
 LOOKS = 5
 """How often a step is looked at while it is watched: one that is sick is not left for the whole time."""
-SOONEST = 30.0
-"""Seconds between two looks, where the wait is longer than that."""
+SOONEST, LATEST = 30.0, 300.0
+"""Seconds between two looks, at least and at most."""
 METRICS_WITHIN = timedelta(minutes=5)
 """How long after the wait it is tried to read metrics: a role may not have arrived yet."""
 MINUTE = timedelta(minutes=1)
@@ -59,7 +59,7 @@ def watch_step(params: OnlineEndpoint, job: Job) -> Progress:
     left = (job.began + wait - job.now).total_seconds()
     share = f"{name} has {endpoint.traffic[name]} %"
     if left > 0:
-        after = min(left, max(SOONEST, wait.total_seconds() / LOOKS))
+        after = min(left, LATEST, max(SOONEST, wait.total_seconds() / LOOKS))
         return Pending(after, memory={"odd": ""}, note=f"{share}: {seen}")
     return _decide(seen, params, job, endpoint)
 
@@ -105,7 +105,8 @@ def _look(params: OnlineEndpoint, job: Job, endpoint: Endpoint) -> Seen:
     except PermanentError as refused:
         return Seen(refused=f"metrics cannot be read: {refused.reason}")
     except TemporaryError as trouble:
-        if job.now < job.began + wait + METRICS_WITHIN:
+        looks_again = isinstance(trouble, DeniedError) and job.now < job.began + wait
+        if not looks_again and job.now < job.began + wait + METRICS_WITHIN:
             raise
         return Seen(refused=f"metrics cannot be read: {trouble.reason}")
 
