@@ -26,6 +26,8 @@ class Permission:
     why: str = ""
     is_data: bool = False
     """Whether they are data actions, as those of storage are."""
+    given: str = ""
+    """The parameter of the step without which it is not needed; "" where it always is."""
     optional: bool = False
     """Whether the step does without, and says so."""
 

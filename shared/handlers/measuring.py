@@ -101,6 +101,7 @@ READS = (
         "workspace",
         (f"{_ML}/read", f"{_ML}/experiments/read", f"{_ML}/experiments/runs/read"),
         "to read the metrics of the job that trained a model",
+        given="metric",
         optional=True,
     ),
     Permission(
@@ -112,6 +113,7 @@ READS = (
             f"{_ML}/batchEndpoints/deployments/read",
         ),
         "to see which model is live",
+        given="metric",
         optional=True,
     ),
 )

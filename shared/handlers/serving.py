@@ -277,12 +277,14 @@ REGISTRY_READS = (
         "registry",
         (f"{_ML}/registries/assets/read",),
         "to read a registry's model, and the one of it that is live",
+        given="model_id",
         optional=True,
     ),
     Permission(
         "subscription",
         (f"{_ML}/registries/read",),
         "to find the registry that `azureml://registries/…` names",
+        given="model_id",
         optional=True,
     ),
 )

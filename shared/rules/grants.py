@@ -100,7 +100,8 @@ def _needed(rule: Rule, actions: Mapping[str, str]) -> Iterator[tuple[Step | Non
     behind_channels = {permission.scope for permission in CHANNELS.values()}
     for step in (*rule.do, *rule.on_failure):
         if step.action in actions:
-            yield from ((step, one) for one in stated(actions[step.action]) if one.scope not in behind_channels)
+            wanted = (one for one in stated(actions[step.action]) if one.scope not in behind_channels)
+            yield from ((step, one) for one in wanted if not one.given or one.given in step.params)
             if "channels" in dict(_given(step, actions)):
                 yield from ((step, one) for one in CHANNELS.values())
     if listens(rule):

@@ -89,7 +89,7 @@ rules:
           endpoint: training
           compute: cpu
           create_compute: {size: Standard_DS3_v2, idle: 10m}
-          retry_timeout: 90s
+      - deploy.batch_endpoint: {model: m, version: 1, endpoint: scoring, compute: cpu, retry_timeout: 90s}
       - invoke.batch_endpoint:
           endpoint: training
           inputs: {data: {data: "days:3"}, lr: 0.1}
