@@ -208,7 +208,9 @@ def invoke(options: Namespace) -> int:
 
 
 def _how_to_go_on(result: Mapping[str, Any]) -> str:
-    return f"the job goes on: {_follow(result['job'])}" if "job" in result else "look at the studio whether a job began"
+    if "job" in result:
+        return f"the job goes on: {_follow(result['job'])}"
+    return "look at the studio whether a job began" if "scoring_uri" in result else "nothing was started"
 
 
 def _follow(job: str) -> str:

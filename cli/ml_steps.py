@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from cli.errors import RefusedError
+from cli.errors import RefusedError, UsageError
 from cli.ml_line import Line
 from cli.ml_workspace import Here
 
@@ -46,13 +46,20 @@ class Steps:
     """What `hold` took and nobody gave back yet."""
 
     def perform(self, action: str, params: Mapping[str, Any], until: str = "") -> dict[str, Any]:
-        """Perform a step, up to and with the stage `until`; PermanentError or TemporaryError says why it failed."""
+        """Perform a step, up to and with the stage `until`; PermanentError or TemporaryError says why it failed.
+
+        UsageError where it cannot be done as it was asked for: there is no rule to be corrected.
+        """
+        from shared.errors import PermanentError
         from shared.handlers import ACTIONS
         from shared.stages import find_handler
 
         handler = find_handler(ACTIONS, action)
         given = {"workspace": self.here.workspace} | {name: one for name, one in params.items() if one is not None}
-        parsed, name = handler.parse(given), handler.stages[0].name
+        try:
+            parsed, name = handler.parse(given), handler.stages[0].name
+        except PermanentError as problem:
+            raise UsageError(problem.reason) from None
         try:
             while name:
                 name = self._stage(handler, handler.stage(name), parsed, until)
@@ -107,7 +114,7 @@ class Steps:
             step="ml",
             event_key=self.key,
             now=now,
-            starting_at=None,
+            starting_at=looking.began if looking.is_unanswered else None,
             memory=looking.memory,
             result=self.result,
             declared=Declared(workspaces={"here": self.here.workspace}),

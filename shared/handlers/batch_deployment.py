@@ -2,13 +2,14 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from shared.clients.machine_learning.batch import BatchSettings
 from shared.clients.machine_learning.resources import asset_id
 from shared.events import digest
 from shared.handlers import serving
 from shared.handlers.clusters import CreateCompute
+from shared.handlers.pipelines import versioned
 from shared.policy import Duration
 from shared.rules.declared import Names
 from shared.stages import Job
@@ -16,7 +17,7 @@ from shared.stages import Job
 NO_LIMIT = -1
 OWN_TAG = "reactor-action"
 SETTINGS_TAG = "reactor-settings"
-"""The deployment's tag with a hash of its settings: where ours differ, it is updated."""
+"""The deployment's tag with a hash of its settings: what is live with others is not ours, but replaced by ours."""
 
 
 OF_MODELS = (
@@ -41,7 +42,7 @@ class BatchEndpoint(BaseModel):
         description="A model elsewhere, such as azureml://registries/prod/models/fraud/versions/12, or its ARM id.",
         pattern=r"^(azureml://registries/.+/models/.+/versions/.+|/subscriptions/.+/models/.+/versions/.+|)$",
     )
-    component: str = Field(
+    component: Annotated[str, AfterValidator(versioned)] = Field(
         default="",
         description='In place of a model: a registered pipeline component, "name:version" or an id.',
     )

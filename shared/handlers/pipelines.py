@@ -12,6 +12,7 @@ from shared.clients.machine_learning.resources import asset_id
 from shared.errors import PermanentError
 from shared.policy import Duration
 from shared.redaction import tidy
+from shared.rules import templates
 from shared.rules.declared import Names
 from shared.stages import Job
 
@@ -39,6 +40,18 @@ def _input(given: Any) -> Any:
     if not all(isinstance(uri, str) and uri for uri in given.values()):
         raise ValueError('must have a URI, an asset\'s id or its "name:version"')
     return dict(given)
+
+
+def versioned(given: str) -> str:
+    """Refuse the name of an asset without a version, before anything is rendered."""
+    if (
+        given
+        and not templates.is_open(given)
+        and ":" not in given.removeprefix("azureml:")
+        and "/versions/" not in given
+    ):
+        raise ValueError('names no version: write "name:version", or the whole id')
+    return given
 
 
 class Output(BaseModel):
@@ -70,7 +83,7 @@ class PipelineJob(BaseModel):
     workspace: Annotated[str, Names("workspaces")] = Field(
         default="{{ source }}", description="A declared workspace; by default where the event comes from."
     )
-    component: str = Field(
+    component: Annotated[str, AfterValidator(versioned)] = Field(
         description='A registered pipeline component: "name:version", an ARM id, or azureml://registries/….',
         min_length=1,
     )

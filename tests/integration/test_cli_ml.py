@@ -234,6 +234,29 @@ def test_an_invocation_that_never_arrived_is_not_repeated(
     assert simulators.inference.state()["batch_jobs"] == {}
 
 
+@pytest.mark.parametrize("options", [("--instances", "0"), ("--component", "retrain")])
+def test_an_option_that_does_not_fit_is_one_of_the_commands(
+    options: tuple[str, str], clients: Clients, capsys: pytest.CaptureFixture[str], simulators: Simulators
+) -> None:
+    """It ends with 2 as every wrong use does, and speaks of no rule: there is none."""
+    what = () if options[0] == "--component" else ("--model", "fraud-gbm:12")
+    assert run("batch", "deploy", "nightly", *what, "--compute", "cpu", *options) == 2
+    said = capsys.readouterr().err
+    assert options[0].removeprefix("--")[:8] in said
+    assert "rule" not in said
+    assert simulators.management.seen("PUT") == []
+
+
+def test_an_invocation_that_was_never_asked_for_says_that_nothing_began(
+    clients: Clients, capsys: pytest.CaptureFixture[str], simulators: Simulators, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody has to look for a job where not even the endpoint could be read."""
+    monkeypatch.setattr("cli.ml_steps.MOST_TROUBLES", 1)
+    simulators.management.fault("error", method="GET", path="batchEndpoints/nightly", status=503, body="busy", n=9)
+    assert run("batch", "invoke", "nightly", "--input", DATA) == 1
+    assert "nothing was started" in capsys.readouterr().err
+
+
 def test_ctrl_c_says_how_to_go_on(
     clients: Clients, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], simulators: Simulators
 ) -> None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -76,6 +77,19 @@ def ended(jobs: Jobs, name: str) -> Job:
         assert time.monotonic() < deadline
         time.sleep(0.02)
     return job
+
+
+def test_jobs_are_listed_newest_first_back_to_a_moment(jobs: Jobs, simulators: Simulators) -> None:
+    """Pages are read until one job is older; a workspace of thousands is not read to its end."""
+    for number in range(5):
+        jobs.put_pipeline(WORKSPACE, f"job-{number}", SETTINGS)
+    everything = list(jobs.since(WORKSPACE, datetime.min.replace(tzinfo=UTC)))
+    assert [one.name for one in everything] == [f"job-{number}" for number in (4, 3, 2, 1, 0)]
+    start = everything[0].created_at
+    assert start is not None
+    before = len(simulators.management.seen("GET", "/jobs"))
+    assert [one.name for one in jobs.since(WORKSPACE, start)] == ["job-4"]
+    assert len(simulators.management.seen("GET", "/jobs")) == before + 1
 
 
 # -- jobs -------------------------------------------------------------------------------------------------------------

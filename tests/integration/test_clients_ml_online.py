@@ -449,10 +449,10 @@ def test_a_deployment_is_asked_before_it_has_traffic(ml: MachineLearning, caplog
 @pytest.mark.parametrize(
     ("status", "body", "says"),
     [
-        (408, "upstream request timeout", "took longer than the deployment's request timeout (408): upstream"),
-        (424, {"error": {"code": "X", "message": "KeyError: age"}}, "model or its container failed (424): X: KeyError"),
-        (500, "api_key=verysecret", "the deployment failed (500): api_key=***"),
-        (502, "<html><h1>Bad Gateway</h1></html>", "container does not answer (502): Bad Gateway"),
+        (408, "upstream request timeout", "took longer than the deployment's request timeout (408)"),
+        (424, {"error": {"code": "X", "message": "KeyError: age"}}, "model or its container failed (424)"),
+        (500, "api_key=verysecret", "the deployment failed (500)"),
+        (502, "<html><h1>Bad Gateway</h1></html>", "container does not answer (502)"),
         (503, "", "not available (503)"),
     ],
 )
@@ -463,7 +463,7 @@ def test_a_deployments_failure_is_an_answer(
     simulators.inference.seed(scoring=[{"deployment": "blue", "status": status, "body": body}])
     scored = ml.online.score(there(ml), {"input_data": []})
     assert (scored.status, scored.deployment) == (status, "blue")
-    assert says in scored.problem
+    assert scored.problem.endswith(says)
     assert "verysecret" not in scored.body
     assert len(simulators.inference.seen("POST")) == 1
 

@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from hypothesis import given
@@ -280,16 +281,94 @@ def test_each_setting_arrives(bench: Bench, simulators: Simulators) -> None:
     assert properties["codeConfiguration"]["codeId"].endswith("/codes/score/versions/1")
 
 
-def test_other_settings_update_the_deployment(bench: Bench, simulators: Simulators) -> None:
-    """The same model with other settings is put again, once; with the same it is left alone."""
+def test_other_settings_are_another_deployment(bench: Bench, simulators: Simulators) -> None:
+    """The same model with other settings is made beside what is live, once; with the same it is left alone."""
     bench.run("deploy.batch_endpoint", **STEP, mini_batch_size=5)
     before = deployed(simulators)["tags"][SETTINGS_TAG]
-    bench.run("deploy.batch_endpoint", **STEP, mini_batch_size=6)
+    told = bench.run("deploy.batch_endpoint", **STEP, mini_batch_size=6)
     assert deployed(simulators)["properties"]["miniBatchSize"] == 6
     assert deployed(simulators)["tags"][SETTINGS_TAG] != before
+    assert told.result["deployment"] == default(simulators) != TWELVE
+    assert (TWELVE in batches(simulators), len(default(simulators)) <= 32) == (True, True)
     count = len(simulators.management.seen("PUT"))
     bench.run("deploy.batch_endpoint", **STEP, mini_batch_size=6)
     assert len(simulators.management.seen("PUT")) == count
+
+
+def test_settings_that_are_taken_back_are_those_of_before(bench: Bench, simulators: Simulators) -> None:
+    """The deployment that has them still becomes the default again, and is not written."""
+    for size in (5, 6, 5):
+        bench.run("deploy.batch_endpoint", **STEP, mini_batch_size=size)
+    assert default(simulators) == TWELVE
+    assert batches(simulators)[TWELVE]["miniBatchSize"] == 5
+    assert len(simulators.management.seen("PUT", "/deployments/")) == 2
+
+
+def test_what_is_not_the_default_gets_its_settings_in_place(bench: Bench, simulators: Simulators) -> None:
+    """Nobody is served by it, so that it is put again under its name."""
+    bench.run("deploy.batch_endpoint", **STEP, version="11")
+    for size in (5, 6):
+        bench.run("deploy.batch_endpoint", **STEP, set_default=False, mini_batch_size=size)
+    assert default(simulators) == ELEVEN
+    assert {name: one["miniBatchSize"] for name, one in batches(simulators).items()} == {ELEVEN: 10, TWELVE: 6}
+
+
+def test_settings_that_cannot_be_made_leave_the_default_as_it_is(bench: Bench, simulators: Simulators) -> None:
+    """What answers goes on to answer: it is never written, only replaced."""
+    bench.run("deploy.batch_endpoint", **STEP)
+    simulators.management.seed(provisioning=[{"name": "v12", "outcome": "Failed", "message": "ImageBuildFailure"}])
+    bench.key = uuid4().hex
+    with pytest.raises(PermanentError, match="ImageBuildFailure"):
+        bench.run("deploy.batch_endpoint", **STEP, mini_batch_size=99)
+    assert default(simulators) == TWELVE
+    live = batches(simulators)[TWELVE]
+    assert (live["provisioningState"], live["miniBatchSize"]) == ("Succeeded", 10)
+
+
+@pytest.mark.guarantee(3)
+def test_a_lost_reply_makes_no_second_deployment_of_other_settings(bench: Bench, simulators: Simulators) -> None:
+    """The name is made of the settings, so that it is the same one however often it is asked for."""
+    bench.run("deploy.batch_endpoint", **STEP)
+    simulators.management.fault("lost_reply", method="PUT", path="/deployments/")
+    told = bench.run("deploy.batch_endpoint", **STEP, mini_batch_size=6)
+    assert told.troubles
+    assert set(batches(simulators)) == {TWELVE, told.result["deployment"]}
+    assert default(simulators) == told.result["deployment"]
+
+
+def test_a_deployment_that_failed_once_is_made_anew(bench: Bench, simulators: Simulators) -> None:
+    """A replay puts it again, where it is ours and nobody is served by it; somebody else's is left to them."""
+    simulators.management.seed(provisioning=[{"name": TWELVE, "outcome": "Failed", "message": "InternalServerError"}])
+    with pytest.raises(PermanentError, match="InternalServerError"):
+        bench.run("deploy.batch_endpoint", **STEP)
+    bench.key = uuid4().hex
+    assert bench.run("deploy.batch_endpoint", **STEP).result["live"] == TWELVE
+    assert default(simulators) == TWELVE
+
+
+def test_a_failed_deployment_of_somebody_else_is_left_alone(bench: Bench, simulators: Simulators) -> None:
+    """It was not made by a rule: whoever made it says what becomes of it."""
+    bench.run("deploy.batch_endpoint", **STEP, version="11")
+    theirs = BatchSettings(model_id=f"{WS}/models/fraud-gbm/versions/12", compute_id=f"{WS}/computes/cpu")
+    simulators.management.seed(provisioning=[{"name": TWELVE, "outcome": "Failed", "seconds": 0}])
+    bench.clients.machine_learning.batch.put_deployment(WS, "fraud-batch", TWELVE, "westeurope", theirs)
+    with pytest.raises(PermanentError, match="is Failed") as caught:
+        bench.run("deploy.batch_endpoint", **STEP)
+    assert "delete it" in caught.value.remedy
+
+
+@pytest.mark.parametrize("given", [{"scoring_script": "s.py"}, {"code": "score:1"}])
+def test_code_and_script_go_together(given: dict[str, str], bench: Bench, simulators: Simulators) -> None:
+    """One without the other would be ignored, so it is refused, of an MLflow model too."""
+    with pytest.raises(PermanentError, match="code and scoring_script go together"):
+        bench.run("deploy.batch_endpoint", **STEP, **given)
+    assert simulators.management.seen("PUT") == []
+
+
+def batches(simulators: Simulators) -> dict[str, dict[str, Any]]:
+    """Read the endpoint's deployments by their names, as they are."""
+    told: dict[str, Any] = simulators.management.state()["resources"]
+    return {one["name"]: one["properties"] for name, one in told.items() if "/deployments/" in name}
 
 
 def test_who_is_not_to_be_the_default_is_not_made_so(bench: Bench, simulators: Simulators) -> None:
@@ -372,6 +451,29 @@ def test_a_component_brings_its_own_code(bench: Bench) -> None:
         bench.run("deploy.batch_endpoint", **STEP, component="retrain:4", code="score:1")
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"instance_count": 7}, {"mini_batch_size": 5}, {"error_threshold": 3}, {"output_action": "SummaryOnly"},
+        {"output_file": "x.csv"}, {"max_retries": 1}, {"retry_timeout": "90s"}, {"concurrency": 2},
+        {"logging_level": "Debug"},
+    ],
+)  # fmt: skip
+def test_a_component_has_no_use_for_a_models_settings(given: dict[str, Any], bench: Bench) -> None:
+    """They would be ignored, so each of them is refused by its name."""
+    with pytest.raises(PermanentError, match=f"no use for {next(iter(given))}"):
+        bench.run("deploy.batch_endpoint", **STEP, component="retrain:4", **given)
+
+
+@pytest.mark.parametrize("component", ["retrain", "azureml:retrain", f"{WS}/components/retrain"])
+def test_a_component_without_a_version_is_a_mistake_in_the_rule(component: str) -> None:
+    """It is told when the rules are checked, unless a template says which one."""
+    handler = find_handler(ACTIONS, "deploy.batch_endpoint")
+    with pytest.raises(PermanentError, match=r"component: .*names no version"):
+        handler.parse({**STEP, "component": component})
+    assert handler.parse({**STEP, "component": "{{ data.component }}"})
+
+
 @pytest.mark.parametrize("model_id", [REGISTERED_ELSEWHERE, "azureml://registries/prod/models/fraud-gbm/versions/3"])
 def test_a_registrys_model_is_deployed(model_id: str, bench: Bench, simulators: Simulators) -> None:
     """It is read again, be it named by its ARM id or by its short one, with which its registry is looked for."""
@@ -419,7 +521,7 @@ def test_other_settings_that_fail_leave_what_is_live(bench: Bench, simulators: S
     """The default is what it was, and works."""
     bench.run("deploy.batch_endpoint", **STEP)
     simulators.management.seed(provisioning=[{"name": "fraud-gbm-v12-", "outcome": "Failed", "message": "no image"}])
-    with pytest.raises(PermanentError, match="is Failed: .*no image"):
+    with pytest.raises(PermanentError, match=r"is Failed: .*no image"):
         bench.run("deploy.batch_endpoint", **STEP, mini_batch_size=99)
     assert default(simulators) == TWELVE
     assert state_of(simulators, TWELVE) == ("Succeeded", 10)

@@ -223,6 +223,14 @@ def test_an_input_that_the_component_does_not_have(bench: Bench, simulators: Sim
     assert simulators.inference.seen("POST") == []
 
 
+def test_an_input_that_is_needed_is_asked_for_beforehand(bench: Bench, simulators: Simulators) -> None:
+    """A component's input that is neither given, nor optional, nor has a default is named, and nothing is started."""
+    error = failure(bench, deployment="train", inputs={"lr": 0.3})
+    assert "component retrain:4 needs the input data" in error.reason
+    assert error.remedy
+    assert simulators.inference.seen("POST") == []
+
+
 # -- at most once -----------------------------------------------------------------------------------------------------
 
 

@@ -231,6 +231,16 @@ def test_what_cannot_work_starts_nothing(given: dict[str, Any], why: str, bench:
     assert put_bodies(simulators) == []
 
 
+def test_an_input_that_is_needed_and_not_given_starts_nothing(bench: Bench, simulators: Simulators) -> None:
+    """It is named before anything is started, with what helps."""
+    spec = {**SPEC, "inputs": {"signal": {"type": "string"}, "lr": {"type": "number", "default": "0.1"}}}
+    simulators.management.seed(components=[{"id": f"{WS}/components/strict/versions/1", "componentSpec": spec}])
+    with pytest.raises(PermanentError, match="component strict:1 needs the input signal") as caught:
+        bench.run("run.job", component="strict:1")
+    assert "inputs" in caught.value.remedy
+    assert put_bodies(simulators) == []
+
+
 @pytest.mark.parametrize("given", [None, ["a"], {"folder": "a", "file": "b"}, {"dir": "a"}, {"folder": 7}])
 def test_an_input_that_is_none_is_refused(given: Any) -> None:
     """A template that brings a list, or nothing, is told by the input's name."""

@@ -459,7 +459,7 @@ def test_a_deployment_that_is_deleted_under_our_feet_is_a_failure(bench: Bench, 
 def test_a_sample_that_fails_stops_it(canary: Bench, simulators: Simulators) -> None:
     """A container that answers 424 gets no traffic."""
     simulators.inference.seed(scoring=[{"deployment": TWELVE, "status": 424, "body": "ValueError: 3 columns"}])
-    told = fails(canary, r"failed the sample: .*424.*ValueError: 3 columns", sample=SAMPLE)
+    told = fails(canary, r"failed the sample: .*424", sample=SAMPLE)
     assert maps(simulators) == []
     assert traffic(simulators) == {TEN: 40, ELEVEN: 60}
     assert f"deployment {TWELVE} is deleted" in told.undone
@@ -479,7 +479,7 @@ def test_a_deployment_that_stays_busy_fails(
     bench: Bench, simulators: Simulators, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is not asked for ever."""
-    monkeypatch.setattr(making, "SAMPLE_WITHIN", timedelta(seconds=0.2))
+    monkeypatch.setattr(watching, "SAMPLE_WITHIN", timedelta(seconds=0.2))
     simulators.inference.seed(scoring=[{"deployment": TWELVE, "status": 429}])
     fails(bench, "failed the sample: .*429", sample=SAMPLE)
     assert traffic(simulators) == {}

@@ -286,6 +286,18 @@ def test_a_rollout_that_fails_leaves_the_way_back_as_it_was(canary: Bench, simul
     assert tags(simulators) == before
 
 
+def test_a_rollout_that_fails_leaves_mirrored_requests_as_they_were(canary: Bench, simulators: Simulators) -> None:
+    """What gets live requests gets no mirrored ones; afterwards it gets them again."""
+    there = [{"name": ELEVEN, "model": model_id("11")}, {"name": TWELVE, "model": model_id("12")}]
+    shadow = {"id": EP, "traffic": {ELEVEN: 100}, "mirrorTraffic": {TWELVE: 10}, "deployments": there}
+    simulators.management.seed(online_endpoints=[shadow])
+    simulators.management.seed(traffic_seen=[{"deployment": TWELVE, "requests": 100, "failures": 100}])
+    fails(canary, "failed, 100", traffic=[10, 100])
+    endpoint = resource(simulators, EP)
+    assert endpoint is not None
+    assert endpoint["properties"]["mirrorTraffic"] == {TWELVE: 10}
+
+
 def test_a_way_back_that_is_too_long_leaves_no_older_one(bench: Bench, simulators: Simulators) -> None:
     """Who rolls back finds nothing, and not the traffic of two rollouts before."""
     names = {f"a-deployment-with-a-long-name-{at}": 10 for at in range(10)}

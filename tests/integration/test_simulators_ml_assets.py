@@ -301,6 +301,35 @@ def test_a_clusters_scale_is_changed_in_place(simulators: Simulators, client: ML
     assert arm.send("DELETE", compute).status_code == 400
 
 
+@pytest.mark.parametrize(
+    ("cluster", "says"),
+    [
+        ({"vmSize": "STANDARD_NIX"}, "'STANDARD_NIX' is not supported"),
+        ({"scaleSettings": {"maxNodeCount": 1, "nodeIdleTimeBeforeScaleDown": "120"}}, "to type 'duration'"),
+        ({"scaleSettings": {"minNodeCount": 2, "maxNodeCount": 1}}, "must not be larger"),
+    ],
+)
+def test_a_cluster_that_the_service_refuses_is_refused(
+    cluster: dict[str, Any], says: str, simulators: Simulators, client: MLClient
+) -> None:
+    """A size that there is not, a time that is no ISO 8601, and fewer machines at most than at least."""
+    del client
+    whole = {"vmSize": "STANDARD_DS3_V2", "scaleSettings": {"maxNodeCount": 1}, **cluster}
+    body = {"location": "westeurope", "properties": {"computeType": "AmlCompute", "properties": whole}}
+    refused = Plain(simulators).send("PUT", f"{WORKSPACE}/computes/cpu", body)
+    assert (refused.status_code, says in refused.text) == (400, True), refused.text
+
+
+def test_a_model_of_a_job_that_is_not_there_is_refused(simulators: Simulators, client: MLClient) -> None:
+    """An output is registered of a job that there is."""
+    del client
+    body = {"properties": {"modelUri": "azureml://jobs/gone/outputs/model", "modelType": "mlflow_model"}}
+    arm = Plain(simulators)
+    assert "Job 'gone'" in arm.send("PUT", MODEL, body).text
+    simulators.management.seed(jobs=[{"id": f"{WORKSPACE}/jobs/gone"}])
+    assert arm.send("PUT", MODEL, body).status_code == 201
+
+
 class Plain:
     """Plain requests to the simulated ARM, with a token for it."""
 

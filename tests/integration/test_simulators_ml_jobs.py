@@ -280,6 +280,13 @@ def test_jobs_are_listed_in_pages_newest_first(client: MLClient, arm: Call) -> N
         ({"outputs": {"table": {"jobOutputType": "uri_folder"}}}, "no outputs named table"),
         ({"outputs": {"model": {"jobOutputType": "literal"}}}, "literal"),
         ({"tags": {"a": 1}}, "properties.tags"),
+        ({"inputs": PROPERTIES["inputs"] | {"why": {"jobInputType": "Literal", "value": "x"}}}, "snake case"),
+        (
+            {"inputs": PROPERTIES["inputs"] | {"lr": {"jobInputType": "literal", "value": "abc"}}},
+            "Input 'lr' cannot be parsed",
+        ),
+        ({"outputs": {"model": {"jobOutputType": "Mlflow_Model"}}}, "snake case"),
+        ({"experimentName": "a/b c"}, "no name of an experiment"),
     ],
 )
 def test_a_job_is_refused(arm: Call, simulators: Simulators, change: dict[str, Any], told: str) -> None:

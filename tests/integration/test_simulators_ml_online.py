@@ -204,6 +204,7 @@ def test_the_official_client_is_told_why_a_deployment_failed(
         ({**ENDPOINT_BODY, "properties": {"authMode": "Basic"}}, "Error converting value 'Basic'"),
         ({**ENDPOINT_BODY, "properties": {"authMode": "Key", "defaults": {}}}, "Could not find member 'defaults'"),
         ({**ENDPOINT_BODY, "etag": 7}, "Error converting value 7"),
+        ({**ENDPOINT_BODY, "location": "eastus"}, "Location 'eastus' is not that of the workspace"),
         ({**ENDPOINT_BODY, "properties": {"authMode": "Key", "traffic": {"blue": 100}}}, "created without traffic"),
         ({**ENDPOINT_BODY, "properties": {"authMode": "Key", "traffic": {"blue": "100"}}}, "Error converting value"),
         ({**ENDPOINT_BODY, "properties": {"authMode": "Key", "traffic": [1]}}, "Error converting value"),
@@ -229,6 +230,10 @@ def test_an_endpoint_that_the_service_refuses_is_refused(arm: Call, body: Any, s
         ({"codeConfiguration": {"codeId": f"{WORKSPACE}/codes/none/versions/1", "scoringScript": "s.py"}}, "not found"),
         ({"environmentId": f"{WORKSPACE}/environments/none/versions/1"}, "was not found"),
         ({"compute": "cpu"}, "Could not find member 'compute'"),
+        ({"instanceType": "Standard_Nonsense"}, "'Standard_Nonsense' is not supported"),
+        ({"requestSettings": {"requestTimeout": "PT181S"}}, "180 seconds at most"),
+        ({"requestSettings": {"requestTimeout": "5s"}}, "to type 'duration'"),
+        ({"livenessProbe": {"period": "10"}}, "to type 'duration'"),
     ],
 )
 def test_a_deployment_that_the_service_refuses_is_refused(arm: Call, changes: dict[str, Any], says: str) -> None:
@@ -280,6 +285,21 @@ def test_what_can_be_changed_later(arm: Call) -> None:
     settled(arm, ENDPOINT)
     read = arm("GET", ENDPOINT).json()
     assert (read["tags"], read["properties"]["traffic"]) == ({}, {})
+
+
+def test_a_deployment_that_the_quota_has_no_room_for_is_refused(arm: Call, simulators: Simulators) -> None:
+    """By the numbers that usages tell, a fifth held back for upgrades, and in JSON inside a sentence."""
+    simulators.management.seed(
+        quotas=[{"region": "westeurope", "family": "standardDSv2Family", "used": 84, "limit": 100}]
+    )
+    make(arm, "blue=100")
+    green, sized = f"{ENDPOINT}/deployments/green", {**DEPLOYMENT_BODY, "sku": {"name": "Default", "capacity": 4}}
+    status, _, message = error(arm("PUT", green, sized))
+    detail = json.loads(message.partition("error detail: ")[2])
+    assert status == 400
+    assert "Current usage/limit: 84/100. Additional needed: 20" in detail["errors"]["VmSize"][0]
+    assert "Not enough quota" in error(arm("PATCH", f"{ENDPOINT}/deployments/blue", {"sku": {"capacity": 6}}))[2]
+    assert arm("PUT", green, {**sized, "sku": {"name": "Default", "capacity": 3}}).status_code == 201
 
 
 def test_an_endpoint_has_twenty_deployments_at_most(arm: Call, simulators: Simulators) -> None:

@@ -66,7 +66,6 @@ def check_deployment(body: Resource, before: Resource | None, resources: Resourc
     for member in ("codeConfiguration", "instanceType"):
         if before and (properties.get(member) or None) != (before["properties"].get(member) or None):
             raise refused(f"'{member}' of a deployment cannot be changed after it was made.")
-    size(properties["instanceType"])
     timeout = (properties.get("requestSettings") or {}).get("requestTimeout")
     if timeout and not 0 < seconds_of(timeout) <= LONGEST_REQUEST:
         raise refused(f"The request timeout of a deployment can be {LONGEST_REQUEST} seconds at most.")
@@ -80,6 +79,7 @@ def check_deployment(body: Resource, before: Resource | None, resources: Resourc
         check_model(model, properties, resources)
     elif not properties.get("environmentId"):
         raise arm.refuse(400, "ValidationError", "The Model field is required.")
+    size(properties["instanceType"])
 
 
 def check_model(model: str, properties: Mapping[str, Any], resources: Resources) -> None:

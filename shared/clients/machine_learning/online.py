@@ -89,10 +89,11 @@ class Online:
         *,
         instead_of: Traffic,
         tags: Mapping[str, str] | None = None,
+        mirror: Traffic | None = None,
     ) -> str:
         """Give live requests to deployments as `traffic` says, in percent, and return the URL of the operation.
 
-        `tags` are added to those it has; a deployment that gets live requests gets no mirrored ones any more.
+        `tags` and `mirror` are added to what it has; a deployment that gets live requests gets no mirrored ones.
         Raises TemporaryError where the traffic is neither `instead_of` nor what is wanted: somebody else was quicker,
         or what is read is old.
         """
@@ -103,7 +104,7 @@ class Online:
             raise TemporaryError(
                 f"the traffic of {endpoint} is {_told(found.traffic)} and not {_told(before)} any more", after=SETTLING
             )
-        return self._arm.put(url, found.shared(wanted, tags or {}))
+        return self._arm.put(url, found.shared(wanted, tags or {}, mirror or {}))
 
     # -- deployments --------------------------------------------------------------------------------------------------
 

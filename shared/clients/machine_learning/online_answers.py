@@ -127,10 +127,10 @@ class WholeEndpoint(Whole[_WholeProperties]):
         """Its live traffic."""
         return weights(self.properties.traffic)
 
-    def shared(self, traffic: Traffic, tags: Mapping[str, str]) -> dict[str, Any]:
-        """Write it with other traffic and more tags; what gets live requests gets no mirrored ones any more."""
-        mirrored = weights(self.properties.mirrorTraffic).items()
-        left = {name: share for name, share in mirrored if name not in traffic}
+    def shared(self, traffic: Traffic, tags: Mapping[str, str], mirror: Traffic) -> dict[str, Any]:
+        """Write it with other traffic, more tags and more mirrored; what gets live requests gets no mirrored ones."""
+        mirrored = {**weights(self.properties.mirrorTraffic), **weights(mirror)}
+        left = {name: share for name, share in mirrored.items() if name not in traffic}
         return self.body({"traffic": dict(traffic), "mirrorTraffic": left}, tags)
 
 

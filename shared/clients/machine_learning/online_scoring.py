@@ -39,11 +39,11 @@ class Scored:
 
     @property
     def problem(self) -> str:
-        """What is wrong with the deployment, in words; "" for a prediction."""
+        """What is wrong with the deployment, in words of ours, as its own may repeat what it was sent; or ""."""
         if self.status < 300:
             return ""
         words = PROBLEMS.get(self.status, "the deployment failed")
-        return f"{words} ({self.status})" + (f": {self.body}" if self.body else "")
+        return f"{words} ({self.status})"
 
 
 class Scorer(Rest):

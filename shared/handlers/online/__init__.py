@@ -57,7 +57,7 @@ STAGES = {
         Stage[OnlineEndpoint](
             "deployment", find=making.find_deployment, start=making.start_deployment, watch=making.watch_deployment
         ),
-        Stage[OnlineEndpoint]("smoke", start=making.send_sample, watch=making.send_sample, effect="reads"),
+        Stage[OnlineEndpoint]("smoke", start=watching.send_sample, watch=watching.send_sample, effect="reads"),
         Stage[OnlineEndpoint]("plan", start=shifting.make_plan, watch=shifting.make_plan, effect="reads"),
         Stage[OnlineEndpoint](
             "shift", find=shifting.find_shift, start=shifting.start_shift, watch=shifting.watch_shift

@@ -1,15 +1,15 @@
-"""Makes the deployment, with nothing of the traffic yet: the model, the lock, the endpoint, the deployment, the sample.
+"""Makes the deployment, with nothing of the traffic yet: the model, the lock, the endpoint, the deployment.
 
 https://learn.microsoft.com/azure/machine-learning/how-to-deploy-online-endpoints
 """
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from shared.actions import Status
 from shared.clients.machine_learning.models import Model
-from shared.clients.machine_learning.online import OnlineDeployment, OnlineSettings, Scored
+from shared.clients.machine_learning.online import OnlineDeployment, OnlineSettings
 from shared.clients.machine_learning.online import OnlineEndpoint as Endpoint
 from shared.clients.machine_learning.resources import asset_id
 from shared.errors import PermanentError, TemporaryError
@@ -31,9 +31,6 @@ OWN_TAG = "reactor-action"
 SEE_LOG = ("see what its log says", "then replay the event")
 QUOTA_WITHIN = timedelta(minutes=5)
 """How long it is tried to read what the region has left: a role may not have arrived yet."""
-SAMPLE_WITHIN = timedelta(minutes=10)
-"""How long a deployment may be busy, or refuse a role that has not arrived yet, before the sample counts as failed."""
-TRIES = 3
 
 
 # -- model ------------------------------------------------------------------------------------------------------------
@@ -285,47 +282,6 @@ def _progress(found: OnlineDeployment, params: OnlineEndpoint, job: Job) -> Prog
     remedy = SEE_LOG if found.tags.get(OWN_TAG) == job.key else serving.DELETE_IT
     pending = serving.ready(f"deployment {name}", found.state, job, token, remedy=remedy)
     return Pending(memory={"seen": True}, note=pending.note, wake_on=token) if pending else Done()
-
-
-# -- sample -----------------------------------------------------------------------------------------------------------
-
-
-def send_sample(params: OnlineEndpoint, job: Job) -> Progress:
-    """Have the deployment answer the sample, before it gets any traffic."""
-    if params.sample is None:
-        return Done(note="not tried out: the rule gives no sample")
-    again = {"retried": "tries" in job.memory}
-    return sample(params, job, get_endpoint(params, job)) or Done(again, note="the sample was answered")
-
-
-def sample(params: OnlineEndpoint, job: Job, endpoint: Endpoint) -> Pending | None:
-    """Have the deployment answer the sample: None where it does, Pending where it is asked once more.
-
-    PermanentError where it fails `TRIES` times: the first requests may find a model that is still being loaded.
-    """
-    name, tries = job.result["deployment"], job.memory.get("tries", 0) + 1
-    try:
-        problem = _problem(job.clients.machine_learning.online.score(endpoint, params.sample, name), params, name)
-    except TemporaryError as trouble:
-        since = datetime.fromisoformat(job.memory.get("busy") or job.now.isoformat())
-        if job.now < since + SAMPLE_WITHIN:
-            memory = {"busy": since.isoformat()}
-            return Pending(trouble.after, memory=memory, note=f"the sample, once more: {trouble.reason}")
-        problem, tries = trouble.reason, TRIES
-    if not problem:
-        return None
-    if tries < TRIES:
-        return Pending(memory={"tries": tries}, note=f"the sample, once more: {problem}")
-    raise PermanentError(f"{name} failed the sample: {problem}", remedy="see what its log says, or correct the sample")
-
-
-def _problem(scored: Scored, params: OnlineEndpoint, name: str) -> str:
-    if scored.problem:
-        return scored.problem
-    if scored.deployment and scored.deployment.lower() != name.lower():
-        return f"{scored.deployment} answered in its place"
-    wanted = params.sample_expects.contains
-    return "" if wanted in scored.body else f'the answer has no "{tidy(wanted)}"'
 
 
 def get_endpoint(params: OnlineEndpoint, job: Job) -> Endpoint:

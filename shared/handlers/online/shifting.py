@@ -31,6 +31,7 @@ def make_plan(params: OnlineEndpoint, job: Job) -> Progress:
     steps = rollout.plan(before, name, params.traffic)
     told = {tag: endpoint.tags.get(tag) or "" for tag in (rollout.PREVIOUS_TAG, rollout.EMPTIED_TAG)}
     result = {"previous": before, "steps": steps, "at": 0, "traffic": before, "told": told}
+    result["mirror"] = dict(endpoint.mirror)
     alone = not before and params.traffic[0] < rollout.WHOLE
     note = "nothing else has traffic, so it gets all of it at once" if alone else ""
     return Done(result, note, next=next_stage(params, result, name))

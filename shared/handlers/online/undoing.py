@@ -60,6 +60,7 @@ def _put_back(params: OnlineEndpoint, job: Job, endpoint: Endpoint) -> Pending:
             previous,
             instead_of=endpoint.traffic,
             tags=job.result.get("told", {}),
+            mirror=job.result.get("mirror", {}),
         )
         return Pending(
             memory={"operation": operation, "put": job.now.isoformat()}, note="the traffic is being put back"

@@ -1,4 +1,4 @@
-"""Watches a step of the traffic: how the deployment does, as Azure Monitor counts it, or by the sample.
+"""Watches the deployment: how it answers the sample, and how it does with a step of the traffic, by Azure Monitor.
 
 https://learn.microsoft.com/azure/machine-learning/how-to-monitor-online-endpoints
 """
@@ -8,12 +8,14 @@ from datetime import datetime, timedelta
 
 from shared.clients.machine_learning.monitor import Health
 from shared.clients.machine_learning.online import OnlineEndpoint as Endpoint
+from shared.clients.machine_learning.online import Scored
 from shared.errors import DeniedError, PermanentError, TemporaryError
 from shared.handlers import rollout
-from shared.handlers.online.making import get_endpoint, sample
+from shared.handlers.online.making import get_endpoint
 from shared.handlers.online.params import Check, OnlineEndpoint, milliseconds
 from shared.handlers.online.shifting import OLD_FOR, changed_by_others, is_ours, next_stage
 from shared.policy import read_duration
+from shared.redaction import tidy
 from shared.stages import Done, Job, Pending, Progress
 
 LOOKS = 5
@@ -23,6 +25,53 @@ SOONEST, LATEST = 30.0, 300.0
 METRICS_WITHIN = timedelta(minutes=5)
 """How long after the wait it is tried to read metrics: a role may not have arrived yet."""
 MINUTE = timedelta(minutes=1)
+SAMPLE_WITHIN = timedelta(minutes=10)
+"""How long a deployment may be busy, or refuse a role that has not arrived yet, before the sample counts as failed."""
+TRIES = 3
+
+
+# -- sample -----------------------------------------------------------------------------------------------------------
+
+
+def send_sample(params: OnlineEndpoint, job: Job) -> Progress:
+    """Have the deployment answer the sample, before it gets any traffic."""
+    if params.sample is None:
+        return Done(note="not tried out: the rule gives no sample")
+    again = {"retried": "tries" in job.memory}
+    return sample(params, job, get_endpoint(params, job)) or Done(again, note="the sample was answered")
+
+
+def sample(params: OnlineEndpoint, job: Job, endpoint: Endpoint) -> Pending | None:
+    """Have the deployment answer the sample: None where it does, Pending where it is asked once more.
+
+    PermanentError where it fails `TRIES` times: the first requests may find a model that is still being loaded.
+    """
+    name, tries = job.result["deployment"], job.memory.get("tries", 0) + 1
+    try:
+        problem = _problem(job.clients.machine_learning.online.score(endpoint, params.sample, name), params, name)
+    except TemporaryError as trouble:
+        since = datetime.fromisoformat(job.memory.get("busy") or job.now.isoformat())
+        if job.now < since + SAMPLE_WITHIN:
+            memory = {"busy": since.isoformat()}
+            return Pending(trouble.after, memory=memory, note=f"the sample, once more: {trouble.reason}")
+        problem, tries = trouble.reason, TRIES
+    if not problem:
+        return None
+    if tries < TRIES:
+        return Pending(memory={"tries": tries}, note=f"the sample, once more: {problem}")
+    raise PermanentError(f"{name} failed the sample: {problem}", remedy="see what its log says, or correct the sample")
+
+
+def _problem(scored: Scored, params: OnlineEndpoint, name: str) -> str:
+    if scored.problem:
+        return scored.problem
+    if scored.deployment and scored.deployment.lower() != name.lower():
+        return f"{scored.deployment} answered in its place"
+    wanted = params.sample_expects.contains
+    return "" if wanted in scored.body else f'the answer has no "{tidy(wanted)}"'
+
+
+# -- a step of the traffic --------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
