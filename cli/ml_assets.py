@@ -146,6 +146,9 @@ def upload_code(options: Namespace) -> int:
         raise UsageError(f"{options.path} is no folder")
     name, version = split(options.name, digest_of(options.path))
     here = find(options)
+    if here.ml.assets.code_id(here.workspace, name, version):
+        print(f"{name}:{version} is there already, and stays as it is")
+        return 0
     with uploading(options.path):
         here.ml.uploads.code(here.workspace, name, version, options.path)
     print(f"{name}:{version}")

@@ -55,6 +55,8 @@ def upload_model(options: Namespace) -> int:
         raise UsageError(f"{options.path} is not there")
     kind = options.type or ("mlflow_model" if (options.path / "MLmodel").is_file() else "custom_model")
     here = find(options)
+    before = here.ml.models.read(here.workspace, name, version)
+    tags = {name: value or "" for name, value in (before.tags if before else {}).items()} | tags
     uri = upload(here, options.path, f"{FOLDER}/models/{name}/{digest_of(options.path)}")
     here.ml.models.put(
         here.workspace, name, version, uri=uri, type=kind, tags=tags, properties={}, description=options.description

@@ -288,7 +288,7 @@ def follow_up(action: Action, state: StepState, later: Later, now: datetime) -> 
         created=now,
         due=later.at,
         asleep=True,
-        note=f"put off by {action.key}",
+        note=f"{later.step.action} at {later.at:%Y-%m-%d %H:%M}Z, put off by {action.key}",
         follows=action.key,
         happened=action.happened,
         steps=[later.step],

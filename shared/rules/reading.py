@@ -130,7 +130,9 @@ class Reading:
         if detail["type"] == "extra_forbidden":
             wrong, expected = where[-1], "'".join(known)
         said = "empty" if context.get("min_length") == 1 and "too_short" in detail["type"] else detail["type"]
-        message = INVALID.get(said, "{where}: {message}, not {input}").format(
+        has_own_words = detail["type"] == "value_error" and isinstance(detail["input"], dict | list)
+        otherwise = "{where}: {message}" if has_own_words else "{where}: {message}, not {input}"
+        message = INVALID.get(said, otherwise).format(
             where=".".join(where),
             message=_plainly(detail["msg"]),
             input=_shown(detail["input"], where),

@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from yaml import Node
 
+from shared.actions import Failure
 from shared.rules import templates
 from shared.rules.kinds import ENVELOPE, KINDS, NAMESPACES
 from shared.rules.paths import Keys, show_path
@@ -19,6 +20,8 @@ Results = tuple[str, ...] | None
 
 DERIVED = NAMESPACES - {"data"}
 """What only this program writes: a field that a kind has not got here is never there; the wire may bring more."""
+FAILURE = tuple(Failure.model_fields)
+"""What there is to say of a step that failed."""
 ELSEWHERE = {"failure": ": it is only under on_failure and in what ActionFailed tells"}
 """Namespace to where it can be read."""
 
@@ -80,10 +83,18 @@ def check_text(
         elif keys[0] == "digest":
             if reference.strict and not scope.has_digest:
                 reading.error(node, f"{what}there is no digest: it is what a limit with `digest` gathered")
-        elif keys[0] in offered or keys[0] == "action" or (keys[0] == "failure" and scope.after_failure):
+        elif keys[0] in offered or keys[0] == "action" or not reference.strict:
             continue
-        elif reference.strict:
+        elif keys[0] == "failure" and scope.after_failure:
+            _check_failure(reading, node, keys, what)
+        else:
             check_field(reading, node, keys, scope.kinds, what, is_needed=reference.needed)
+
+
+def _check_failure(reading: Reading, node: Node, keys: Keys, what: str) -> None:
+    """Check what is asked of a failed step."""
+    if len(keys) > 1 and keys[1] not in FAILURE:
+        reading.error(node, f"{what}a failure has no {keys[1]}{did_you_mean(str(keys[1]), FAILURE)}")
 
 
 def check_result(reading: Reading, node: Node, keys: Keys, scope: Scope, what: str = "") -> None:

@@ -51,6 +51,14 @@ def test_a_gate_that_says_its_endpoint_is_believed() -> None:
     assert rules.rules[0].do[0].params["endpoint"] == "other"
 
 
+def test_a_failure_has_only_what_it_has() -> None:
+    """A misspelt word of a failure would make the alert about it fail; it is an error that says what was meant."""
+    text = steps("run.job: {component: retrain:4}") + "    on_failure:\n      - alert: {channel: oncall, text: "
+    with pytest.raises(RulesError, match=r'a failure has no reson \(did you mean "reason"\?\)'):
+        load(f'{text}"{{{{ failure.reson }}}}"}}\n', ACTIONS, "rules.yaml")
+    assert load(f'{text}"{{{{ failure.remedy }}}}"}}\n', ACTIONS, "rules.yaml")
+
+
 def test_names_are_checked_inside_a_parameter() -> None:
     """A channel that is not declared is found also where it stands in a mapping, at its own place."""
     text = steps("deploy.online_endpoint: {endpoint: fraud, approval: {by: [a@example.com], channel: oncal}}")

@@ -1,6 +1,9 @@
 """Asks a person before a step of the traffic, as a step `approval` does."""
 
+from collections.abc import Iterator
+
 from shared.actions import Decision
+from shared.clients.machine_learning.resources import studio_link
 from shared.errors import PermanentError
 from shared.handlers import asking, rollout, serving
 from shared.handlers.asking import Question
@@ -40,10 +43,12 @@ def _question(params: OnlineEndpoint, job: Job) -> Question:
         raise PermanentError("the rule asks nobody any more", remedy="replay the event")
     result, wanted = job.result, job.result["steps"][job.result["at"]]
     lines = (
-        f"{result['deployment']} holds {result['model_id']}.",
+        f"{result['deployment']} holds {_model(result['model_id'])}.",
+        *_measured(job),
         f"The traffic of {params.endpoint} is {rollout.show(result['traffic'])}.",
         f"It would become {rollout.show(wanted)}.",
         f"Seen so far: {result.get('seen', 'nothing')}.",
+        studio_link(result["workspace"], f"endpoints/realtime/{params.endpoint}/detail"),
     )
     return Question(
         named=", ".join((job.written.get("approval") or {}).get("by") or params.approval.by),
@@ -52,3 +57,16 @@ def _question(params: OnlineEndpoint, job: Job) -> Question:
         title=params.approval.title or f"Approve {rollout.show(wanted)} at {params.endpoint}?",
         text=params.approval.text or "\n".join(lines),
     )
+
+
+def _model(model_id: str) -> str:
+    """Shorten a model's id for people: its name and version."""
+    return model_id.rpartition("/models/")[2].replace("/versions/", ":") or model_id
+
+
+def _measured(job: Job) -> Iterator[str]:
+    """Say what the gates before this step measured."""
+    for id_, result in job.steps.items():
+        if isinstance(result.get("metric"), int | float):
+            live = result.get("live")
+            yield f"{id_}: {result['metric']:g}" + (f", and {live:g} for what is live." if live is not None else ".")
