@@ -8,7 +8,7 @@ DONE := $(VENV)/.done
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-demo: $(DONE)-stack ## see it run: real messages through a real storage emulator, a crash included (half a minute)
+demo: $(DONE)-stack ## see it run: real messages through a real storage emulator, a crash included (under a minute)
 	@$(BIN)/python -m dev.demo $(if $(CHAPTER),--chapter $(CHAPTER))
 
 run: $(DONE)-stack ## start the local stack and leave it running, until Ctrl-C

@@ -167,6 +167,15 @@ class OnlineEndpoint(BaseModel):
             raise ValueError(f"approval.before is {asked}, which is no step of traffic: {self.traffic}")
         return self
 
+    @model_validator(mode="after")
+    def _has_both_halves(self) -> "OnlineEndpoint":
+        """Refuse half of what only makes sense together."""
+        if bool(self.code) != bool(self.scoring_script):
+            raise ValueError("code and scoring_script go together: give both, or neither")
+        if self.sample is None and self.sample_expects.contains:
+            raise ValueError("sample_expects has no use without a sample")
+        return self
+
     @property
     def asks_before(self) -> int:
         """The percent that somebody is asked about first; 0 where nobody is."""
