@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -13,11 +15,12 @@ from dev.simulators.remote import Simulators
 from shared.actions import Decision, Person, Status
 from shared.errors import PermanentError, TemporaryError
 from shared.handlers import ACTIONS
-from shared.handlers.online import making, shifting, watching
+from shared.handlers.online import RESULTS, making, shifting, watching
 from shared.handlers.online.params import OnlineEndpoint
 from shared.handlers.serving import deployment_name
 from shared.rules import load
 from shared.rules.declared import Declared
+from shared.rules.paths import MISSING, walk
 from shared.stages import Done, Pending
 from shared.storage import LIMITS_TABLE
 from tests.integration.stages import Bench, Told, clients_of, event_of
@@ -384,6 +387,17 @@ def test_a_model_whose_tags_no_longer_fit_is_not_deployed(
     assert told.end.status is Status.SKIPPED
     assert "model.tags.stage does not fit the rule any more" in told.end.reason
     assert simulators.management.seen("PUT") == []
+
+
+def test_a_model_that_is_live_already_gives_every_result(bench: Bench, simulators: Simulators) -> None:
+    """An event about what is live, such as another tag of it, changes nothing, and later steps find all they read."""
+    bench.run("deploy.online_endpoint", **STEP)
+    puts = len(simulators.management.seen("PUT"))
+    told = replace(bench, key=uuid4().hex).run("deploy.online_endpoint", **STEP)
+    assert "live already" in " ".join(told.notes)
+    assert len(simulators.management.seen("PUT")) == puts
+    missing = [name for name in RESULTS[OnlineEndpoint] if walk(told.result, tuple(name.split("."))) is MISSING]
+    assert missing == []
 
 
 def test_a_registry_model_is_deployed(bench: Bench, simulators: Simulators) -> None:
