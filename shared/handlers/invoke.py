@@ -144,24 +144,12 @@ def _progress(run: Run, params: BatchEndpoint, job: Job) -> Progress:
         return Pending(memory={"seen": job.now.isoformat()}, note=f"job {run.name} is {run.status}", wake_on=_wake(job))
     link = _studio(run, job)
     if run.status != "Completed":
-        why = _why(run.name, job)
+        why = job.clients.machine_learning.runs.why(job.result["workspace"], run.name)
         raise PermanentError(f"job {run.name} is {run.status}" + (f": {why}" if why else ""), remedy=f"see {link}")
     asked = {name: one.uri for name, one in invocation(params, job).outputs.items()}
     outputs = {name: uri for name, uri in run.outputs.items() if uri and "${{" not in uri} | asked
     output = next(iter(asked.values()), "") or next(iter(outputs.values()), "")
     return Done({"status": run.status, "output": output, "outputs": outputs, "links": {"studio": link}})
-
-
-def _why(name: str, job: Job) -> str:
-    """Say why it failed, and where, as far as the run history tells."""
-    workspace, runs = job.result["workspace"], job.clients.machine_learning.runs
-    try:
-        if child := runs.failed_child(workspace, name):
-            return ": ".join(tidy(part) for part in child if part)
-        error = runs.error(workspace, name)
-    except ReactorError:
-        return ""
-    return ": ".join(tidy(part) for part in (error.code, error.message) if part) if error else ""
 
 
 def _read(job: Job) -> Run | None:

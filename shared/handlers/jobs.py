@@ -104,7 +104,7 @@ def _progress(run: Run, job: Job) -> Progress:
         wake_on = f"run:{job.result['workspace'].lower()}/{run.name}"
         return Pending(memory={"seen": job.now.isoformat()}, note=f"job {run.name} is {run.status}", wake_on=wake_on)
     if run.status in FAILED:
-        why = _why(run.name, job)
+        why = job.clients.machine_learning.runs.why(job.result["workspace"], run.name)
         raise PermanentError(f"job {run.name} is {run.status}" + (f": {why}" if why else ""), remedy=_see(run, job))
     metrics, note = _metrics(run.name, job)
     told = {
@@ -129,18 +129,6 @@ def _metrics(name: str, job: Job) -> tuple[dict[str, float], str]:
     except ReactorError as problem:
         return {}, f"its metrics could not be read: {problem.reason}"
     return dict(list(found.items())[:MOST_METRICS]), ""
-
-
-def _why(name: str, job: Job) -> str:
-    """Say which step failed and why, as far as the run history tells."""
-    workspace, runs = job.result["workspace"], job.clients.machine_learning.runs
-    try:
-        if child := runs.failed_child(workspace, name):
-            return ": ".join(tidy(part) for part in child if part)
-        error = runs.error(workspace, name)
-    except ReactorError:
-        return ""
-    return ": ".join(part for part in (error.code, error.message) if part) if error else ""
 
 
 def _studio(run: Run, job: Job) -> str:

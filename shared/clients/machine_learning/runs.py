@@ -21,6 +21,8 @@ from shared.clients.machine_learning.pages import Page, follow
 from shared.clients.machine_learning.resources import Read
 from shared.clients.machine_learning.workspaces import Workspaces
 from shared.clients.rest import Answer, Said, segment
+from shared.errors import ReactorError
+from shared.redaction import tidy
 
 MOST_PAGES = 50
 """Of a run's children: no pipeline of ours has that many steps, so more is a service that repeats itself."""
@@ -140,6 +142,16 @@ class Runs:
             return None
         error = _error(found.error) or (self.error(workspace, found.run_id) if found.run_id else None)
         return "/".join(names), ": ".join(part for part in (error.code, error.message) if part) if error else ""
+
+    def why(self, workspace: str, run_id: str) -> str:
+        """Say why a run failed, and which of its steps, as far as the history tells; "" where it does not."""
+        try:
+            if child := self.failed_child(workspace, run_id):
+                return ": ".join(tidy(part) for part in child if part)
+            error = self.error(workspace, run_id)
+        except ReactorError:
+            return ""
+        return ": ".join(tidy(part) for part in (error.code, error.message) if part) if error else ""
 
     def metrics(self, workspace: str, run_id: str) -> dict[str, float]:
         """Read the last value of each metric of a run; of a pipeline, whose own run logs none, those of its steps.
