@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -147,7 +148,9 @@ def upload_code(options: Namespace) -> int:
     name, version = split(options.name, digest_of(options.path))
     here = find(options)
     if here.ml.assets.code_id(here.workspace, name, version):
-        print(f"{name}:{version} is there already, and stays as it is")
+        if ":" in options.name:  # else the version is the content
+            print(f"{name}:{version} is there already, and stays as it is", file=sys.stderr)
+        print(f"{name}:{version}")
         return 0
     with uploading(options.path):
         here.ml.uploads.code(here.workspace, name, version, options.path)

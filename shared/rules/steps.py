@@ -174,16 +174,18 @@ class Steps:
         follows = parameters(self.actions[step.action]).follows if step.action in self.actions else {}
         filled: dict[str, Any] = {}
         for name, marker in follows.items():
-            if name in step.params or marker.needed_by not in step.params:
+            if marker.needed_by not in step.params:
                 continue
-            said = next(
-                (later.params[name] for later in after if later.action in marker.by and name in later.params), None
-            )
-            if said is None:
+            said = [later.params[name] for later in after if later.action in marker.by and name in later.params]
+            if name in step.params:
+                if said and step.params[name] not in said:
+                    words = f"{name} of {step.action} is {shorten(step.params[name])}, and what follows it is about"
+                    self.reading.warn(node, f"{words} {shorten(said[0])}")
+            elif said:
+                filled[name] = said[0]
+            else:
                 words = f"or let {' or '.join(marker.by)} follow"
                 self.reading.error(node, f"{marker.needed_by} of {step.action} needs {name}: say it, {words}")
-            else:
-                filled[name] = said
         return step.model_copy(update={"params": step.params | filled}) if filled else step
 
     def _step(self, node: Node, scope: Scope) -> Step | None:

@@ -231,8 +231,10 @@ def read_action(world: World, key: str) -> Action:
 
 ABSENT: Mapping[str, Callable[[Mapping[str, Any]], set[str]]] = {
     "deploy.batch_endpoint": lambda params: {"model_id" if params.get("component") else "component_id"},
-    "deploy.online_endpoint": lambda params: set() if params.get("approval") else {"approved_by", "approved_at"},
-    "gate": lambda params: set() if params.get("metric") else {"metric", "live"},
+    "gate": lambda params: {
+        *(() if params.get("metric") else ("metric", "live")),
+        *(() if params.get("better_than") == "live" else ("compared_with", "compared_at")),
+    },
 }
 """The results that the page says are there only with some parameters: which of them are not."""
 

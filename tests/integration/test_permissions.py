@@ -176,11 +176,12 @@ def batch(bench: Bench, _simulators: Simulators) -> None:
 
 
 def invoke(bench: Bench, simulators: Simulators) -> None:
-    """Score by the default deployment, by one that is named, and by a component's; find why one failed; cancel one."""
+    """Score by the default deployment, whose answer is lost, by one that is named, and by a component's; cancel one."""
     given: dict[str, Any] = {
         "endpoint": "fraud-batch",
         "inputs": {"data": {"folder": "azureml://datastores/workspaceblobstore/paths/in/"}},
     }
+    simulators.inference.fault("lost_reply", method="POST", path="jobs$")
     bench.run("invoke.batch_endpoint", **given)
     bench.key = uuid4().hex
     tried(bench, "invoke.batch_endpoint", **given, deployment=TWELVE)

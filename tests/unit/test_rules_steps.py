@@ -49,6 +49,8 @@ def test_a_gate_that_says_its_endpoint_is_believed() -> None:
         "rules.yaml",
     )
     assert rules.rules[0].do[0].params["endpoint"] == "other"
+    (warning,) = [str(problem) for problem in rules.warnings if "endpoint of gate" in str(problem)]
+    assert 'endpoint of gate is "other", and what follows it is about "scoring"' in warning
 
 
 def test_a_failure_has_only_what_it_has() -> None:
