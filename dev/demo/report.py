@@ -96,6 +96,9 @@ def made(state: StepState) -> str:
         return str(result["job"])[:20]
     if "run_id" in result:
         return f"{params['pipeline']}-{result['run_id'][:4]}"
+    if "steps" in result and "previous" in result:
+        reached = result["steps"][: result["at"]]
+        return f"{result['deployment']} at {', '.join(str(step[result['deployment']]) for step in reached)} %"
     if "stored" in result:
         return f"{len(result['stored'])} stored"
     return str(result.get("deployment") or params.get("channel") or params.get("to") or "")
