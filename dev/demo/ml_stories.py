@@ -51,8 +51,8 @@ ML_STORIES = (
         CHAPTER,
     ),
     Story(
-        "worse", "ModelRegistered", "offers:6, auc 0.71",
-        registered(23, "offers", 6, LIVE), event_id(23),
+        "worse", "ModelRegistered", "margin:6, auc 0.71",
+        registered(23, "margin", 6, LIVE), event_id(23),
         Outcome("planned", (Answer("go-live", ("gate open",), "skipped"),)),
         (),
         CHAPTER,
@@ -111,10 +111,9 @@ MANAGEMENT: dict[str, Any] = {
         model_of("churn", 7, 0.94, "2026-03-02T08:00:00Z"),
         model_of("offers", 4, 0.90, "2026-01-10T08:00:00Z"),
         model_of("offers", 5, 0.93, "2026-03-01T08:00:00Z"),
-        model_of("offers", 6, 0.71, "2026-03-02T08:00:00Z"),
+        model_of("margin", 6, 0.71, "2026-03-02T08:00:00Z"),
         model_of("nightly", 1, 0.90, "2026-01-10T08:00:00Z"),
     ],
-    "online_endpoints": [served("churn", 6), served("offers", 4)],
     "components": [{"id": f"{WORKSPACE}/components/retrain_prices/versions/3", "componentSpec": COMPONENT}],
     "jobs": [
         {"id": f"{WORKSPACE}/jobs/wise_elk_3", "status": "Failed", "tags": BREACH, "experimentName": "prices"},
@@ -140,3 +139,5 @@ MANAGEMENT: dict[str, Any] = {
     "settings": {"job_seconds": 2},
 }
 """What the chapter needs to be there."""
+SERVED = {"canary": served("churn", 6), "rollback": served("offers", 4)}
+"""Story to the endpoint that serves before it begins."""

@@ -155,10 +155,12 @@ class Stage:
 
     # -- the stories --------------------------------------------------------------------------------------------------
 
-    def prepare(self, stories: Iterable[Story]) -> None:
+    def prepare(self, stories: Sequence[Story]) -> None:
         """Put in place what stories are about, and the trouble on their way."""
         self.simulators.management.seed(**ARM)
         self.simulators.management.seed(**ml_stories.MANAGEMENT)
+        served = [ml_stories.SERVED[story.name] for story in stories if story.name in ml_stories.SERVED]
+        self.simulators.management.seed(online_endpoints=served)
         self.simulators.vision.seed(
             projects=[{"id": PROJECT, "name": "fruit", "iterations": [{"id": ITERATION}]}],
             settings={"export_bytes": EXPORT_BYTES},
