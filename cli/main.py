@@ -1,7 +1,7 @@
 """`reactor`: the operator's command.
 
 Exit codes: 0 all is well, 1 something is wrong with what was looked at, or the app refuses what was asked of it,
-2 the command was not understood, or there is no app to ask.
+2 the command was not understood, or there is no app to ask, 130 it was stopped by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -32,6 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UsageError as error:
         print(f"reactor: {error}", file=sys.stderr)
         return 1 if isinstance(error, RefusedError) else 2
+    except KeyboardInterrupt:  # what a command leaves under way, it has said itself
+        print("reactor: stopped", file=sys.stderr)
+        return 130
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         sys.stdout = None
         return 0

@@ -432,3 +432,18 @@ def test_the_command_starts_light() -> None:
         "assert not {'jinja2', 'azure', 'requests'} & loaded, loaded\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True)
+
+
+def test_ctrl_c_stops_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Whoever has enough is told that it stopped, and nothing of where the program was."""
+
+    def interrupted(*_: object, **__: object) -> str:
+        """Be stopped while a file is read."""
+        raise KeyboardInterrupt
+
+    for name in ("read_text", "read_bytes", "open"):
+        monkeypatch.setattr(Path, name, interrupted)
+    assert main(["rules", "check", str(tmp_path / "rules.yaml")]) == 130
+    assert capsys.readouterr().err == "reactor: stopped\n"
