@@ -42,6 +42,20 @@ def begin(world: World, name: str) -> Action:
     return action_of(world, registered(name))
 
 
+def survive(world: World, crash: CrashAt, name: str) -> None:
+    """Bring a model until it is acknowledged, with a crash somewhere on the way, and let everything follow."""
+    world.wire.boundary = crash
+    for _ in range(5):
+        try:
+            with world.wire.watched():
+                world.reactor.receive("event_grid", registered(name))
+        except Crash:
+            continue
+        break
+    world.run()
+    world.wire.boundary = lambda _where: None
+
+
 # -- failing ----------------------------------------------------------------------------------------------------------
 
 
@@ -153,16 +167,7 @@ def test_a_crash_while_undoing(make: Make) -> None:
         number += 1
         crash, name = CrashAt(number), unique()
         world = make(undoable("start: [pending], watch: [done], then: [permanent], undo: [pending, done]"))
-        world.wire.boundary = crash
-        for _ in range(5):
-            try:
-                with world.wire.watched():
-                    world.reactor.receive("event_grid", registered(name))
-            except Crash:
-                continue
-            break
-        world.run()
-        world.wire.boundary = lambda _where: None
+        survive(world, crash, name)
         action = action_of(world, registered(name))
         assert (action.status, action.reason) == (Status.FAILED, "it is broken; it is as it was")
         assert scripted.CALLS[name].count("start") == 1
@@ -209,16 +214,7 @@ def test_a_crash_does_not_lose_what_is_put_off(make: Make) -> None:
         crash, name = CrashAt(number), unique()
         rule = '  - {name: work, on: ModelRegistered, do: [putting_off: {what: "later-{{ model.name }}"}]}'
         world = make(rule)
-        world.wire.boundary = crash
-        for _ in range(5):
-            try:
-                with world.wire.watched():
-                    world.reactor.receive("event_grid", registered(name))
-            except Crash:
-                continue
-            break
-        world.run()
-        world.wire.boundary = lambda _where: None
+        survive(world, crash, name)
         assert scripted.CALLS[f"later-{name}"].count("start") == 1
         if len(crash.seen) < number:
             break

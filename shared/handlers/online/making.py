@@ -57,8 +57,6 @@ def read_model(params: OnlineEndpoint, job: Job) -> Progress:
 def _check_scoring(params: OnlineEndpoint, model: Model) -> list[str]:
     """Refuse a model that could not score, before anything is made."""
     name = ":".join(serving.named(params))
-    if bool(params.code) != bool(params.scoring_script):
-        raise PermanentError(f"{name}: code and scoring_script go together", remedy="give both, or neither")
     if params.environment:
         return []
     if params.code or model.type not in NO_CODE:
