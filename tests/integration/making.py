@@ -37,8 +37,6 @@ def make(azurite: str, monkeypatch: pytest.MonkeyPatch) -> Make:
 
     def make(rules: str, declarations: str = RULES) -> World:
         world = World(settings, declarations + rules, Wire(), scripted.ACTIONS)
-        for row in world.records.list_open():
-            world.records.close(row.what, row.key)
         world.install(monkeypatch)
         return world
 

@@ -77,8 +77,6 @@ rules:
     on: DriftDetected
     do:{steps}"""
         world = World(settings, rules, wire)
-        for row in world.records.list_open():
-            world.records.close(row.what, row.key)
         world.install(monkeypatch)
         return world
 

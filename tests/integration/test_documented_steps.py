@@ -202,8 +202,6 @@ def make(example: Example, simulators: Simulators, azurite: str, monkeypatch: py
     prepare(Account(settings.storage, lambda _client: None), settings.backup_container)  # type: ignore[arg-type,return-value] # a connection string needs no credential
     rules = RULES + textwrap.indent(example.text, "    ")
     world = World(settings, rules, Wire(), now=datetime.now(UTC) - timedelta(days=1))
-    for row in world.records.list_open():
-        world.records.close(row.what, row.key)
     world.install(monkeypatch)
     return world
 

@@ -466,8 +466,6 @@ def test_an_action_that_is_called_off_takes_its_job_with_it(
     prepare(bench.clients.account, "backups")
     values = {"AzureWebJobsStorage": azurite, "REACTOR_ARM_ENDPOINT": simulators.management.url}
     world = World(Settings.read(values | {"REACTOR_ML_HOSTS": "127.0.0.1"}), RULES, Wire())
-    for row in world.records.list_open():
-        world.records.close(row.what, row.key)
     world.install(monkeypatch)
     event = json.dumps(json.loads(REGISTERED)[0] | {"id": bench.key})
     world.reactor.receive("event_grid", event)

@@ -233,8 +233,6 @@ def test_a_rule_asks_and_is_told(
         "rules": [{"name": "work", "on": "RunFailed", "do": [{"alert": ASKS}]}],
     }
     world = World(settings, json.dumps(rules), Wire())
-    for row in world.records.list_open():
-        world.records.close(row.what, row.key)
     world.install(monkeypatch)
     event = json.loads((EVENTS / "run_failed.json").read_text("utf-8"))[0]
     event["id"] = event["data"]["runId"] = run

@@ -184,8 +184,6 @@ channels: {{hook: {{kind: webhook, url: "{simulators.channels.url}/hooks/a", sec
 rules:
   - {{name: work, {rule}}}"""
         world = Hours(settings, text, around)
-        for row in world.records.list_open():
-            world.records.close(row.what, row.key)
         world.install(monkeypatch)
         return world
 

@@ -30,8 +30,6 @@ def asked(simulators: Simulators, settings: Settings, monkeypatch: pytest.Monkey
     begin(simulators, STORIES["rolled out"])
     event = registered()
     world = World(settings, ASKING, Wire())
-    for row in world.records.list_open():
-        world.records.close(row.what, row.key)
     world.install(monkeypatch)
     world.reactor.receive("event_grid", event)
     deliver(world)
