@@ -151,7 +151,10 @@ class World:
         )
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Have the real doors use this world's reactor, on tables where no test before left anything open."""
+        """Have the real doors use this world's reactor, and the wire pass through the test's hand.
+
+        What a test before it left open is closed.
+        """
         for row in self.records.list_open():
             self.records.close(row.what, row.key)
         monkeypatch.setattr(wiring, "reactor", lambda: self.reactor)
