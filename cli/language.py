@@ -91,8 +91,20 @@ DECLARED: Mapping[str, Mapping[str, str]] = {
         "project": "the project's id",
         "training": "`endpoint` of the training resource, and `key` where the app's identity is not used;"
         " the identity needs a custom subdomain",
-        "prediction": "the prediction resource's ARM id; read by a later version",
+        "prediction": "the prediction resource, or its ARM id alone: publishing an iteration needs it",
         "container": "the URL of the container that the project exports to, where it does",
+        "replica": "another training resource, best in another region, that copies of the project go to",
+    },
+    "Prediction": {
+        "resource": "the ARM id of the prediction resource",
+        "endpoint": "its endpoint: what is published is asked for a prediction there, where it is given",
+        "key": "its key, as a `${NAME}`; the app's identity is used where it is left out",
+    },
+    "VisionReplica": {
+        "training": "`endpoint` of the training resource there, and `key` where the app's identity is not used",
+        "prediction": "the prediction resource there: without it nothing is published",
+        "container": "the URL of the container that copies export to",
+        "queue": "the URL of the queue that copies notify",
     },
     "LanguageProject": {
         "project": "the project's name",

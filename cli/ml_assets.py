@@ -67,7 +67,7 @@ def _add(
 
 def create_compute(options: Namespace) -> int:
     """Make a compute cluster; one that is there already is left as it is."""
-    from cli.ml_steps import interruptible, line_of, wait_until
+    from cli.steps import interruptible, line_of, wait_until
     from shared.clients.machine_learning.assets import ComputeSettings
 
     if not 0 <= options.min_nodes <= options.max_nodes or options.max_nodes < 1:
@@ -220,7 +220,7 @@ def upload(here: Here, path: Path, to: str) -> str:
 @contextmanager
 def uploading(path: Path) -> Iterator[None]:
     """Say that something is uploaded; UsageError where it cannot be read."""
-    from cli.ml_line import Line
+    from cli.line import Line
 
     line = Line()
     line.show("upload", str(path))

@@ -110,7 +110,7 @@ def _add_overrides(one: ArgumentParser) -> None:
 def deploy(options: Namespace) -> int:
     """Deploy, and say what is live."""
     from cli.documents import print_json
-    from cli.ml_steps import Steps, interruptible, line_of
+    from cli.steps import Steps, interruptible, line_of
 
     steps = Steps(find(options), line_of(options))
     with interruptible(AGAIN):
@@ -177,7 +177,7 @@ def invoke(options: Namespace) -> int:
     """Start a scoring job, and follow it to its end where that is asked for."""
     from cli.documents import print_json
     from cli.ml_inputs import read_inputs, read_pairs
-    from cli.ml_steps import Steps, interruptible, line_of
+    from cli.steps import Steps, interruptible, line_of
 
     where = {"datastore": options.output_datastore, "path": options.output_path, "file": options.output_file}
     params = {
@@ -272,9 +272,9 @@ def _read(here: Here, name: str) -> tuple[BatchEndpoint, list[BatchDeployment]]:
 
 def delete(options: Namespace) -> int:
     """Delete an endpoint once that is confirmed, and wait until it is gone."""
-    from cli.ml_line import Line
-    from cli.ml_steps import interruptible, wait_until
+    from cli.line import Line
     from cli.ml_telling import confirmed
+    from cli.steps import interruptible, wait_until
     from cli.tables import count
 
     here = find(options)

@@ -38,7 +38,7 @@ def show(options: Namespace) -> int:
 
 def follow(options: Namespace) -> int:
     """Wait for a job to end, and print it; 1 where it did not complete."""
-    from cli.ml_steps import interruptible
+    from cli.steps import interruptible
 
     here = find(options)
     with interruptible(f"the job goes on: `reactor ml job follow {options.name}`"):
@@ -49,7 +49,7 @@ def follow(options: Namespace) -> int:
 
 def cancel(options: Namespace) -> int:
     """Cancel a job, and wait until it has ended; one that has is left alone."""
-    from cli.ml_steps import interruptible
+    from cli.steps import interruptible
     from shared.clients.machine_learning.jobs import ENDED
 
     here = find(options)
@@ -72,7 +72,7 @@ def read(here: Here, name: str) -> Job:
 
 
 def _ended(here: Here, options: Namespace) -> Job:
-    from cli.ml_steps import line_of, wait_until
+    from cli.steps import line_of, wait_until
     from shared.clients.machine_learning.jobs import ENDED
 
     seen: list[Job] = []

@@ -106,9 +106,9 @@ def _read(here: Here, name: str) -> tuple[OnlineEndpoint, list[OnlineDeployment]
 
 def rollback(options: Namespace) -> int:
     """Put the traffic back that the endpoint's tag tells of, once that is confirmed."""
-    from cli.ml_line import Line
-    from cli.ml_steps import Steps, interruptible, wait_until
+    from cli.line import Line
     from cli.ml_telling import confirmed
+    from cli.steps import Steps, interruptible, wait_until
 
     here = find(options)
     endpoint, deployments = _read(here, options.endpoint)

@@ -54,7 +54,7 @@ def _folder(to: Path | None, name: str, outputs: Collection[str]) -> Path | None
 
 def _fetch(here: Here, uri: str, to: Path | None) -> list[str]:
     """Fetch one output, where that is asked for, and name its files."""
-    from cli.ml_line import Line
+    from cli.line import Line
 
     if to is None:
         return []

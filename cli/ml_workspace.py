@@ -18,6 +18,7 @@ from cli.local_stack import READY, add_ready, read_ready
 if TYPE_CHECKING:
     from shared.clients import Clients
     from shared.clients.machine_learning import MachineLearning
+    from shared.rules.declared import Declared
     from shared.settings import Settings
     from shared.storage.account import Account
 
@@ -45,6 +46,18 @@ class Here:
     def name(self) -> str:
         """The workspace's name."""
         return self.workspace.rsplit("/", 1)[-1]
+
+    @property
+    def declared(self) -> Declared:
+        """The workspace, as a rules file would declare it."""
+        from shared.rules.declared import Declared
+
+        return Declared(workspaces={"here": self.workspace})
+
+    @property
+    def given(self) -> Mapping[str, str]:
+        """How a step names it."""
+        return {"workspace": self.workspace}
 
     @property
     def ml(self) -> MachineLearning:

@@ -141,8 +141,13 @@ def error(service: str, status: int, headers: Mapping[str, str], body: str, effe
     after = retry_after(headers, said.text)
     for applies, make in _MEANINGS:
         if applies(status, said, effect):
-            return make(words, after)
-    return PermanentError(words)
+            made = make(words, after)
+            break
+    else:
+        made = PermanentError(words)
+    if isinstance(made, PermanentError):
+        made.code = said.code
+    return made
 
 
 def retry_after(headers: Mapping[str, str], text: str = "") -> float | None:

@@ -44,11 +44,15 @@ class DeniedError(TemporaryError):
 
 
 class PermanentError(ReactorError):
-    """Doing it again cannot help; `remedy` says what a person can do."""
+    """Doing it again cannot help; `remedy` says what a person can do.
 
-    def __init__(self, reason: str, *, remedy: str = "") -> None:
+    `code` is the service's own word for it, "" where it has none: for clients, whose service answers so what is none.
+    """
+
+    def __init__(self, reason: str, *, remedy: str = "", code: str = "") -> None:
         super().__init__(reason)
         self.remedy = remedy
+        self.code = code
 
 
 class MalformedError(PermanentError):

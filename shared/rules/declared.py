@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from shared.rules import paths, templates
 
@@ -103,6 +103,8 @@ def is_url(text: str) -> bool:
     return parts.scheme.lower() in {"http", "https"} and bool(parts.hostname)
 
 
+REGIONAL = ".api.cognitive.microsoft.com"
+"""Where the endpoints of whole regions are: there is no telling by them whose token it is."""
 LOOPBACK = frozenset({"127.0.0.1", "localhost"})
 Https = Annotated[str, AfterValidator(_https)]
 """A URL that nobody on the way can read; one that holds a setting is judged when it is used."""
@@ -111,10 +113,43 @@ StorageUrl = Annotated[str, AfterValidator(_https_or_loopback)]
 
 
 class Resource(Declaration):
-    """An Azure AI resource; without a key the app's identity is used."""
+    """An Azure AI resource; without a key the app's identity is used, which needs the resource's own subdomain."""
 
     endpoint: Https
     key: str | None = None
+
+    @model_validator(mode="after")
+    def _has_a_way_in(self) -> Self:
+        host = "" if templates.is_open(self.endpoint) else (urlsplit(self.endpoint).hostname or "")
+        if self.key is None and host.endswith(REGIONAL):
+            raise ValueError(f"{host} takes keys only: give `key`, or the resource's own subdomain as `endpoint`")
+        return self
+
+
+class Prediction(Declaration):
+    """A Custom Vision prediction resource: publishing needs its ARM id, and looking what it answers its endpoint."""
+
+    resource: Annotated[str, ArmId("Microsoft.CognitiveServices/accounts")]
+    endpoint: Https | None = None
+    key: str | None = None
+
+
+def _prediction(value: Any) -> Any:
+    return {"resource": value} if isinstance(value, str) else value
+
+
+PredictionResource = Annotated[Prediction, BeforeValidator(_prediction, json_schema_input_type=str | Prediction)]
+"""All of it, or its ARM id alone."""
+
+
+class VisionReplica(Declaration):
+    """Where a Custom Vision project is copied to, and what its copies are connected with."""
+
+    training: Resource
+    prediction: PredictionResource | None = None
+    """Without it nothing is published there."""
+    container: StorageUrl | None = None
+    queue: StorageUrl | None = None
 
 
 class VisionProject(Declaration):
@@ -122,10 +157,12 @@ class VisionProject(Declaration):
 
     project: Annotated[str, AfterValidator(_project_id)]
     training: Resource
-    prediction: str | None = None
-    """The prediction resource's ARM id, which publishing an iteration needs."""
+    prediction: PredictionResource | None = None
+    """The prediction resource, or its ARM id alone: publishing an iteration needs it."""
     container: StorageUrl | None = None
     """The URL of the container that Custom Vision was told to write exports to."""
+    replica: VisionReplica | None = None
+    """Another training resource, best in another region, that copies of the project go to."""
 
 
 class LanguageProject(Declaration):

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from yaml import MappingNode, Node
 
 from shared.rules import templates
-from shared.rules.declared import Channel, Declared, LanguageProject, Resource, VisionProject
+from shared.rules.declared import Channel, Declared, LanguageProject, VisionProject
 from shared.rules.document import entries
 from shared.rules.doubts import doubt_declarations
 from shared.rules.kinds import KINDS, RESERVED, Family
@@ -35,9 +35,19 @@ def nearest(name: str, known: Collection[str]) -> str:
 def _fields(section: str, path: list[Any]) -> Iterable[str]:
     """Give the keys that may stand where pydantic points to: of a channel by its kind, of an entry or its resource."""
     if section in ENTRIES:
-        return (Resource if len(path) > 2 else ENTRIES[section]).model_fields
+        return _model_at(ENTRIES[section], path[1:-1]).model_fields
     kind = path[1] if len(path) > 1 else ""
     return next((model.model_fields for model in CHANNELS if kind in get_args(_kind_of(model))), ())
+
+
+def _model_at(model: type[BaseModel], path: Iterable[Any]) -> type[BaseModel]:
+    """Give the model of what stands at a path in an entry; of what is none, that around it."""
+    for name in path:
+        inner = model.model_fields.get(str(name))
+        kinds = (inner.annotation, *get_args(inner.annotation)) if inner else ()
+        within = [part for kind in kinds for part in (kind, *get_args(kind))]
+        model = next((part for part in within if isinstance(part, type) and issubclass(part, BaseModel)), model)
+    return model
 
 
 def _kind_of(model: type[BaseModel]) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cli import ml_steps
+from cli import steps
 from cli.main import main
 from dev.simulators.remote import Simulators
 from shared.clients import Clients
@@ -33,7 +33,7 @@ def clients(simulators: Simulators, azurite: str, monkeypatch: pytest.MonkeyPatc
     """Run the commands in a folder where a local stack says that it runs, with a workspace, a model and a cluster."""
     for name in ("REACTOR_URL", "REACTOR_WORKSPACE", "AzureWebJobsStorage"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(ml_steps, "FIRST_WAIT", 0.05)
+    monkeypatch.setattr(steps, "FIRST_WAIT", 0.05)
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.chdir(tmp_path)
     settings = {
@@ -251,7 +251,7 @@ def test_an_invocation_that_was_never_asked_for_says_that_nothing_began(
     clients: Clients, capsys: pytest.CaptureFixture[str], simulators: Simulators, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody has to look for a job where not even the endpoint could be read."""
-    monkeypatch.setattr("cli.ml_steps.MOST_TROUBLES", 1)
+    monkeypatch.setattr("cli.steps.MOST_TROUBLES", 1)
     simulators.management.fault("error", method="GET", path="batchEndpoints/nightly", status=503, body="busy", n=9)
     assert run("batch", "invoke", "nightly", "--input", DATA) == 1
     assert "nothing was started" in capsys.readouterr().err
@@ -267,7 +267,7 @@ def test_ctrl_c_says_how_to_go_on(
     def stop(_seconds: float) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("cli.ml_steps.time.sleep", stop)
+    monkeypatch.setattr("cli.steps.time.sleep", stop)
     capsys.readouterr()
     assert run("batch", "invoke", "nightly", "--input", DATA, "--follow") == 1
     assert "the job goes on: `reactor ml job follow batchjob-" in capsys.readouterr().err
@@ -325,7 +325,7 @@ def test_an_endpoint_that_an_action_works_on_is_waited_for(
     held = f"{WS}/batchEndpoints/nightly"
     locks.hold(held, key, datetime.now(UTC), lambda _key: False)
     over = iter([False, False, True])
-    monkeypatch.setattr(ml_steps.Steps, "_is_over", lambda _self, _key: next(over))
+    monkeypatch.setattr(steps.Steps, "_is_over", lambda _self, _key: next(over))
     assert deploy() == 0
     assert "turn: action abababab is working on the endpoint" in capsys.readouterr().err
 
@@ -414,7 +414,7 @@ def test_a_rollback_waits_for_no_action(
 ) -> None:
     """Where an action works on the endpoint, calling that off is the way back."""
     Locks(clients.account).hold(f"{WS}/onlineEndpoints/fraud", "ef" * 16, datetime.now(UTC), lambda _key: False)
-    monkeypatch.setattr(ml_steps.Steps, "_is_over", lambda _self, _key: False)
+    monkeypatch.setattr(steps.Steps, "_is_over", lambda _self, _key: False)
     assert run("rollback", "fraud", "--yes") == 1
     assert "reactor actions cancel efefefef" in capsys.readouterr().err
     assert traffic(clients) == {"green": 100}

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from cli.errors import UsageError
+from cli.line import Line
 from cli.main import main
 from cli.ml_assets import digest_of, split
 from cli.ml_inputs import read_inputs
-from cli.ml_line import Line
 from cli.ml_online import _previous
 from cli.ml_telling import asset
 from shared.clients.machine_learning.online import OnlineEndpoint

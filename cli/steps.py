@@ -11,17 +11,20 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 
 from cli.errors import RefusedError, UsageError
-from cli.ml_line import Line
-from cli.ml_workspace import Here
+from cli.line import Line
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from shared.clients import Clients
+    from shared.rules.declared import Declared
+    from shared.settings import Settings
     from shared.stages import Handler, Job, Pending, Stage
+    from shared.storage.account import Account
 
 MOST_TROUBLES = 6
 """Temporary errors in a row that are lived with; an app is more patient than a person."""
@@ -31,9 +34,33 @@ FIRST_WAIT, GROWTH = 1.0, 1.5
 """Seconds until the first look, and how much longer each next one takes, until it is the app's usual interval."""
 
 
+class Here(Protocol):
+    """Where a command works: a workspace, a Custom Vision project."""
+
+    @property
+    def clients(self) -> Clients:
+        """The services."""
+
+    @property
+    def settings(self) -> Settings:
+        """The app's settings, as far as they are known here."""
+
+    @property
+    def account(self) -> Account | None:
+        """The storage of the app, where it is known: actions hold their locks there."""
+
+    @property
+    def declared(self) -> Declared:
+        """What there is, as a rules file would declare it."""
+
+    @property
+    def given(self) -> Mapping[str, str]:
+        """The parameters by which a step names it."""
+
+
 @dataclass
 class Steps:
-    """Performs steps in one workspace."""
+    """Performs steps in one place."""
 
     here: Here
     line: Line
@@ -55,7 +82,7 @@ class Steps:
         from shared.stages import find_handler
 
         handler = find_handler(ACTIONS, action)
-        given = {"workspace": self.here.workspace} | {name: one for name, one in params.items() if one is not None}
+        given = dict(self.here.given) | {name: one for name, one in params.items() if one is not None}
         try:
             parsed, name = handler.parse(given), handler.stages[0].name
         except PermanentError as problem:
@@ -102,7 +129,6 @@ class Steps:
     def _job(self, looking: Looking) -> Job:
         from shared.events import announce
         from shared.rules import templates
-        from shared.rules.declared import Declared
         from shared.stages import Job
 
         for what in self.held:
@@ -111,13 +137,13 @@ class Steps:
         event = announce("Asked", id=self.key, time=now)
         return Job(
             key=self.key,
-            step="ml",
+            step="by_hand",
             event_key=self.key,
             now=now,
             starting_at=looking.began if looking.is_unanswered else None,
             memory=looking.memory,
             result=self.result,
-            declared=Declared(workspaces={"here": self.here.workspace}),
+            declared=self.here.declared,
             clients=self.here.clients,
             written={},
             event=lambda: event,
@@ -127,7 +153,7 @@ class Steps:
             decision=None,
             began=looking.began,
             action=self.key,
-            rule="reactor ml",
+            rule="reactor",
             depth=0,
             is_dry_run=False,
             hold=self.hold,
