@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import backtesting, checking, matching, starting, storing
+from bench import backtesting, checking, matching, starting, storing, uploading
 from bench.table import Report
 
 PARTS: dict[str, Callable[[Report], None]] = {
@@ -17,6 +17,7 @@ PARTS: dict[str, Callable[[Report], None]] = {
     "check": checking.measure,
     "backtest": backtesting.measure,
     "store": storing.measure,
+    "upload": uploading.measure,
 }
 
 

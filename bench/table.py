@@ -37,6 +37,7 @@ BARS = {
         Bar("match-unindexable", "100 rules, nothing indexable: rate / best peer's", "at least", 3.0),
         Bar("events", "300 events, door to settled: throughput / bare loop's", "at least", 0.8),
         Bar("check", "check a 500-rule file / libyaml's compose of it", "at most", 5.0),
+        Bar("upload", "upload a folder of images: rate / bare concurrent uploader's", "at least", 0.8),
         Bar("backtest", "backtest from a file / parse + match its events by both rules files", "at most", 3.0),
     )
 }

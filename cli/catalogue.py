@@ -121,9 +121,14 @@ KINDS: Mapping[str, About] = {
         ),
     ),
     "ExportFailed": About(VISION, "an export failed", notes=(NO_TIME, "It says no reason, and has no `modelUri`.")),
+    "NotificationMissed": About(
+        OURS,
+        "a training or an export of Custom Vision has ended for a while, and no notification came; it is"
+        " `TrainingCompleted`, `TrainingFailed`, `ExportCompleted` or `ExportFailed` as well, so rules for those answer"
+        " it too",
+    ),
     "ReplicaOutdated": About(OURS, "a replicated Language project is behind its primary"),
     "DeploymentNearExpiry": About(OURS, "a deployment will expire soon"),
-    "NotificationMissed": About(OURS, "a service did something that it announced to nobody"),
     "ExpectationMissed": About(
         OURS, "the event that a rule's [`expect`](rules.md#expect) waits for did not come in time"
     ),

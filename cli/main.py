@@ -12,11 +12,11 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from cli import actions, events, ml, pausing, rules
+from cli import actions, backups, events, ml, pausing, rules, vision
 from cli.errors import RefusedError, UsageError
 from cli.parser import Parser
 
-GROUPS = (rules, events, actions, pausing, ml)
+GROUPS = (rules, events, actions, pausing, ml, vision, backups)
 """Each adds its commands to the parser, and imports what they need only when they run."""
 PACKAGE = "ml-reactor"
 

@@ -174,6 +174,9 @@ SAMPLES: Mapping[str, Sample] = {
     "TrainingFailed": _vision("Training", IDS | {"trainingStatus": "TrainingFailed"}),
     "ExportCompleted": _vision("Export", IDS | {"exportStatus": "ExportCompleted", "modelUri": EXPORTED}),
     "ExportFailed": _vision("Export", IDS | {"exportStatus": "ExportFailed"}),
+    "NotificationMissed": Sample(
+        "own", "NotificationMissed", IDS | {"exportStatus": "ExportCompleted"}, facts={"vision": {"platform": "ONNX"}}
+    ),
     "ActionSucceeded": _ended("succeeded"),
     "ActionFailed": _ended(
         "failed",

@@ -6,12 +6,13 @@ import copy
 import json
 import uuid
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
 from cli.sample_data import EXPORTED, ID, PROJECT, SAMPLES, TIME, WORKSPACE, Fields, Sample
-from shared import events, tagging
+from shared import endings, events, tagging
+from shared.endings import Ending
 from shared.events import Event
 
 __all__ = ["ID", "PROJECT", "SAMPLES", "TIME", "WORKSPACE", "Message", "body", "message", "read"]
@@ -51,7 +52,8 @@ class Message:
                 return {"version": "1.0", "type": self.sample.type, "Content": data}
             case "own":
                 if self.sample.data:
-                    return dict(self._tagged(subject).payload)
+                    event = self._tagged() if self.kind == tagging.KIND else self._missed()
+                    return {**event.payload, "subject": subject or event.subject}
                 facts = self.sample.facts
                 announced = events.announce(
                     self.kind, id=self.id, time=self.time, subject=subject, facts=facts, depth=1
@@ -79,9 +81,17 @@ class Message:
         }
         return [event]
 
-    def _tagged(self, subject: str) -> Event:
-        """Make the event that tags were set: the only one of our own that comes from a service."""
-        event = tagging.tagged(
+    def _missed(self) -> Event:
+        """Make the event that nothing told of an export, or of a training where the data says so."""
+        what: endings.What = "training" if "trainingStatus" in self.data else "export"
+        status = str(self.data[f"{what}Status"]).removeprefix(what.title())
+        facts: Fields = self.sample.facts["vision"] if what == "export" else {}
+        ending = Ending(what, self.data["iterationId"], status, facts.get("platform", ""), facts.get("flavor") or "")
+        return endings.missed(self.data["projectId"], ending, self.time)
+
+    def _tagged(self) -> Event:
+        """Make the event that tags were set."""
+        return tagging.tagged(
             self.source,
             self.data["modelName"],
             self.data["modelVersion"],
@@ -91,7 +101,6 @@ class Message:
             id=self.id,
             time=self.time,
         )
-        return replace(event, payload={**event.payload, "subject": subject})
 
 
 def message(kind: str, source: str = WORKSPACE, project: str = PROJECT) -> Message:

@@ -30,6 +30,7 @@ from dev.simulators.channels import SECRET as HOOK_SECRET
 from dev.simulators.entra import AUDIENCE, CLIENT, LEADS, PERSON
 from dev.simulators.tokens import TENANT
 from dev.simulators.vision import KEY as VISION_KEY
+from dev.simulators.vision import PREDICTION_KEY
 from shared.clients.identity import managed_identity
 from shared.settings import Storage
 from shared.storage import prepare
@@ -178,7 +179,9 @@ def settings(storage: Azurite, facts: dict[str, Any], lease: float) -> dict[str,
         "SIMULATOR_VISION_BLOBS": blobs,
         **{f"SIMULATOR_{name.upper()}": facts[name] for name in ("management", "vision", "channels", "event_grid")},
         "SIMULATOR_SMTP": facts["smtp"],
+        "SIMULATOR_VISION_REPLICA": facts["vision_replica"],
         "SIMULATOR_VISION_KEY": VISION_KEY,
+        "SIMULATOR_VISION_PREDICTION_KEY": PREDICTION_KEY,
         "SIMULATOR_HOOK_SECRET": HOOK_SECRET,
         "SIMULATOR_LEADS": LEADS,
         **{name: os.environ.get(name, value) for name, value in local_timing(lease).items()},

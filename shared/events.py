@@ -7,7 +7,7 @@ It is pure data: nothing here reads a clock, the environment or the network.
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -77,11 +77,12 @@ def announce(
     facts: Mapping[str, Mapping[str, Any]] | None = None,
     once: Mapping[str, str] | None = None,
     depth: int = 0,
+    also: Iterable[str] = (),
 ) -> Event:
     """Make an event of our own, such as "ActionFailed"; `parse.own` reads its payload into an equal one.
 
-    `id` says which announcement this is (a hash of the action's key and its outcome), `time` is aware,
-    and what is in `data` and `facts` is JSON.
+    `also` are the kinds that it is besides. `id` says which announcement this is (a hash of the action's key and its
+    outcome), `time` is aware, and what is in `data` and `facts` is JSON.
     """
     time = time.astimezone(UTC)
     payload: dict[str, Any] = {
@@ -95,10 +96,12 @@ def announce(
         "once": dict(once or {}),
         "depth": depth,
     }
+    if also:
+        payload["also"] = sorted(also)
     return Event(
         door="own",
         type=payload["type"],
-        kinds=frozenset({kind}),
+        kinds=frozenset({kind, *also}),
         id=id,
         source=source,
         subject=subject,

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 Scope = Literal[
-    "workspace", "registry", "endpoint", "subscription", "factory", "vision", "storage", "mail", "topic", "queue"
+    *("workspace", "registry", "endpoint", "subscription", "factory", "vision", "vision_prediction", "vision_replica"),
+    *("storage", "second_storage", "mail", "topic", "queue"),
 ]
 """The kind of thing that a permission is on: a workspace, factory or vision project that a step names, or the event's;
-an endpoint of that workspace, or its subscription; a registry that models come from; a storage account that a step
-reads or writes beside the app's own; and what is behind a channel: Communication Services, a topic, a queue.
+an endpoint of that workspace, or its subscription; a registry that models come from; the prediction resource of that
+vision project, and the training resource that copies of it go to; the storage account that it exports to, and the one
+that a step names for second copies; and what is behind a channel: Communication Services, a topic, a queue.
 """
 
 

@@ -6,7 +6,8 @@
               it is settled into its record (settle.py), and the next message is sent         (performer.py, ledger.py)
     announce  an action that ended: its outcome is an event, and is planned like any other    (performer.py)
     sweep     on a schedule: what is overdue is woken, what was left half done is finished; and the models that rules
-              want are looked at, for tags that nothing announces                             (watching.py)
+              want are looked at, for tags that nothing announces                             (watching.py),
+              and what Custom Vision finished without a word                             (vision_watching.py)
 
 The action's record is the truth and its ETag decides; messages only wake it, and any of them may come twice, late or
 never. docs/protocol.md tells why nothing gets lost and nothing happens twice.
@@ -33,6 +34,7 @@ from shared.storage.locks import Locks
 from shared.storage.records import Records
 from shared.storage.slots import SlotsTable
 from shared.storage.timeline import Timeline
+from shared.vision_watching import VisionWatch
 from shared.watching import Watch
 
 if TYPE_CHECKING:
@@ -94,6 +96,16 @@ class Reactor:
         )
         """What people may decide about events and actions."""
         self._watch = Watch(clients=clients, rules=rules, announce=self._planner.plan, clock=clock)
+        self._vision_watch = VisionWatch(
+            clients=clients,
+            records=records,
+            timeline=timeline,
+            rules=rules,
+            values=values,
+            announce=self._planner.plan,
+            clock=clock,
+            grace=timing.lease,
+        )
         self._performer = Performer(
             records=records,
             ledger=self._ledger,
@@ -133,8 +145,8 @@ class Reactor:
     def sweep(self) -> None:
         """Wake every action that is overdue, and finish every event that was left half done; at night, forget.
 
-        Then look for tags. What goes wrong with one does not keep the others waiting; the first of it is raised in the
-        end.
+        Then look for tags, and for notifications that never came. What goes wrong with one does not keep the others
+        waiting; the first of it is raised in the end.
         """
         wrong: list[Exception] = []
         for row in self._records.list_open():
@@ -146,10 +158,11 @@ class Reactor:
                     error if isinstance(error, ReactorError) else told(error, f"sweeping {row.what}={row.key}")
                 )
                 log.error("%s=%s outcome=not_swept reason=%s", row.what, row.key, wrong[-1])  # noqa: TRY400
-        try:
-            self._watch.look()
-        except Exception as error:  # noqa: BLE001 # what it could not look at, it has told; this is a programming error
-            wrong.append(told(error, "looking for tags"))
+        for what, watch in (("tags", self._watch), ("missed notifications", self._vision_watch)):
+            try:
+                watch.look()
+            except Exception as error:  # noqa: BLE001 # what it could not look at, it told; this is a programming error
+                wrong.append(told(error, f"looking for {what}"))
         if self._clock().hour == FORGET_AT:
             self.forget()
         if wrong:

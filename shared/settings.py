@@ -33,6 +33,8 @@ NAMES: Mapping[str, str] = {
     "REACTOR_ML_AUDIENCE": "Whom a token for those hosts is for; another one in a sovereign cloud.",
     "REACTOR_MONITOR_API_VERSION": "The api-version of Azure Monitor's metrics.",
     "REACTOR_ADF_API_VERSION": "The api-version of Data Factory.",
+    "REACTOR_VISION_API_VERSION": "The version of Custom Vision's training API.",
+    "REACTOR_VISION_PREDICTION_API_VERSION": "The version of Custom Vision's prediction API.",
     "REACTOR_BACKUP_CONTAINER": "The blob container of our own versioned backups.",
     "REACTOR_MAIL_ENDPOINT": "Azure Communication Services' endpoint, where e-mail channels do not name one.",
     "REACTOR_MAIL_SENDER": "The sender's address, where e-mail channels do not name one.",
@@ -73,6 +75,8 @@ class Settings:
     ml_audience: str
     monitor_api_version: str
     adf_api_version: str
+    vision_api_version: str
+    vision_prediction_api_version: str
     backup_container: str
     vision_blob_hosts: tuple[str, ...]
     authority: str
@@ -101,6 +105,8 @@ class Settings:
             ml_audience=(values.get("REACTOR_ML_AUDIENCE") or "https://ml.azure.com").rstrip("/"),
             monitor_api_version=values.get("REACTOR_MONITOR_API_VERSION") or "2024-02-01",
             adf_api_version=values.get("REACTOR_ADF_API_VERSION") or "2018-06-01",
+            vision_api_version=values.get("REACTOR_VISION_API_VERSION") or "v3.3",
+            vision_prediction_api_version=values.get("REACTOR_VISION_PREDICTION_API_VERSION") or "v3.1",
             backup_container=values.get("REACTOR_BACKUP_CONTAINER") or "backups",
             vision_blob_hosts=words(values.get("REACTOR_VISION_BLOB_HOSTS") or "*.blob.core.windows.net"),
             authority=reader.authority(),

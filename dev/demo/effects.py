@@ -13,10 +13,13 @@ from typing import Any
 from azure.storage.blob import BlobServiceClient
 
 from dev.demo.story import Story
+from dev.demo.vision_stories import EXPORT_BYTES, ITERATION, LIVE, PROJECT, UNRIPE
 from dev.simulators.remote import Simulators
+from dev.simulators.vision.exports import model as content
 
 NIGHTLY = "/batchendpoints/nightly"
 """It was there before the demo began."""
+NAMES = {PROJECT: "fruit", UNRIPE: "veg"}
 AT_LEAST_ONCE = ("teams ",)
 """Chat cannot be looked up and drops nothing: a crash right after a message was sent may send it again."""
 
@@ -37,6 +40,7 @@ def done(simulators: Simulators, storage: str, backups: str) -> Counter[str]:
         *models(management["resources"]),
         *messages(simulators.channels.inbox()),
         *forwarded(simulators.event_grid.inbox()),
+        *iterations(simulators.vision.state()["projects"]),
         *backed_up(storage, backups),
     ])  # fmt: skip
 
@@ -130,6 +134,18 @@ def forwarded(inbox: Iterable[dict[str, Any]]) -> Iterator[str]:
         yield f"topic received {type}"
 
 
+def iterations(projects: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """Every iteration that was trained since the demo began, and which of them answer."""
+    for project in projects:
+        for iteration in project["iterations"].values():
+            if iteration["id"] not in (LIVE, ITERATION):
+                yield f"iteration of {project['name']} {iteration['status']}"
+                if iteration["publishName"]:
+                    yield f"{iteration['publishName']} of {project['name']} answers with the new iteration"
+            elif iteration["id"] == LIVE and iteration["publishName"]:
+                yield f"{iteration['publishName']} of {project['name']} answers with the old iteration"
+
+
 def backed_up(storage: str, backups: str) -> Iterator[str]:
     """Every backup whose manifest tells the hash that its content has."""
     container = BlobServiceClient.from_connection_string(storage).get_container_client(backups)
@@ -138,4 +154,7 @@ def backed_up(storage: str, backups: str) -> Iterator[str]:
         if file == "manifest.json":
             told = json.loads(container.download_blob(name).readall())["sha256"]
             found = hashlib.sha256(container.download_blob(f"{folder}/model.zip").readall()).hexdigest()
-            yield f"backup {folder} sha256 {found if told == [found] else f'{told} is told, {found} is there'}"
+            project, iteration, *what = folder.split("/")
+            exported = hashlib.sha256(content(iteration, what[0], EXPORT_BYTES)).hexdigest()
+            is_same = told == [found] and found == exported
+            yield f"backup of {NAMES[project]}: {'/'.join(what)} {'as it was exported' if is_same else 'is another'}"

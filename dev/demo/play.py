@@ -37,7 +37,7 @@ def main() -> int:
     """Run the demo; 0 where every outcome is the expected one."""
     parser = argparse.ArgumentParser(prog="python -m dev.demo", description="Shows ML Reactor on this machine.")
     chapters = list(dict.fromkeys(told.chapter for told in STORIES if told.chapter))
-    names = [*chapters, *(told.name for told in STORIES)]
+    names = [*chapters, *(told.name for told in STORIES if not told.follows)]
     about = f"one chapter or one story only: {', '.join(names)}"
     parser.add_argument("--chapter", choices=names, metavar="NAME", help=about)
     parser.add_argument(
@@ -48,7 +48,7 @@ def main() -> int:
         help="when the host is killed; default: %(default)g",
     )
     options = parser.parse_args()
-    chosen = [told for told in STORIES if options.chapter in (None, told.name, told.chapter)]
+    chosen = [told for told in STORIES if options.chapter in (None, told.name, told.chapter, told.follows)]
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         program()

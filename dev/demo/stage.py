@@ -17,22 +17,25 @@ from pathlib import Path
 from typing import Any
 
 import requests
+from azure.storage.blob import BlobServiceClient
 from azure.storage.queue import QueueClient
 
-from dev.demo import ml_stories
+from dev.demo import ml_stories, vision_stories
 from dev.demo.ledger import MARK, Ledger
-from dev.demo.stories import BREACH, EXPORT_BYTES, FACTORY, ITERATION, PROJECT, STRANGER
+from dev.demo.stories import BREACH, FACTORY, STRANGER
 from dev.demo.story import (
     DATASET_DRIFT,
     MODEL_REGISTERED,
     RUN_STATUS_CHANGED,
     WORKSPACE,
     Acted,
+    Followed,
     Published,
     Queued,
     Story,
     is_over,
 )
+from dev.demo.vision_stories import EXPORT_BYTES, ITERATION, PROJECT, UNRIPE
 from dev.process import Child
 from dev.simulators.remote import Simulators
 from dev.stack import PYTHONPATH, WEBHOOK
@@ -162,8 +165,8 @@ class Stage:
         served = [ml_stories.SERVED[story.name] for story in stories if story.name in ml_stories.SERVED]
         self.simulators.management.seed(online_endpoints=served)
         self.simulators.vision.seed(
-            projects=[{"id": PROJECT, "name": "fruit", "iterations": [{"id": ITERATION}]}],
-            settings={"export_bytes": EXPORT_BYTES},
+            projects=vision_stories.projects(self.queue(VISION_QUEUE).url),
+            settings={"export_bytes": EXPORT_BYTES, "training_seconds": 1},
         )
         names = {story.name for story in stories}
         for trouble in TROUBLES:
@@ -196,11 +199,13 @@ class Stage:
         self.simulators.vision.seed(settings={"message_encoding": "base64"})
         for story in stories:
             if isinstance(story.told, Acted):
-                self._repeat(MESSAGES[story.told.act])
+                self._repeat(*MESSAGES[story.told.act])
+            elif isinstance(story.told, Followed):
+                self._repeat(story.told.type, story.told.project, must=False)
             else:
                 self._tell(story.told)
 
-    def _tell(self, told: Published | Queued | Acted) -> None:
+    def _tell(self, told: Published | Queued | Acted | Followed) -> None:
         match told:
             case Published(event):
                 self.simulators.event_grid.post("/_publish", event)
@@ -208,48 +213,42 @@ class Stage:
                 self.queue(ML_EVENTS_QUEUE).send_message(text)
             case Acted(act):
                 ACTS[act](self)
+            case Followed():
+                pass  # Custom Vision will
 
-    def _repeat(self, type: str) -> None:
-        """Have Custom Vision send a message once more; it may still be at the export that the first one tells of."""
-        said = self.simulators.vision.until(lambda state: any(sent["type"] == type for sent in state["sent"]))
-        self.simulators.vision.post("/_notify", next(sent for sent in said["sent"] if sent["type"] == type))
+    def _repeat(self, type: str, project: str, *, must: bool = True) -> None:
+        """Have Custom Vision send a message once more; one that need not have come is left out where it has not."""
+
+        def found(state: Mapping[str, Any]) -> list[Any]:
+            return [one for one in state["sent"] if (one["type"], one["Content"]["projectId"]) == (type, project)]
+
+        vision = self.simulators.vision
+        state = vision.until(lambda now: bool(found(now))) if must else vision.state()
+        for message in found(state)[:1]:
+            vision.post("/_notify", message)
 
     def connect(self) -> None:
-        """Give the project its queue, as the portal does: Custom Vision tests it with a message."""
-        queue = f"{self.queue(VISION_QUEUE).url}"
-        self._ask_vision(
-            "PATCH", TRAINING, json={"name": "fruit", "description": "", "settings": {"notificationQueueUri": queue}}
-        )
-
-    def train(self) -> None:
-        """Have Custom Vision say that an iteration is trained."""
-        content = {"projectId": PROJECT, "iterationId": ITERATION, "trainingStatus": "TrainingCompleted"}
-        self._connected()
-        self.simulators.vision.post("/_notify", {"type": "Training", "Content": content})
-
-    def export(self) -> None:
-        """Export the iteration: Custom Vision makes a real file, then tells of it."""
-        self._connected()
-        self._ask_vision("POST", f"{TRAINING}/iterations/{ITERATION}/export", params={"platform": "ONNX"}, data=b"")
-
-    def _connected(self) -> None:
-        """Give the project its queue without a word, where it was not connected before."""
-        project = self.simulators.vision.state()["projects"][0]
-        if not project["settings"]["notificationQueueUri"]:
-            settings = {"notificationQueueUri": self.queue(VISION_QUEUE).url}
-            self.simulators.vision.seed(
-                projects=[{"id": PROJECT, "name": "fruit", "settings": settings, "iterations": [{"id": ITERATION}]}]
-            )
-
-    def _ask_vision(self, method: str, path: str, **options: Any) -> None:
+        """Give the project a container for its exports, too: Custom Vision tests the whole connection."""
         facts = self.facts
         key = {"Training-Key": facts["settings"]["SIMULATOR_VISION_KEY"]}
-        url = f"{facts['vision']}/{path}"
-        requests.request(method, url, headers=key, verify=facts["ca"], timeout=30, **options).raise_for_status()
+        container = BlobServiceClient.from_connection_string(self.storage).get_container_client(EXPORTS)
+        if not container.exists():
+            container.create_container()
+        settings = {"notificationQueueUri": self.queue(VISION_QUEUE).url, "exportModelContainerUri": container.url}
+        body = {"name": "fruit", "description": "", "settings": settings}
+        url = f"{facts['vision']}/{TRAINING}"
+        requests.patch(url, json=body, headers=key, verify=facts["ca"], timeout=30).raise_for_status()
+
+    def train(self) -> None:
+        """Have Custom Vision say that an iteration of the other project is trained."""
+        content = {"projectId": UNRIPE, "iterationId": ITERATION, "trainingStatus": "TrainingCompleted"}
+        self.simulators.vision.post("/_notify", {"type": "Training", "Content": content})
 
 
-ACTS = {"connect": Stage.connect, "train": Stage.train, "export": Stage.export}
-MESSAGES = {"connect": "ConnectionTest", "train": "Training", "export": "Export"}
+ACTS = {"connect": Stage.connect, "train": Stage.train}
+MESSAGES = {"connect": ("ConnectionTest", PROJECT), "train": ("Training", UNRIPE)}
+"""Act to the message that Custom Vision sends then, and of which project."""
+EXPORTS = "exports"
 
 ARM: dict[str, Any] = {
     "workspaces": [{"id": WORKSPACE}, {"id": STRANGER}],

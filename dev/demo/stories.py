@@ -3,15 +3,12 @@
 The messages have the wire's own shapes; see tests/events for more of them.
 """
 
-import hashlib
-
 from dev.demo.ml_stories import CHAPTER, ML_STORIES
 from dev.demo.story import (
     DATASET_DRIFT,
     GROUP,
     RUN_STATUS_CHANGED,
     WORKSPACE,
-    Acted,
     Answer,
     Outcome,
     Queued,
@@ -22,14 +19,10 @@ from dev.demo.story import (
     run_status,
     succeeded,
 )
-from dev.simulators.vision.exports import model
+from dev.demo.vision_stories import VISION_STORIES
 
 STRANGER = f"{GROUP}/Microsoft.MachineLearningServices/workspaces/somebody-elses"
 FACTORY = f"{GROUP}/Microsoft.DataFactory/factories/etl"
-PROJECT = "3f2504e0-4f89-41d3-9a0c-0305e82c3301"
-ITERATION = "8d8ac610-566d-4ef0-9c22-186b2a5ed793"
-EXPORT_BYTES = 300_000
-EXPORT_SHA256 = hashlib.sha256(model(ITERATION, "ONNX", EXPORT_BYTES)).hexdigest()
 
 BREACH = {
     "azureml_modelmonitor_threshold_breached": (
@@ -53,23 +46,7 @@ RETRAINED = Outcome("planned", (succeeded("retrain-on-drift", "run.data_factory"
 PRODUCTION = {"stage": "production"}
 
 STORIES: tuple[Story, ...] = (
-    Story(
-        "connected", "ConnectionTested", "fruit",
-        Acted("connect"), "CustomVision.ConnectionTest",
-        Outcome("planned"),
-    ),
-    Story(
-        "trained", "TrainingCompleted", "fruit",
-        Acted("train"), "CustomVision.Training",
-        Outcome("planned", (succeeded("pass-on-trainings", "forward"),)),
-        ("topic received CustomVision.Training",),
-    ),
-    Story(
-        "exported", "ExportCompleted", "fruit, 300 kB",
-        Acted("export"), "CustomVision.Export",
-        Outcome("planned", (succeeded("keep-exports", "backup.vision_export"),)),
-        (f"backup {PROJECT}/{ITERATION}/ONNX/default sha256 {EXPORT_SHA256}",),
-    ),
+    *VISION_STORIES,
     Story(
         "model", "ModelRegistered", "fraud-gbm:12, tagged",
         registered(1, "fraud-gbm", 12, PRODUCTION), event_id(1),

@@ -67,7 +67,15 @@ class Queued:
 class Acted:
     """Something that is done in Custom Vision, which then writes to the queue vision-notifications."""
 
-    act: Literal["connect", "train", "export"]
+    act: Literal["connect", "train"]
+
+
+@dataclass(frozen=True)
+class Followed:
+    """A notification that Custom Vision sends by itself, for something that the reactor started."""
+
+    type: Literal["Training", "Export"]
+    project: str
 
 
 @dataclass(frozen=True)
@@ -79,14 +87,16 @@ class Story:
     """What the reactor must take the event for; "" where it takes it for nothing."""
     about: str
     """What it is about, for people, in a few words."""
-    told: Published | Queued | Acted
+    told: Published | Queued | Acted | Followed
     known_by: str
-    """The id or the type of its event's record; what is in its text, where it is no event."""
+    """The id of its event's record, or type and source; what is in its text, where it is no event."""
     outcome: Outcome
     effects: Sequence[str] = field(default=())
     """What must have been done to the services, once each, in the words of `effects.py`."""
     chapter: str = ""
     """The chapter that it belongs to, beside being one of its own."""
+    follows: str = ""
+    """The story that it comes of by itself."""
 
 
 def machine_learning(
@@ -147,7 +157,7 @@ def is_about(story: Story, entry: Entry) -> bool:
         return False
     if event.status == "parked":
         return story.known_by in event.payload
-    return story.known_by in (event.id, event.type)
+    return story.known_by in (event.id, f"{event.type} {event.source}")
 
 
 def actions(entry: Entry, entries: Iterable[Entry]) -> Iterator[Action]:

@@ -9,7 +9,7 @@
     tokens.py      bearer tokens that carry their audience, and who checks them
     identity.py    the managed-identity endpoint of App Service
     management/    ARM: Machine Learning and Data Factory
-    vision/        Custom Vision training
+    vision/        Custom Vision: training and prediction
     channels/      Teams, Slack, signed webhooks, Communication Services mail, SMTP
     event_grid/    a delivering Event Grid, and a custom topic
     remote.py      a small client for tests and the demo: seed, break, look, reset

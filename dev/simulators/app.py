@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, unquote
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 from dev.simulators.faults import Fault, Faults
-from dev.simulators.requests_log import Entry, RequestsLog
+from dev.simulators.requests_log import LONGEST_BODY, Entry, RequestsLog
 from dev.simulators.wire import Answer, Compiled, RefusedError, Request, Service, compiled
 
 
@@ -66,7 +66,7 @@ class App:
                 method=request.method,
                 url=request.url,
                 headers=request.headers,
-                body=request.text,
+                body=request.body[:LONGEST_BODY].decode("utf-8", "replace"),
                 status=status,
                 fault=fault.kind if fault else None,
             )

@@ -77,6 +77,8 @@ class Simulators:
     management: Remote
     inference: Remote
     vision: Remote
+    vision_replica: Remote
+    """Another resource of Custom Vision, in another region."""
     channels: Remote
     event_grid: Remote
     identity: Remote
@@ -89,7 +91,7 @@ class Simulators:
     @classmethod
     def connect(cls, ready: Mapping[str, str]) -> Self:
         """Talk to the simulators that a ready file (theirs, or the stack's) tells of."""
-        names = ("management", "inference", "vision", "channels", "event_grid", "identity", "entra")
+        names = ("management", "inference", "vision", "vision_replica", "channels", "event_grid", "identity", "entra")
         remotes = {name: Remote(ready[name], ready["ca"]) for name in names}
         return cls(**remotes, smtp=ready["smtp"], identity_header=ready["identity_header"], ca=ready["ca"])
 
@@ -109,6 +111,6 @@ class Simulators:
 
     def reset(self) -> None:
         """All of them as at the start."""
-        machine_learning = (self.inference, self.management)
-        for remote in (*machine_learning, self.vision, self.channels, self.event_grid, self.identity, self.entra):
+        machine_learning, vision = (self.inference, self.management), (self.vision, self.vision_replica)
+        for remote in (*machine_learning, *vision, self.channels, self.event_grid, self.identity, self.entra):
             remote.reset()

@@ -18,7 +18,7 @@ from dev.simulators.requests_log import RequestsLog
 from dev.simulators.server import Server, serve
 from dev.simulators.storage import Storage
 from dev.simulators.tokens import Tokens
-from dev.simulators.vision import Vision
+from dev.simulators.vision import Vision, copies
 from dev.simulators.wire import Service
 
 
@@ -56,10 +56,12 @@ def start(*, storage: str, service_storage: str, log: Path, ca: Path, functions:
     requests_log, tokens = RequestsLog(log), Tokens()
     own, theirs = Storage(storage), Storage(service_storage)
     identity, channels, management = Identity(tokens), Channels(tokens), Management(tokens, theirs)
+    exported = copies.Tokens()
     services: list[Service] = [
         management,
         Inference(tokens, management, theirs),
-        Vision(tokens, own, theirs),
+        Vision(tokens, own, theirs, exported),
+        Vision(tokens, own, theirs, exported, name="vision_replica"),
         channels,
         EventGrid(tokens, own, functions),
         identity,

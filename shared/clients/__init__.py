@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from shared.clients.vision import Vision
     from shared.storage.account import Account, Credential
     from shared.storage.backups import Backups
+    from shared.storage.datasets import Datasets
 
 
 class Clients:
@@ -57,7 +58,7 @@ class Clients:
         """Custom Vision."""
         from shared.clients.vision import Vision
 
-        return Vision(lambda: self.credential)
+        return Vision(self._settings, lambda: self.credential)
 
     @cached_property
     def event_grid(self) -> "EventGrid":
@@ -79,6 +80,13 @@ class Clients:
         from shared.storage.backups import Backups
 
         return Backups(self.account, self._settings, lambda: self.credential)
+
+    @cached_property
+    def datasets(self) -> "Datasets":
+        """Our own store of labelled images."""
+        from shared.storage.datasets import Datasets
+
+        return Datasets(self.account, self._settings)
 
     @cached_property
     def account(self) -> "Account":

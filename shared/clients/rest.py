@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from pydantic import AfterValidator, TypeAdapter, ValidationError
 
@@ -21,6 +21,7 @@ from shared import answers, pace
 from shared.answers import Effect
 from shared.errors import PermanentError, TemporaryError, UnansweredError
 from shared.redaction import tidy
+from shared.rules.declared import LOOPBACK
 from shared.storage.exceptions import translated
 
 if TYPE_CHECKING:
@@ -86,6 +87,14 @@ def _writable(body: bytes) -> bytes:
     return json.dumps(json.loads(body), ensure_ascii=False).encode("utf-8", "replace")
 
 
+def is_on_this_machine(url: str) -> bool:
+    """Tell whether a URL leads to this machine, and so over no network."""
+    try:
+        return urlsplit(url).hostname in LOOPBACK
+    except ValueError:
+        return False
+
+
 def segment(name: str) -> str:
     """Write a name as one segment of a URL's path; PermanentError where it would be none, or lead elsewhere."""
     if name in ("", ".", "..") or "/" in name or "\\" in name:
@@ -94,14 +103,23 @@ def segment(name: str) -> str:
 
 
 class Rest:
-    """Requests to one service: with a token of `scope`, or without one where `credential` is None."""
+    """Requests to one service: with a token of `scope`, or without one where `credential` is None.
+
+    `emulated`: it may be on this machine and speak plain http there, as the storage emulator does; never with a token.
+    """
 
     def __init__(
-        self, service: str, credential: "Callable[[], TokenCredential] | None" = None, scope: str = ""
+        self,
+        service: str,
+        credential: "Callable[[], TokenCredential] | None" = None,
+        scope: str = "",
+        *,
+        emulated: bool = False,
     ) -> None:
         self.service = service
         self._credential = credential
         self._scope = scope
+        self._emulated = emulated and credential is None
 
     def get(self, url: str, *, headers: Mapping[str, str] | None = None) -> Answer:
         """Read a resource; a missing one is a PermanentError."""
@@ -139,7 +157,7 @@ class Rest:
     ) -> "HttpResponse":
         from azure.core.rest import HttpRequest
 
-        if not url.lower().startswith("https://"):
+        if not (url.lower().startswith("https://") or (self._emulated and is_on_this_machine(url))):
             raise PermanentError(f"{self.service}: the endpoint must be https", remedy="use the https URL")
         content: dict[str, Any] = {"content": body} if isinstance(body, bytes) else {"json": body}
         request = HttpRequest(method, url, headers=dict(headers or {}), **(content if body is not None else {}))

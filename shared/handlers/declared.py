@@ -1,7 +1,7 @@
 """Finds what a step names among what the rules file declares: nothing else ever sees our tokens or our messages."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
@@ -26,7 +26,7 @@ def vision(job: Job, given: str) -> tuple[str, VisionProject]:
     """Return a declared Custom Vision project and its id in one spelling, from its name or its id in any spelling."""
     for name, declared in job.declared.vision.items():
         if given == name or guid(given) == guid(_known(job, declared.project)):
-            filled = _filled_in(declared, job, "vision", name)
+            filled = filled_in(declared, job.resolve, "vision", name)
             return guid(filled.project), filled
     raise _not_declared("Custom Vision project", given, job.declared.vision)
 
@@ -39,7 +39,7 @@ def channel(job: Job, name: str) -> Channel:
         found = _channel(job, target)
     if isinstance(found, Route):
         raise PermanentError(f'the route "{name}" leads to a route', remedy="let it lead to channels of other kinds")
-    return _filled_in(found, job, "channels", target)
+    return filled_in(found, job.resolve, "channels", target)
 
 
 def guid(text: str) -> str:
@@ -58,8 +58,9 @@ def _known(job: Job, value: str) -> str:
         return ""
 
 
-def _filled_in[D: BaseModel](declared: D, job: Job, *where: str) -> D:
-    return _checked(type(declared), job.resolve(declared.model_dump()), *where)
+def filled_in[D: BaseModel](declared: D, resolve: Callable[[Any], Any], *where: str) -> D:
+    """Fill in the settings of what is declared at a place; PermanentError where one is not set, or does not fit."""
+    return _checked(type(declared), resolve(declared.model_dump()), *where)
 
 
 def _checked[D: BaseModel](shape: type[D], values: Any, *where: str) -> D:

@@ -1,7 +1,8 @@
 """Go on only where something holds: of the event, of what earlier steps gave, or of what the service says now.
 
-A gate asks a filter, or compares a model's metric with a bar or with that of the model that is live, or both. Where it
-does not hold, the action ends as skipped, with the condition and the value found as the reason.
+A gate asks a filter, or compares a metric of a model, or of an iteration of Custom Vision, with a bar or with that of
+what is live, or both. Where it does not hold, the action ends as skipped, with the condition and the value found as the
+reason.
 """
 
 from collections.abc import Iterator, Mapping
@@ -9,22 +10,24 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from shared.actions import Status
 from shared.clients.machine_learning.models import Model
 from shared.errors import PermanentError
-from shared.handlers import declared, measuring, serving
-from shared.handlers.measuring import Measured
+from shared.handlers import bars, declared, measuring, recognition, serving
+from shared.handlers.bars import Found, Live, Measured
+from shared.handlers.recognition import METRICS
 from shared.permissions import Permission
 from shared.rules import templates
 from shared.rules.clauses import Reason
-from shared.rules.declared import Follows
+from shared.rules.declared import Follows, Names
 from shared.rules.where import against, compile_where
 from shared.stages import Done, End, Job, Progress, Stage
 
 UNKNOWN = "a dry run gives no results to decide by: it goes on as if this held"
 DEPLOYS = ("deploy.online_endpoint", "deploy.batch_endpoint")
-ROUNDING = 1e-12
-"""Two numbers that differ by less are the same: 0.92 - 0.91 is a little more than 0.01."""
+PUBLISHES = ("publish.vision",)
+OF_MODELS = ("workspace", "model", "version", "model_id")
+OF_ITERATIONS = ("project", "iteration", "worst_tag_at_least", "threshold", "overlap")
+"""The parameters that are about an iteration of Custom Vision only."""
 
 
 class Gate(BaseModel):
@@ -44,12 +47,15 @@ class Gate(BaseModel):
     )
     metric: str = Field(
         default="",
-        description="A metric of the model: looked for in its properties, its tags, then in the job that trained it.",
+        description="A metric of the model: looked for in its properties, its tags, then in the job that trained it; "
+        "of an iteration of Custom Vision precision, recall or average_precision.",
     )
     at_least: float | None = Field(default=None, description="The least that the metric may be.", allow_inf_nan=False)
     at_most: float | None = Field(default=None, description="The most that it may be.", allow_inf_nan=False)
     better_than: Literal["", "live"] = Field(
-        default="", description="`live`: the metric must be better than that of the model that the endpoint serves."
+        default="",
+        description="`live`: it must be better than that of the model that the endpoint serves, or of the iteration "
+        "that is published now.",
     )
     by: float = Field(default=0.0, ge=0, description="By how much at least.", allow_inf_nan=False)
     goal: Literal["maximize", "minimize"] = Field(
@@ -70,19 +76,52 @@ class Gate(BaseModel):
         description="A model elsewhere, by its ARM id or as azureml://registries/…; in place of model and version.",
     )
 
+    project: Annotated[str, Names("vision")] = Field(
+        default="", description="A declared Custom Vision project; left out, the event's."
+    )
+    iteration: str = Field(default="", description="Its iteration that is measured; left out, the event's.")
+    threshold: float = Field(
+        default=0.5, ge=0, le=1, description="The probability from which a guess of the iteration counts."
+    )
+    overlap: float = Field(
+        default=0.3, ge=0, le=1, description="How much of a box must be right, where the project detects objects."
+    )
+    worst_tag_at_least: float | None = Field(
+        default=None, description="The least that the metric may be of any tag of the iteration.", allow_inf_nan=False
+    )
+    publish_name: Annotated[str, Follows(PUBLISHES, needed_by="better_than", called="name")] = Field(
+        default="",
+        description="The name whose iteration is live; left out, that of the next `publish.vision`.",
+    )
+
     @model_validator(mode="after")
     def _asks_something(self) -> Self:
         """Refuse a gate that asks nothing, and a metric without anything that it is compared with."""
-        bars = self.at_least is not None or self.at_most is not None or bool(self.better_than)
-        if self.metric and not bars:
+        limits = (self.at_least, self.at_most, self.worst_tag_at_least)
+        compares = any(limit is not None for limit in limits) or bool(self.better_than)
+        if self.metric and not compares:
             raise ValueError("must compare the metric with something: at_least, at_most or better_than: live")
-        if bars and not self.metric:
+        if compares and not self.metric:
             raise ValueError("must name the metric that it compares")
         if not self.where and not self.metric:
             raise ValueError("must ask something: a filter (where) or a metric")
         if self.by and not self.better_than:
             raise ValueError("must have better_than: live where it has by")
         return self
+
+    @model_validator(mode="after")
+    def _asks_of_one_thing(self) -> Self:
+        """Refuse a gate about a model and an iteration at once, and a metric that no iteration has."""
+        ours, theirs = self.given(OF_ITERATIONS), self.given(OF_MODELS)
+        if ours and theirs:
+            raise ValueError(f"must be about a model ({theirs[0]}) or about an iteration ({ours[0]}), not about both")
+        if ours and self.metric and not templates.is_open(self.metric) and self.metric not in METRICS:
+            raise ValueError(f"must have {', '.join(METRICS[:-1])} or {METRICS[-1]} as metric where it has {ours[0]}")
+        return self
+
+    def given(self, names: tuple[str, ...]) -> list[str]:
+        """List which of these parameters say something else than where they are left out."""
+        return [name for name in names if getattr(self, name) != type(self).model_fields[name].default]
 
 
 def decide(params: Gate, job: Job) -> Progress:
@@ -92,19 +131,30 @@ def decide(params: Gate, job: Job) -> Progress:
     roots = {condition.keys[0] for clause in compile_where(params.where) for condition in clause.conditions()}
     if job.is_dry_run and "steps" in roots:
         return Done(note=UNKNOWN)
-    model = _model(params, job) if params.metric or "live" in roots else None
+    of_iteration = bool(params.metric) and _is_about_iteration(params, job)
+    model = _model(params, job) if "live" in roots or (params.metric and not of_iteration) else None
     if params.where:
         names = templates.context(job.event(), steps=job.steps, action={"key": job.action, "rule": job.rule})
         if "live" in roots:
             names["live"] = {"model": _shown(model, params, job)} if model else {}
         reason = against(params.where, names)
         if reason is not None:
-            return _stop(params, _without_settings(reason, job).show())
-    return _measure(params, model, job) if params.metric else Done({"passed": True}, note="it holds")
+            return bars.stop(params, _without_settings(reason, job).show())
+    if not params.metric:
+        return Done({"passed": True}, note="it holds")
+    return recognition.judge(params, job) if of_iteration else _measure(params, model, job)
 
 
-def _stop(params: Gate, why: str) -> End:
-    return End(Status.SKIPPED, f"{params.reason}: {why}" if params.reason else why)
+def _is_about_iteration(params: Gate, job: Job) -> bool:
+    """Tell whether an iteration of Custom Vision is measured: the gate says so, or the event, and the gate no model."""
+    asked, facts = params.given(OF_ITERATIONS), job.event().facts
+    if params.project or params.iteration or ("vision" in facts and not params.given(OF_MODELS)):
+        return True
+    if asked:
+        raise PermanentError(
+            f"{asked[0]} is about an iteration of Custom Vision, and the event tells of none", remedy=recognition.WHICH
+        )
+    return False
 
 
 # -- the filter -------------------------------------------------------------------------------------------------------
@@ -133,7 +183,8 @@ def _named(params: Gate, job: Job) -> tuple[str, str]:
     name, version = params.model or told.get("name"), params.version or told.get("version")
     if not name or not version:
         raise PermanentError(
-            "the event tells of no model to look at", remedy="give the gate's step `model` and `version`"
+            "the event tells of no model to look at",
+            remedy="give the gate's step `model` and `version`; of Custom Vision, `project` and `iteration`",
         )
     return name, version
 
@@ -164,45 +215,29 @@ def _measure(params: Gate, model: Model | None, job: Job) -> Progress:
     """Compare the model's metric with the bars, and with that of the model that is live."""
     what = ":".join(_named(params, job))
     if model is None:
-        return _stop(params, f"model {what} is not there any more")
+        return bars.stop(params, f"model {what} is not there any more")
     if model.archived:
-        return _stop(params, f"model {what} is archived")
+        return bars.stop(params, f"model {what} is archived")
     workspace = _workspace(params, job)
-    ours = measuring.look(model, params.metric, workspace, job)
-    if ours.value is None:
-        return _stop(params, f"{what} has no {params.metric}: {ours.where}")
-    found = f"{params.metric} of {what} is {ours.value:g} ({ours.where})"
-    if params.at_least is not None and ours.value < params.at_least:
-        return _stop(params, f"{found}, and less than {params.at_least:g}")
-    if params.at_most is not None and ours.value > params.at_most:
-        return _stop(params, f"{found}, and more than {params.at_most:g}")
-    told = {"passed": True, "metric": ours.value, "live": None}
-    return _compare(params, model, ours.value, found, job) if params.better_than else Done(told, note=found)
+    found = bars.hold(params, what, measuring.look(model, params.metric, workspace, job))
+    if isinstance(found, End):
+        return found
+    return _compare(params, model, found, job) if params.better_than else bars.passed(found)
 
 
-def _compare(params: Gate, model: Model, ours: float, found: str, job: Job) -> Progress:
-    """Compare the model's metric with that of the model that is live; where nothing is, it is good enough."""
+def _compare(params: Gate, model: Model, ours: Found, job: Job) -> Progress:
+    """Compare the model's metric with that of the model that is live."""
     if not params.endpoint:
         raise PermanentError(
             "better_than: live does not say of which endpoint", remedy="give the gate's step `endpoint`"
         )
     workspace = _workspace(params, job)
-    live = measuring.live_model_id(workspace, params.endpoint, job)
-    told = {"passed": True, "metric": ours, "compared_with": live or "", "compared_at": params.endpoint}
-    if live is None:
-        return Done(told | {"live": None}, note=f"{found}, and nothing is live on {params.endpoint} yet")
-    if serving.is_same(live, model.id):
-        return Done(told | {"live": ours}, note=f"{found}, and it is live on {params.endpoint} already")
-    theirs = _of_live(live, model, params, workspace, job)
-    if theirs.value is None:
-        why = f"what is live on {params.endpoint}, {_short(live)}, has no {params.metric} to compare with"
-        return _stop(params, f"{found}, but {why}: {theirs.where}")
-    compared = f"{found}, and {theirs.value:g} of {_short(live)}, which is live on {params.endpoint}"
-    gain = (ours - theirs.value) * (1 if params.goal == "maximize" else -1)
-    if gain > 0 and gain >= params.by - ROUNDING:
-        return Done(told | {"live": theirs.value}, note=compared)
-    wanted = f"{params.by:g} better" if params.by else "better"
-    return _stop(params, f"{compared}: not {wanted} (goal: {params.goal})")
+    id = measuring.live_model_id(workspace, params.endpoint, job)
+    live = None
+    if id is not None:
+        is_ours = serving.is_same(id, model.id)
+        live = Live(id, _short(id), is_ours, look=lambda: _of_live(id, model, params, workspace, job))
+    return bars.compare(params, ours, live, f"on {params.endpoint}", params.endpoint)
 
 
 def _of_live(model_id: str, ours: Model, params: Gate, workspace: str, job: Job) -> Measured:
@@ -233,6 +268,7 @@ PERMISSIONS = {
         Permission("workspace", (f"{_ML}/models/versions/read",), "to read the model again, and the one that is live"),
         *serving.REGISTRY_READS,
         *measuring.READS,
+        *recognition.READS,
     )
 }
 RESULTS = {Gate: ("passed", "metric", "live", "compared_with", "compared_at")}

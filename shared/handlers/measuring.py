@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from shared.clients.machine_learning.models import Model
 from shared.errors import DeniedError, PermanentError, TemporaryError
 from shared.handlers import rollout
+from shared.handlers.bars import Measured
 from shared.permissions import Permission
 from shared.redaction import tidy
 from shared.stages import Job
@@ -19,15 +19,6 @@ if TYPE_CHECKING:
 
 ROLE_WITHIN = timedelta(minutes=5)
 """How long it is tried to read the metrics of a job: a role may not have arrived yet."""
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """A metric of a model, or that there is none."""
-
-    value: float | None
-    where: str
-    """Where it was found; where there is none, where it was looked for."""
 
 
 def look(model: Model, metric: str, workspace: str, job: Job) -> Measured:

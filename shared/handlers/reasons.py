@@ -1,7 +1,7 @@
-"""Why it happened: what an alert may tell beyond its event, read from Azure Machine Learning when it is sent.
+"""Why it happened: what an alert may tell beyond its event, read from the service it is about when it is sent.
 
-An event about a run carries no error text. What is known of a run, a model or an endpoint is asked for again; what may
-not be read, or is gone, is left out, and said to be.
+An event about a run, a training or an export carries no error text. What is known of it, of a model or an endpoint is
+asked for again; what may not be read, or is gone, is left out, and said to be.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -11,14 +11,16 @@ from urllib.parse import quote
 from shared.clients.machine_learning.resources import studio_link
 from shared.errors import PermanentError, TemporaryError
 from shared.events import Event
-from shared.handlers import declared
+from shared.handlers import declared, iterations, projects
+from shared.handlers.iterations import Place
 from shared.permissions import Permission
 from shared.redaction import tidy
 from shared.rules.declared import is_url
 from shared.stages import Job
 
 NAMES = frozenset({"error", "failed_step", "created_by", "links"})
-"""What `look` gives; each is a text, but for `links`, which has `studio` and `portal`."""
+"""What `look` gives; each is a text, but for `links`, which has `studio` and `portal`. Custom Vision's own page is its
+studio."""
 SAID = {"error": "error", "failed_step": "failed step", "created_by": "who created it", "links": "links"}
 """What they are called where they could not be read."""
 GONE = "it is not there any more"
@@ -74,7 +76,8 @@ def look(job: Job, patient: bool) -> Mapping[str, Any]:  # noqa: FBT001 # the en
     if about is None:
         return _told(_of_outcome(event), "", "")
     try:
-        reading = Reading(job, declared.workspace(job, event.source), patient=patient)
+        workspace = "" if about is _of_vision else declared.workspace(job, event.source)
+        reading = Reading(job, workspace, patient=patient)
     except PermanentError as problem:
         return _told({}, "", _unread(NAMES, problem.reason))
     found = about(event, reading)
@@ -146,6 +149,49 @@ def _of_deployment(event: Event, reading: Reading) -> Found:
     return found | ({"failed_step": tidy(failed), "error": f"deployment {tidy(failed)} is Failed"} if failed else {})
 
 
+# -- Custom Vision ----------------------------------------------------------------------------------------------------
+
+
+def _of_vision(event: Event, reading: Reading) -> Found:
+    """Read why a training has failed, or which export."""
+    told, job = event.facts["vision"], reading.job
+    place = reading.ask(lambda: iterations.place(job, str(told["project"])), "error", "failed_step", "links")
+    if place is None:
+        return {}
+    read = VISION.get(str(told["status"]))
+    found = read(place, declared.guid(str(told["iteration"])), told, reading) if read else {}
+    return found | {"studio": projects.link(place.project)}
+
+
+def _of_training(place: Place, iteration: str, _told: Mapping[str, Any], reading: Reading) -> Found:
+    """Read why a training has failed; only the service's preview tells."""
+    client = reading.job.clients.vision.iterations
+    one = reading.ask(lambda: client.read(place.at, place.project, iteration), "error")
+    if one is None:
+        reading.miss(f"iteration {iteration}: {GONE}", "error")
+        return {"failed_step": "training"}
+    why = client.why_failed(place.at, place.project, iteration)
+    return {"failed_step": "training", "error": tidy(why) or f"{iterations.label(one)} failed, {UNTOLD}"}
+
+
+def _of_export(place: Place, iteration: str, told: Mapping[str, Any], reading: Reading) -> Found:
+    """Read which exports have failed; the notification does not always tell, and nothing tells why."""
+    client = reading.job.clients.vision.iterations
+    exports = reading.ask(lambda: client.exports(place.at, place.project, iteration), "error", "failed_step")
+    failed = [(one.platform, one.flavor) for one in exports or () if one.status.lower() == "failed"]
+    if told["platform"]:
+        failed = [(str(told["platform"]), told["flavor"])]
+    named = tidy(", ".join(f"{platform}/{flavor}" if flavor else platform for platform, flavor in failed))
+    return {"failed_step": named, "error": f"the export to {named} failed, {UNTOLD}"} if named else {}
+
+
+UNTOLD = "and Custom Vision does not say why"
+VISION: Mapping[str, Callable[[Place, str, Mapping[str, Any], Reading], Found]] = {
+    "TrainingFailed": _of_training,
+    "ExportFailed": _of_export,
+}
+"""What an iteration's notification says became of it, to what is read about that."""
+
 # -- our own ----------------------------------------------------------------------------------------------------------
 
 
@@ -166,9 +212,11 @@ ABOUT: Mapping[str, Callable[[Event, Reading], Found]] = {
     "run": _of_run,
     "model": _of_model,
     "deployment": _of_deployment,
+    "vision": _of_vision,
 }
 """Namespace of an event to what is read about it; a drift is about its monitor's run."""
 
+_CV = "Microsoft.CognitiveServices/accounts/CustomVision/projects"
 _ML = "Microsoft.MachineLearningServices/workspaces"
 READS = (
     Permission(
@@ -185,6 +233,13 @@ READS = (
             f"{_ML}/batchEndpoints/deployments/read",
         ),
         "to tell in an alert why something failed, who made it, and where to look",
+        optional=True,
+    ),
+    Permission(
+        "vision",
+        (f"{_CV}/iterations/read", f"{_CV}/iterations/export/read"),
+        "to tell in an alert why a training failed, or which export",
+        is_data=True,
         optional=True,
     ),
 )

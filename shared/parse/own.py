@@ -16,11 +16,14 @@ def own(body: str | bytes) -> Event:
     kind = type_.removeprefix(OWN_TYPE)
     if kind in {type_, ""}:
         raise MalformedError(f"not {OWN_TYPE} and a kind", field="type")
+    also = message.get("also", [])
+    if type(also) is not list or not all(type(each) is str for each in also):
+        refuse(also, "a list of kinds", "also")
     facts, once = (take_object(message.get(name), name) for name in ("facts", "once"))
     return Event(
         door="own",
         type=type_,
-        kinds=frozenset({kind}),
+        kinds=frozenset({kind, *also}),
         id=take_needed(message, "id", under=""),
         source=take_needed(message, "source", under=""),
         subject=take_text(message, "subject", under="") or "",

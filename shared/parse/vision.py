@@ -5,6 +5,7 @@ https://learn.microsoft.com/azure/ai-services/custom-vision-service/storage-inte
 
 from urllib.parse import unquote
 
+from shared import endings
 from shared.errors import MalformedError
 from shared.events import Event
 from shared.parse.wire import (
@@ -69,8 +70,15 @@ def vision_notification(body: str | bytes) -> Event:
             }
         },
         payload=message,
+        once=_once(type_, status, project, iteration),
         repeatable=True,
     )
+
+
+def _once(type_: str, status: str | None, project: str, iteration: str | None) -> dict[str, str]:
+    """Say what a rule answers once: a training, which ends once; an iteration may be exported again."""
+    kinds = _vision_kinds(type_, status) if type_ == "Training" and iteration else frozenset[str]()
+    return dict.fromkeys(kinds, endings.answered_once(project, iteration or ""))
 
 
 def _guid(content: Fields, name: str) -> str:

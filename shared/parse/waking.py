@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from shared.events import Event
+from shared.events import OWN_TYPE, Event
 from shared.parse.machine_learning import AZURE_ML, WORTH_A_LOOK
 
 
@@ -23,7 +23,7 @@ def _deployed_token(event: Event) -> tuple[str, ...]:
 
 def _vision_token(event: Event) -> tuple[str, ...]:
     vision = event.facts["vision"]
-    what = event.type.removeprefix("CustomVision.").lower()
+    what = "training" if str(vision["status"]).startswith("Training") else "export"
     return (f"{what}:{vision['project']}/{vision['iteration']}",)
 
 
@@ -33,4 +33,5 @@ WAKES: dict[str, Callable[[Event], tuple[str, ...]]] = {
     f"{AZURE_ML}ModelDeployed": _deployed_token,
     "CustomVision.Training": _vision_token,
     "CustomVision.Export": _vision_token,
+    f"{OWN_TYPE}NotificationMissed": _vision_token,
 }

@@ -48,7 +48,9 @@ class Follows:
     by: tuple[str, ...]
     """The actions of such steps."""
     needed_by: str
-    """The parameter without which it is not needed."""
+    """The parameter without which it is not needed; of several that are needed by the same one, one will do."""
+    called: str = ""
+    """What those steps call it, where that is another name."""
 
 
 @dataclass(frozen=True, slots=True)

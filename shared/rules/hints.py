@@ -58,6 +58,7 @@ SUBJECTS: dict[str, tuple[tuple[str | None, ...], ...]] = {
     "TrainingFailed": VISION,
     "ExportCompleted": VISION,
     "ExportFailed": VISION,
+    "NotificationMissed": VISION,
 }
 """Kind to what its subjects look like, part by part between slashes; None is anything.
 

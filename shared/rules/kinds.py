@@ -73,9 +73,11 @@ KINDS: dict[str, Kind] = {
     "TrainingFailed": _kind("vision", data="projectId iterationId trainingStatus", vision=VISION_FACTS),
     "ExportCompleted": _kind("vision", data="projectId iterationId exportStatus modelUri", vision=VISION_FACTS),
     "ExportFailed": _kind("vision", data="projectId iterationId exportStatus modelUri", vision=VISION_FACTS),
+    "NotificationMissed": _kind(
+        "vision", data="projectId iterationId trainingStatus exportStatus", vision=VISION_FACTS
+    ),
     "ReplicaOutdated": OWN,
     "DeploymentNearExpiry": OWN,
-    "NotificationMissed": OWN,
     "ExpectationMissed": OWN,
     "ActionSucceeded": OWN,
     "ActionFailed": OWN,
@@ -87,7 +89,7 @@ KINDS: dict[str, Kind] = {
     "ApprovalExpired": OWN,
 }
 
-RESERVED = frozenset({"ReplicaOutdated", "DeploymentNearExpiry", "NotificationMissed"})
+RESERVED = frozenset({"ReplicaOutdated", "DeploymentNearExpiry"})
 """Kinds whose names are settled, and which nothing announces yet."""
 
 NAMESPACES = frozenset(

@@ -173,10 +173,12 @@ class Steps:
         """Fill in what a step is not told because a step after it says it."""
         follows = parameters(self.actions[step.action]).follows if step.action in self.actions else {}
         filled: dict[str, Any] = {}
+        missing: dict[str, list[str]] = {}
         for name, marker in follows.items():
             if marker.needed_by not in step.params:
                 continue
-            said = [later.params[name] for later in after if later.action in marker.by and name in later.params]
+            called = marker.called or name
+            said = [later.params[called] for later in after if later.action in marker.by and called in later.params]
             if name in step.params:
                 if said and step.params[name] not in said:
                     words = f"{name} of {step.action} is {shorten(step.params[name])}, and what follows it is about"
@@ -184,8 +186,11 @@ class Steps:
             elif said:
                 filled[name] = said[0]
             else:
-                words = f"or let {' or '.join(marker.by)} follow"
-                self.reading.error(node, f"{marker.needed_by} of {step.action} needs {name}: say it, {words}")
+                way = f"{name}: say it, or let {' or '.join(marker.by)} follow"
+                missing.setdefault(marker.needed_by, []).append(way)
+        for needed_by, ways in missing.items():
+            if len(ways) == sum(marker.needed_by == needed_by for marker in follows.values()):
+                self.reading.error(node, f"{needed_by} of {step.action} needs {'; or '.join(ways)}")
         return step.model_copy(update={"params": step.params | filled}) if filled else step
 
     def _step(self, node: Node, scope: Scope) -> Step | None:

@@ -1,7 +1,8 @@
-"""What the schedule has seen of models and their tags, in the limits' table, each written only under its ETag.
+"""What the schedule has seen of models and of Custom Vision, in the limits' table, each written only under its ETag.
 
     <workspace and model>   row "sighting"   what was seen of one model (shared.tagging.Sighting)
     <the watch>             row "watch"      since when models are looked for, and where the last round stopped
+    <vision project>        row "endings"    what was seen of its trainings and exports (shared.endings.Sighting)
 
 What is not written for a long time is forgotten with the limits.
 """
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from shared import endings
 from shared.events import digest
 from shared.storage import LIMITS_TABLE, entities
 from shared.storage.packing import pack, unpack
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
     from shared.storage.account import Account
 
-SIGHTING, WATCH = "sighting", "watch"
+SIGHTING, WATCH, ENDINGS = "sighting", "watch", "endings"
 KEPT = 3 * RENEWED
 
 
@@ -64,6 +66,14 @@ class Sightings:
         """Remember how far the looking has come; False where somebody else has meanwhile."""
         return self._write(round_, digest(WATCH), WATCH, etag, now)
 
+    def read_project(self, project: str) -> tuple[endings.Sighting | None, str]:
+        """Read what was seen of a Custom Vision project and its ETag; None and "" where it never was."""
+        return self._read(endings.Sighting, digest(ENDINGS, project), ENDINGS)
+
+    def write_project(self, project: str, seen: endings.Sighting, etag: str, now: datetime) -> bool:
+        """Remember what was seen of a Custom Vision project; False where somebody else has meanwhile."""
+        return self._write(seen, digest(ENDINGS, project), ENDINGS, etag, now)
+
     def _read[S: BaseModel](self, shape: type[S], key: str, row: str) -> tuple[S | None, str]:
         """Read an entity; what another version of the app wrote is as good as nothing, and is written over."""
         entity = entities.read(self._table, key, row)
@@ -74,7 +84,7 @@ class Sightings:
         except ValidationError:
             return None, str(entity.metadata["etag"])
 
-    def _write(self, kept: Sighting | Round, key: str, row: str, etag: str, now: datetime) -> bool:
+    def _write(self, kept: BaseModel, key: str, row: str, etag: str, now: datetime) -> bool:
         packed = pack(row, kept.model_dump_json())
         while packed is None and isinstance(kept, Sighting):
             newest = list(kept.tags.items())[(len(kept.tags) + 1) // 2 :]

@@ -13,7 +13,7 @@ import pytest
 from dev.demo.stage import stage
 
 REPOSITORY = Path(__file__).parents[2]
-PAGES = ("docs/walkthrough.md", "docs/machine-learning.md")
+PAGES = ("docs/walkthrough.md", "docs/machine-learning.md", "docs/custom-vision.md")
 BLOCK = re.compile(r"^```(?P<kind>[a-z ]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 WAIT = """
 sleep() { command sleep "$(( $1 > 60 ? $1 / 10 : $1 > 3 ? 3 : $1 ))"; }
@@ -22,7 +22,8 @@ sleep() { command sleep "$(( $1 > 60 ? $1 / 10 : $1 > 3 ? 3 : $1 ))"; }
 KEPT = re.compile(r"^export .*$", re.MULTILINE)
 """What a shell remembers from one block to the next."""
 PROGRESS = re.compile(
-    r"^(upload|compute|model|turn|endpoint|deployment|default|check|invoke|run|traffic|cancel|delete|job|fetch)"
+    r"^(upload|compute|model|turn|endpoint|deployment|default|check|invoke|run|traffic|cancel|delete|job|fetch"
+    r"|train|watch|performance|test|publish|smoke|export|survey|copy|compare|write|hash|manifest|iterations|project|unpublish)"
     r"(: .*)?\n",
     re.MULTILINE,
 )
@@ -32,12 +33,17 @@ VARIES = (
     (re.compile(r"127\.0\.0\.1:\d+"), "127.0.0.1:<port>"),
     (re.compile(r"\b[0-9a-f]{32}\b"), "<key>"),
     (re.compile(r"\b[0-9a-f]{8}\b(?!-)"), "<key>"),
+    (re.compile(r"(?<=version \d, )[0-9a-f]{12}\b"), "<hash>"),
     (re.compile(r"keen_owl_[0-9a-f]{8}"), "keen_owl_<run>"),
     (re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d)?(\.\d+)?Z?"), "<time>"),
+    (re.compile(r"\d{8}T\d{6}Z"), "<time>"),
     (re.compile(r"\d\d-\d\d \d\d:\d\d:\d\d"), "<time>"),
     (re.compile(r"\b\d\d:\d\d:\d\d\b"), "<time>"),
     (re.compile(r"\b\d{4} \(UTC\)"), "<year> (UTC)"),
     (re.compile(r"in \d+\.\d+ s"), "in <seconds> s"),
+    (re.compile(r"\b\d+ s ago"), "<seconds> s ago"),
+    (re.compile(r"in \d+ days"), "in <days> days"),
+    (re.compile(r"(?<=KB  )\d+[sm] +"), "<age> "),
 )
 """What is different each time, and what stands for it."""
 
@@ -90,7 +96,7 @@ def run(page: str, piece: Piece, before: str, folder: Path) -> str:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_of_commands(page: str, tmp_path: Path) -> None:
-    """Rules are changed, tried, published and taken back; models are deployed, asked, rolled back and trained again."""
+    """Rules are changed, tried and taken back; models are deployed, asked, rolled back, trained, kept and restored."""
     folder, text = tmp_path / "repository", (REPOSITORY / page).read_text("utf-8")
     (folder / ".stack").mkdir(parents=True)
     (folder / "examples").symlink_to(REPOSITORY / "examples")

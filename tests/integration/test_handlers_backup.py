@@ -3,29 +3,25 @@
 import hashlib
 import json
 import time
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import pytest
 import requests
-from azure.storage.blob import BlobServiceClient, ContainerSasPermissions, generate_container_sas
+from azure.storage.blob import BlobServiceClient
 
 from dev.azurite import Azurite
 from dev.simulators.remote import Simulators
 from dev.simulators.vision import KEY
 from shared.clients.vision import Resource
-from shared.errors import PermanentError, TemporaryError
+from shared.errors import PermanentError
 from shared.handlers import backup
-from shared.rules.declared import Declared
-from shared.storage import backups
 from shared.storage.backups import Origin
 from tests.integration.canned import Reply, serve
-from tests.integration.stages import Bench, clients_of, event_of
+from tests.integration.keeping import Make, container_of, maker, second_container, seed, stored
+from tests.integration.stages import clients_of
 
-COMPLETED = json.loads((Path(__file__).parents[1] / "events/vision_export_completed.json").read_text("utf-8"))
 MODELS = [{"platform": "ONNX", "bytes": 3000}, {"platform": "TensorFlow", "flavor": "TensorFlowLite", "bytes": 100}]
 
 
@@ -43,35 +39,10 @@ def project(simulators: Simulators) -> str:
     return project
 
 
-def seed(simulators: Simulators, project: str, exports: list[dict[str, Any]], **settings: Any) -> None:
-    """Keep a project whose one iteration has these exports."""
-    iterations = [{"id": project, "exports": exports}]
-    simulators.vision.seed(projects=[{"id": project, "settings": settings, "iterations": iterations}])
-
-
 @pytest.fixture
-def make(simulators: Simulators, azurite: str, store: BlobServiceClient) -> Callable[..., Bench]:
+def make(simulators: Simulators, azurite: str) -> Make:
     """Make the surroundings of a backup: the project is declared, its key a setting."""
-
-    def make(project: str, container: str | None = None, **values: str) -> Bench:
-        name = f"backups-{uuid4().hex}"
-        store.create_container(name)
-        training = {"endpoint": simulators.vision.url, "key": "${VISION_KEY}"}
-        declared = {"fruit": {"project": project.upper(), "training": training, "container": container}}
-        event = json.loads(json.dumps(COMPLETED))
-        event["Content"] |= {"projectId": project, "iterationId": project}
-        clients = clients_of(simulators, azurite, REACTOR_BACKUP_CONTAINER=name, **values)
-        return Bench(
-            clients, Declared.model_validate({"vision": declared}), event_of(json.dumps(event)), {"VISION_KEY": KEY}
-        )
-
-    return make
-
-
-def stored(bench: Bench, store: BlobServiceClient, path: str) -> bytes:
-    """Read a file of the store."""
-    container = bench.clients.backups._container
-    return store.get_blob_client(container, path).download_blob().readall()
+    return maker(simulators, azurite)
 
 
 def own_container(store: BlobServiceClient) -> str:
@@ -81,15 +52,15 @@ def own_container(store: BlobServiceClient) -> str:
     return f"{store.url.rstrip('/')}/{name}"
 
 
-def test_every_finished_export_is_kept(make: Callable[..., Bench], project: str, store: BlobServiceClient) -> None:
+def test_every_finished_export_is_kept(make: Make, project: str, store: BlobServiceClient) -> None:
     """Each export is copied to its own path, with a manifest that tells size, hashes and source, and no secret."""
     bench = make(project)
     told = bench.run("backup.vision_export")
     onnx, lite = f"{project}/{project}/ONNX/default", f"{project}/{project}/TensorFlow/TensorFlowLite"
     assert told.result["stored"] == [onnx, lite]
     for folder in (onnx, lite):
-        content = stored(bench, store, f"{folder}/model.zip")
-        manifest = json.loads(stored(bench, store, f"{folder}/manifest.json"))
+        content = stored(bench, f"{folder}/model.zip")
+        manifest = json.loads(stored(bench, f"{folder}/manifest.json"))
         assert content.startswith(b"PK")
         assert manifest["size"] == len(content)
         assert manifest["sha256"] == [hashlib.sha256(content).hexdigest()]
@@ -101,29 +72,25 @@ def test_every_finished_export_is_kept(make: Callable[..., Bench], project: str,
 
 
 @pytest.mark.guarantee(6)
-def test_no_secret_is_kept_between_stages(make: Callable[..., Bench], project: str) -> None:
+def test_no_secret_is_kept_between_stages(make: Make, project: str) -> None:
     """What the stages hand on, which is recorded, holds no SAS."""
     told = make(project).run("backup.vision_export")
     assert "sig=" not in repr(told)
 
 
 @pytest.mark.guarantee(3)
-def test_a_second_notification_changes_nothing(
-    make: Callable[..., Bench], project: str, store: BlobServiceClient
-) -> None:
+def test_a_second_notification_changes_nothing(make: Make, project: str, store: BlobServiceClient) -> None:
     """What is kept is not copied again, and no blob is touched."""
     bench = make(project)
     bench.run("backup.vision_export")
-    container = store.get_container_client(bench.clients.backups._container)
+    container = container_of(bench)
     before = {blob.name: blob.etag for blob in container.list_blobs()}
     told = bench.run("backup.vision_export")
     assert told.notes[0] == "0 to copy, 2 kept already"
     assert {blob.name: blob.etag for blob in container.list_blobs()} == before
 
 
-def test_a_new_flavor_is_added(
-    make: Callable[..., Bench], project: str, simulators: Simulators, store: BlobServiceClient
-) -> None:
+def test_a_new_flavor_is_added(make: Make, project: str, simulators: Simulators, store: BlobServiceClient) -> None:
     """A later export of the same iteration is kept beside the others, which stay as they are."""
     bench = make(project)
     bench.run("backup.vision_export")
@@ -137,35 +104,33 @@ def test_a_new_flavor_is_added(
 
 
 def test_another_content_is_kept_beside_the_first(
-    make: Callable[..., Bench], project: str, simulators: Simulators, store: BlobServiceClient
+    make: Make, project: str, simulators: Simulators, store: BlobServiceClient
 ) -> None:
     """A re-export with another content never overwrites the backup: it gets a folder of its own, once."""
     bench = make(project)
     bench.run("backup.vision_export")
-    first = stored(bench, store, f"{project}/{project}/ONNX/default/model.zip")
+    first = stored(bench, f"{project}/{project}/ONNX/default/model.zip")
     seed(simulators, project, [{"platform": "ONNX", "bytes": 9000}])
     told = bench.run("backup.vision_export")
     (folder,) = told.result["stored"]
     assert folder.startswith(f"{project}/{project}/ONNX/default/")
-    assert stored(bench, store, f"{project}/{project}/ONNX/default/model.zip") == first
-    assert len(stored(bench, store, f"{folder}/model.zip")) > 9000
+    assert stored(bench, f"{project}/{project}/ONNX/default/model.zip") == first
+    assert len(stored(bench, f"{folder}/model.zip")) > 9000
     assert bench.run("backup.vision_export").result["stored"] == []
 
 
-def test_the_declared_container_is_the_source(
-    make: Callable[..., Bench], simulators: Simulators, store: BlobServiceClient
-) -> None:
+def test_the_declared_container_is_the_source(make: Make, simulators: Simulators, store: BlobServiceClient) -> None:
     """Where Custom Vision writes to a container of ours, the copy comes from there, with no SAS asked for in vain."""
     url, project = own_container(store), str(uuid4())
     seed(simulators, project, [{"platform": "ONNX"}], exportModelContainerUri=url)
     bench = make(project, container=url)
     told = bench.run("backup.vision_export")
-    manifest = json.loads(stored(bench, store, f"{told.result['stored'][0]}/manifest.json"))
+    manifest = json.loads(stored(bench, f"{told.result['stored'][0]}/manifest.json"))
     assert manifest["source"].startswith(f"{url}/{project}%20-%20{project}.ONNX")
 
 
 def test_a_blob_that_two_flavors_share_is_not_trusted(
-    make: Callable[..., Bench], simulators: Simulators, store: BlobServiceClient
+    make: Make, simulators: Simulators, store: BlobServiceClient
 ) -> None:
     """A container's blob whose name fits two exports may be either: each is copied by its own SAS instead."""
     url, project = own_container(store), str(uuid4())
@@ -177,11 +142,11 @@ def test_a_blob_that_two_flavors_share_is_not_trusted(
     )
     bench = make(project, container=url)
     told = bench.run("backup.vision_export")
-    sizes = [len(stored(bench, store, f"{folder}/model.zip")) for folder in told.result["stored"]]
+    sizes = [len(stored(bench, f"{folder}/model.zip")) for folder in told.result["stored"]]
     assert sizes[1] - sizes[0] == 490
 
 
-def test_an_expired_sas_is_replaced(make: Callable[..., Bench], project: str, simulators: Simulators) -> None:
+def test_an_expired_sas_is_replaced(make: Make, project: str, simulators: Simulators) -> None:
     """A SAS that expires between the stages costs nothing: each copy asks for a fresh one."""
     bench = make(project)
     simulators.vision.seed(settings={"sas_seconds": 4})
@@ -195,27 +160,24 @@ def test_an_expired_sas_is_replaced(make: Callable[..., Bench], project: str, si
     assert len(simulators.vision.seen("GET", "/export")) == 3
 
 
-def test_a_copy_that_was_cut_short_is_made_again(
-    make: Callable[..., Bench], project: str, store: BlobServiceClient
-) -> None:
+def test_a_copy_that_was_cut_short_is_made_again(make: Make, project: str, store: BlobServiceClient) -> None:
     """What an unfinished attempt left in the folder is replaced, since no manifest says that it is whole."""
     bench = make(project)
     path = f"{project}/{project}/ONNX/default/model.zip"
-    store.get_blob_client(bench.clients.backups._container, path).upload_blob(b"half")
+    container_of(bench).upload_blob(path, b"half")
     bench.run("backup.vision_export")
-    assert stored(bench, store, path).startswith(b"PK")
+    assert stored(bench, path).startswith(b"PK")
 
 
 def test_hashing_resumes_by_chunk(
-    make: Callable[..., Bench], project: str, store: BlobServiceClient, monkeypatch: pytest.MonkeyPatch
+    make: Make, project: str, store: BlobServiceClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A model of several chunks has a hash for each, made a few at a time."""
-    monkeypatch.setattr(backups, "CHUNK", 1000)
     monkeypatch.setattr(backup, "CHUNK", 1000)
     bench = make(project)
     told = bench.run("backup.vision_export")
-    content = stored(bench, store, f"{told.result['stored'][0]}/model.zip")
-    manifest = json.loads(stored(bench, store, f"{told.result['stored'][0]}/manifest.json"))
+    content = stored(bench, f"{told.result['stored'][0]}/model.zip")
+    manifest = json.loads(stored(bench, f"{told.result['stored'][0]}/manifest.json"))
     chunks = [content[start : start + 1000] for start in range(0, len(content), 1000)]
     assert manifest["sha256"] == [hashlib.sha256(chunk).hexdigest() for chunk in chunks]
     assert any("chunks" in note for note in told.notes)
@@ -236,7 +198,7 @@ def test_hashing_resumes_by_chunk(
         "",
     ],
 )
-def test_only_the_services_own_hosts_are_followed(make: Callable[..., Bench], project: str, url: str) -> None:
+def test_only_the_services_own_hosts_are_followed(make: Make, project: str, url: str) -> None:
     """A link that leads elsewhere is refused before anything is asked of it."""
     bench = make(project, REACTOR_VISION_BLOB_HOSTS="*.blob.core.windows.net")
     with pytest.raises(PermanentError, match="not copied from"):
@@ -244,9 +206,7 @@ def test_only_the_services_own_hosts_are_followed(make: Callable[..., Bench], pr
 
 
 @pytest.mark.guarantee(7)
-def test_a_project_that_is_not_declared_is_not_asked_for(
-    make: Callable[..., Bench], project: str, simulators: Simulators
-) -> None:
+def test_a_project_that_is_not_declared_is_not_asked_for(make: Make, project: str, simulators: Simulators) -> None:
     """A notification about a project that nobody declared does nothing."""
     with pytest.raises(PermanentError, match="not declared"):
         make(project).run("backup.vision_export", project=str(uuid4()))
@@ -254,7 +214,7 @@ def test_a_project_that_is_not_declared_is_not_asked_for(
 
 
 @pytest.mark.guarantee(7)
-def test_plain_http_is_only_for_the_emulator(make: Callable[..., Bench], project: str, azurite: str) -> None:
+def test_plain_http_is_only_for_the_emulator(make: Make, project: str, azurite: str) -> None:
     """Nothing is read in the clear but where the app's own account is, which in Azure never is in the clear."""
     backups_client = make(project).clients.backups
     own = BlobServiceClient.from_connection_string(azurite).url
@@ -270,7 +230,7 @@ def test_plain_http_is_only_for_the_emulator(make: Callable[..., Bench], project
 @pytest.mark.guarantee(7)
 @pytest.mark.parametrize("iteration", ["", "..", "../../other", "Iteration 7"])
 def test_an_iteration_that_is_no_id_is_not_asked_for(
-    iteration: str, make: Callable[..., Bench], project: str, simulators: Simulators
+    iteration: str, make: Make, project: str, simulators: Simulators
 ) -> None:
     """An iteration goes into URLs and paths, so it is an id or the step fails and says which parameter it was."""
     with pytest.raises(PermanentError, match="iteration: "):
@@ -278,7 +238,7 @@ def test_an_iteration_that_is_no_id_is_not_asked_for(
     assert simulators.vision.seen() == []
 
 
-def test_a_setting_that_is_no_project_is_named(make: Callable[..., Bench], project: str) -> None:
+def test_a_setting_that_is_no_project_is_named(make: Make, project: str) -> None:
     """What a setting makes of a declaration is checked, and told without its value."""
     bench = make(project)
     fruit = bench.declared.vision["fruit"].model_copy(update={"project": "${VISION_KEY}"})
@@ -289,7 +249,7 @@ def test_a_setting_that_is_no_project_is_named(make: Callable[..., Bench], proje
 
 
 def test_a_model_that_was_exported_again_is_not_copied(
-    make: Callable[..., Bench], project: str, store: BlobServiceClient, storage_emulator: Azurite
+    make: Make, project: str, store: BlobServiceClient, storage_emulator: Azurite
 ) -> None:
     """What is copied is the blob that was looked at, or nothing: its ETag goes with the copy."""
     name = f"exports-{uuid4().hex}"
@@ -298,17 +258,16 @@ def test_a_model_that_was_exported_again_is_not_copied(
     listed = client.look(origin)
     assert listed
     source.upload_blob(b"another", overwrite=True)
-    with pytest.raises(TemporaryError, match="exported again"):
-        client.start_copy("a/b", origin, listed.etag)
-    assert client.copy("a/b") is None
+    assert client.own.start_copy("a/b", client.readable(origin), listed.etag) is None
+    assert client.own.copy("a/b") is None
     now = client.look(origin)
     assert now
-    assert client.start_copy("a/b", origin, now.etag).size == len(b"another")
+    started = client.own.start_copy("a/b", client.readable(origin), now.etag)
+    assert started
+    assert started.size == len(b"another")
 
 
-def test_an_export_that_is_listed_late_is_waited_for(
-    make: Callable[..., Bench], project: str, simulators: Simulators
-) -> None:
+def test_an_export_that_is_listed_late_is_waited_for(make: Make, project: str, simulators: Simulators) -> None:
     """A list that lags behind the notification is asked again."""
     simulators.vision.fault("lag", path="export")
     told = make(project).run("backup.vision_export")
@@ -318,27 +277,19 @@ def test_an_export_that_is_listed_late_is_waited_for(
 def test_entra_is_used_where_there_is_no_key(simulators: Simulators, azurite: str, project: str) -> None:
     """Without a key the app's identity reads the project."""
     clients = clients_of(simulators, azurite)
-    exports = clients.vision.exports(Resource(simulators.vision.url), project, project)
+    exports = clients.vision.iterations.exports(Resource(simulators.vision.url), project, project)
     assert {export.status for export in exports} == {"Done"}
 
 
 def test_a_container_of_another_account_is_read_by_its_sas(
-    make: Callable[..., Bench], simulators: Simulators, storage_emulator: Azurite
+    make: Make, simulators: Simulators, storage_emulator: Azurite
 ) -> None:
     """A declared container elsewhere is listed, read and copied by the SAS in its declared URL, which is not kept."""
-    other, project = BlobServiceClient.from_connection_string(storage_emulator.service), str(uuid4())
-    container = other.create_container(f"exports-{uuid4().hex}")
+    (container, url), project = second_container(storage_emulator), str(uuid4())
     container.upload_blob(f"{project} - {project}.ONNX", b"PK a model")
     seed(simulators, project, [{"platform": "ONNX"}])
-    query = generate_container_sas(
-        str(other.account_name),
-        container.container_name,
-        account_key=other.credential.account_key,
-        permission=ContainerSasPermissions(read=True, list=True),
-        expiry=datetime.now(UTC) + timedelta(hours=1),
-    )
     bench = make(project, container="${CONTAINER}")
-    bench.values = {**bench.values, "CONTAINER": f"{container.url}?{query}"}
+    bench.values = {**bench.values, "CONTAINER": url}
     told = bench.run("backup.vision_export")
     manifest = bench.clients.backups.manifest(told.result["stored"][0])
     assert manifest
@@ -348,7 +299,7 @@ def test_a_container_of_another_account_is_read_by_its_sas(
 
 
 def test_a_container_of_another_account_is_read_by_our_identity(
-    make: Callable[..., Bench], simulators: Simulators, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make: Make, simulators: Simulators, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without a SAS in its URL, storage reads it by a SAS that the app's identity signs for one blob."""
     at = "2026-11-22T00:00:00Z"
@@ -363,7 +314,7 @@ def test_a_container_of_another_account_is_read_by_our_identity(
         both.write_text(Path(simulators.ca).read_text("utf-8") + Path(ca).read_text("utf-8"))
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(both))
         canned.replies = [Reply(200, key, {"Content-Type": "application/xml"})]
-        url = backups_client._readable(Origin(f"{canned.url}/account/exports/a%20b.ONNX", declared=True))
+        url = backups_client.readable(Origin(f"{canned.url}/account/exports/a%20b.ONNX", declared=True))
         (asked,) = canned.asked
     assert asked.path.startswith("/account/?restype=service&comp=userdelegationkey")
     assert asked.headers["authorization"].startswith("Bearer ")

@@ -1,4 +1,4 @@
-"""What an alert may tell of the event's cause: read from Azure Machine Learning when it is sent, over real https."""
+"""What an alert may tell of the event's cause: read from the service when it is sent, over real https."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -12,6 +12,7 @@ import pytest
 
 from dev.simulators.channels import SECRET
 from dev.simulators.remote import Simulators
+from dev.simulators.vision import KEY
 from shared.clients.machine_learning.batch import BatchSettings
 from shared.errors import TemporaryError
 from shared.events import announce
@@ -27,6 +28,8 @@ WORKSPACE = (
     "/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/ml-prod/providers/"
     "Microsoft.MachineLearningServices/workspaces/fraud"
 )
+PROJECT, ITERATION = "3f2504e0-4f89-41d3-9a0c-0305e82c3301", "8d8ac610-566d-4ef0-9c22-186b2a5ed793"
+PAGE = f"https://www.customvision.ai/projects/{PROJECT}"
 FAILED = f"{WORKSPACE}/jobs/keen_owl_x1"
 CHILD = {
     "name": "train",
@@ -38,13 +41,18 @@ ASKS = {"channel": "hook", "title": "{{ failed_step }} of {{ run.id }}", "text":
 
 @pytest.fixture
 def make(simulators: Simulators, azurite: str) -> Callable[..., Bench]:
-    """Declare a webhook and the workspace, and answer an event by its file's name."""
+    """Declare a webhook, the workspace and the project, and answer an event by its file's name."""
     hook = {"kind": "webhook", "url": f"{simulators.channels.url}/hooks/a", "secret": "${HOOK_SECRET}"}
-    declared = Declared.model_validate({"workspaces": {"fraud": WORKSPACE}, "channels": {"hook": hook}})
+    fruit = {"project": PROJECT, "training": {"endpoint": simulators.vision.url, "key": "${VISION_KEY}"}}
+    declared = Declared.model_validate(
+        {"workspaces": {"fraud": WORKSPACE}, "vision": {"fruit": fruit}, "channels": {"hook": hook}}
+    )
 
     def make(event: str = "monitor_breach.json") -> Bench:
         text = (EVENTS / event).read_text("utf-8")
-        return Bench(clients_of(simulators, azurite), declared, event_of(text), {"HOOK_SECRET": SECRET})
+        return Bench(
+            clients_of(simulators, azurite), declared, event_of(text), {"HOOK_SECRET": SECRET, "VISION_KEY": KEY}
+        )
 
     return make
 
@@ -176,15 +184,95 @@ def test_a_workspace_that_is_not_declared_is_not_asked(make: Callable[..., Bench
     assert simulators.management.seen() == []
 
 
-def test_what_is_no_machine_learning_has_nothing_to_look_up(make: Callable[..., Bench], simulators: Simulators) -> None:
-    """Names are there, and empty; an outcome of ours knows why by itself."""
-    assert seen(make("vision_training_completed.json")) == {
+def trained(simulators: Simulators, **given: Any) -> None:
+    """Let the iteration that the event is about be there."""
+    one = {"id": ITERATION, "name": "Iteration 3"} | given
+    simulators.vision.seed(projects=[{"id": PROJECT, "name": "fruit", "iterations": [one]}])
+
+
+@pytest.mark.guarantee(6)
+def test_an_alert_may_say_why_a_training_failed(make: Callable[..., Bench], simulators: Simulators) -> None:
+    """What Custom Vision says of it, without secrets, and where to look; or that it says nothing."""
+    why = "no images at https://a.blob.core.windows.net/c/b?sv=1&sig=CANARY"
+    trained(simulators, status="Failed", trainingErrorDetails=why)
+    bench = make("vision_training_failed.json")
+    assert seen(bench) == {
+        "error": "no images at https://a.blob.core.windows.net/c/b",
+        "failed_step": "training",
+        "created_by": "",
+        "links": {"studio": PAGE, "portal": ""},
+        "unread": "",
+    }
+    trained(simulators, status="Failed")
+    assert seen(bench)["error"] == "Iteration 3 failed, and Custom Vision does not say why"
+
+
+def test_an_alert_may_say_which_export_failed(make: Callable[..., Bench], simulators: Simulators) -> None:
+    """The event's own, where its model's name tells that; else all that have failed."""
+    lite = {"platform": "TensorFlow", "flavor": "TensorFlowLite", "status": "Failed"}
+    trained(simulators, exports=[{"platform": "ONNX"}, lite, {"platform": "CoreML", "status": "Failed"}])
+    bench = make("vision_export_failed.json")
+    found = seen(bench)
+    assert found["failed_step"] == "TensorFlow/TensorFlowLite, CoreML"
+    told = "the export to TensorFlow/TensorFlowLite, CoreML failed, and Custom Vision does not say why"
+    assert (found["error"], found["links"]["studio"], found["unread"]) == (told, PAGE, "")
+    facts = {"vision": {**bench.event.facts["vision"], "platform": "CoreML", "flavor": None}}
+    bench.event = replace(bench.event, facts=facts)
+    assert seen(bench)["failed_step"] == "CoreML"
+    trained(simulators)
+    assert seen(make("vision_export_failed.json"))["error"] == ""
+
+
+@pytest.mark.parametrize("event", ["vision_training_completed.json", "vision_connection_test.json"])
+def test_what_went_well_has_a_page_and_no_error(event: str, make: Callable[..., Bench], simulators: Simulators) -> None:
+    """Nothing is asked for."""
+    found = seen(make(event))
+    assert (found["error"], found["failed_step"], found["unread"]) == ("", "", "")
+    assert found["links"] == {"studio": PAGE, "portal": ""}
+    assert simulators.vision.seen() == []
+
+
+@pytest.mark.parametrize(
+    ("event", "step"), [("vision_training_failed.json", "training"), ("vision_export_failed.json", "")]
+)
+def test_what_custom_vision_does_not_tell_is_left_out(
+    event: str, step: str, make: Callable[..., Bench], simulators: Simulators
+) -> None:
+    """Deleted, or busy, or with another key by now: the alert goes out and says so; the key is in none of it."""
+    simulators.vision.seed(projects=[{"id": PROJECT, "name": "fruit"}])
+    bench = make(event)
+    found = seen(bench)
+    assert (found["error"], found["failed_step"], found["links"]["studio"]) == ("", step, PAGE)
+    assert "could not be read: " in found["unread"]
+    bench.values = {**bench.values, "VISION_KEY": "an-older-key"}
+    found = seen(bench, patient=True)
+    assert "could not be read: Custom Vision answered 401" in found["unread"]
+    assert "an-older-key" not in repr(found)
+    simulators.vision.fault("unavailable", n=99, path="/iterations/")
+    with pytest.raises(TemporaryError):
+        seen(bench, patient=True)
+    assert "could not be read: Custom Vision answered 503" in seen(bench)["unread"]
+
+
+@pytest.mark.guarantee(7)
+def test_a_project_that_is_not_declared_is_not_asked(make: Callable[..., Bench], simulators: Simulators) -> None:
+    """The alert says that it is not declared."""
+    bench = make("vision_training_failed.json")
+    bench.declared = bench.declared.model_copy(update={"vision": {}})
+    assert "is not declared" in seen(bench)["unread"]
+    assert simulators.vision.seen() == []
+
+
+def test_an_outcome_of_ours_has_nothing_to_look_up(make: Callable[..., Bench], simulators: Simulators) -> None:
+    """Names are there, and empty where it says nothing; else it knows why by itself."""
+    bench = make()
+    bench.event = announce("ReplicaOutdated", id="a", time=datetime.now(UTC), facts={})
+    assert seen(bench) == {
         **dict.fromkeys(("error", "failed_step", "created_by", "unread"), ""),
         "links": {"studio": "", "portal": ""},
     }
     steps = {"a": {"links": {"studio": "https://ml.azure.com/runs/x"}}, "b": {}, "c": {"links": "no"}}
     facts: dict[str, Any] = {"action": {"steps": steps}, "failure": {"step": "retrain", "reason": "out of memory"}}
-    bench = make()
     bench.event = announce("ActionFailed", id="a", time=datetime.now(UTC), facts=facts)
     found = seen(bench)
     assert (found["error"], found["failed_step"]) == ("out of memory", "retrain")

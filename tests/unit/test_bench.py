@@ -102,11 +102,12 @@ def test_every_bar_is_there() -> None:
         "match-unindexable": "≥ 3×",
         "events": "≥ 0.8×",
         "check": "≤ 5×",
+        "upload": "≥ 0.8×",
         "backtest": "≤ 3×",
     }
     assert {name: bar.show() for name, bar in BARS.items()} == promised
     assert list(LATER) == ["backup"]
-    assert list(PARTS) == ["start", "match", "check", "backtest", "store"]
+    assert list(PARTS) == ["start", "match", "check", "backtest", "store", "upload"]
 
 
 def test_a_missed_bar_is_said() -> None:

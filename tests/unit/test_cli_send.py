@@ -240,7 +240,7 @@ def test_a_number_stays_a_number(stack: Stack, ready: str) -> None:
     ("arguments", "said"),
     [
         (["RunFaild"], 'unknown kind "RunFaild" (did you mean "RunFailed"?)'),
-        (["NotificationMissed"], "reserved"),
+        (["ReplicaOutdated"], "reserved"),
         (["RunFailed", "--set", "nothing"], "PATH=VALUE"),
         (["RunFailed", "--set", "a..b=1"], "not a path"),
         (["RunFailed", "--set", "time=1"], "only what is on the wire"),

@@ -21,6 +21,7 @@ NOT_IN_THE_SAMPLE = {
     " data.startTime data.endTime",
     "RunStatusChanged": "drift.monitor drift.signal drift.coefficient drift.features drift.generation",
     "ExportFailed": "data.modelUri",
+    "NotificationMissed": "data.trainingStatus",
 }
 """Fields that an event of the kind may have, and the one that is shown has not."""
 

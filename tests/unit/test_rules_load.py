@@ -597,7 +597,7 @@ def test_everything_that_is_wrong_with_an_expectation_is_said_at_once(kind: str)
         ("limit: {cooldown: 1h, per: model.name}, cancel_on: RunFailed", "limit's per: no RunFailed has model.name"),
         ("cancel_on: {on: RunFailed, per: model.name}", "no RunFailed has model.name"),
         ("expect: {kind: RunFailed, within: 1h, per: model.name}", "no RunFailed has model.name"),
-        ("cancel_on: NotificationMissed", "this version announces no NotificationMissed"),
+        ("cancel_on: ReplicaOutdated", "this version announces no ReplicaOutdated"),
     ],
 )
 def test_a_path_that_one_of_both_events_does_not_have_is_a_warning(more: str, message: str) -> None:

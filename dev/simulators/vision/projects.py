@@ -1,250 +1,196 @@
-"""Projects and iterations of Custom Vision, and the messages they send.
+"""Projects of Custom Vision: made, changed, connected to the storage of their users.
 
-https://learn.microsoft.com/rest/api/customvision/projects
-Not settled there, and decided here: a URI that the service
-cannot write to is a 400 BadRequestInvalidUri.
+https://learn.microsoft.com/rest/api/customvision/projects and
+https://learn.microsoft.com/azure/ai-services/custom-vision-service/storage-integration
+Not settled there, and decided here: a URI that the service cannot write to is a 400 BadRequestInvalidUri; a URI that is
+null in a PATCH is taken out of the project, and one that is left out stays; names are at most 100 characters long, and
+unique unless set otherwise.
 """
 
-import copy
-import json
 import uuid
 from collections.abc import Mapping
 from typing import Any
 
 from azure.core.exceptions import AzureError
 
-from dev.simulators.storage import Storage
-from dev.simulators.wire import Answer, RefusedError, Request, instant, now
+from dev.simulators.vision.domains import DEFAULT, DOMAINS, PLATFORMS, Domain
+from dev.simulators.vision.refusals import body, guid, refuse, required
+from dev.simulators.vision.resource import Project, Resource
+from dev.simulators.vision.settings import Limits
+from dev.simulators.wire import Answer, Request, instant, listed_until, moment, now
 
 URIS = ("exportModelContainerUri", "notificationQueueUri")
-DOMAIN = "0732100f-1a38-4e49-a514-c9b44c697ab5"
+CLASSIFIERS = ("Multiclass", "Multilabel")
 TEST_BLOB = "CustomVision-TestPermission"
-HIDDEN = frozenset({"exports", "performance"})
-"""Members of a kept iteration that GetIteration does not show."""
-PREVIEW = frozenset({"trainingErrorDetails"})
-"""Members that only v3.4-preview shows."""
+LONGEST = 100
 
 
 class Projects:
     """The projects of one resource."""
 
-    def __init__(self, storage: Storage, settings: Mapping[str, Any]) -> None:
-        self._storage = storage
-        self._settings = settings
-        self._kept: dict[str, dict[str, Any]] = {}
-        self.sent: list[dict[str, Any]] = []
-        """Every message that was put on a queue."""
+    def __init__(self, resource: Resource) -> None:
+        self._resource = resource
 
-    def list(self, _request: Request) -> Answer:
+    def list(self, request: Request) -> Answer:
         """GetProjects."""
-        return Answer(body=[shown(project) for project in self._kept.values()])
+        until = listed_until(request)
+        kept = self._resource.projects.values()
+        return Answer(body=[project.wire for project in kept if moment(project.wire["created"]) <= until])
 
     def get(self, request: Request) -> Answer:
         """GetProject."""
-        return Answer(body=shown(self.find(request.parts["project"])))
+        return Answer(body=self._resource.find(request.parts["project"]).wire)
 
     def create(self, request: Request) -> Answer:
         """CreateProject: the URIs come in the query (v3.3) or in the body (v3.4-preview)."""
-        if not (name := request.query.get("name")):
-            raise refuse(400, "BadRequestRequiredParamIsNull", "The required parameter 'name' is null.")
-        given = request.query if request.parts["version"].lower() == "v3.3" else (request.json() or {})
-        project = new_project(str(uuid.uuid4()), name, {uri: given.get(uri) for uri in URIS})
-        project["description"] = request.query.get("description", "")
-        self._connect(project, project["settings"])
-        self._kept[project["id"]] = project
-        return Answer(body=shown(project))
+        query = request.query
+        required(query, "name")
+        domain = domain_of(query.get("domainId") or DEFAULT)
+        tier = self._resource.settings["tier"]
+        if len(self._resource.projects) >= Limits.PROJECTS[tier]:
+            message = f"Exceeded project limit: {Limits.PROJECTS[tier]} projects are allowed in tier {tier}."
+            raise refuse(400, "BadRequestExceedProjectLimit", message)
+        given = query if request.parts["version"].lower() == "v3.3" else body(request)
+        settings = {
+            "domainId": domain.id,
+            "classificationType": classifier(domain, query.get("classificationType")),
+            "targetExportPlatforms": platforms(domain, query.get("targetExportPlatforms", "").split(",")),
+            **{uri: given.get(uri) or None for uri in URIS},
+        }
+        project = new_project(str(uuid.uuid4()), self._named(query["name"], None), settings)
+        project.wire["description"] = query.get("description", "")
+        self._connect(project, project.settings)
+        self._resource.projects[project.id] = project
+        return Answer(body=project.wire)
 
     def update(self, request: Request) -> Answer:
         """UpdateProject: name, description and settings are required; new URIs are tested before they are kept."""
-        project, given = self.find(request.parts["project"]), request.json() or {}
-        for name in ("name", "description", "settings"):
-            if given.get(name) is None:
-                raise refuse(400, "BadRequestRequiredParamIsNull", f"The required parameter '{name}' is null.")
-        new = {name: given["settings"].get(name) for name in URIS}
-        if new != {name: project["settings"].get(name) for name in URIS}:
+        project, given = self._resource.project(request), body(request)
+        required(given, "name", "description", "settings")
+        name, settings = self._named(given["name"], project), given["settings"]
+        domain = domain_of(settings.get("domainId") or project.settings["domainId"])
+        if domain.type != project.domain.type:
+            message = "The type of a project's domain cannot be changed."
+            raise refuse(400, "BadRequestProjectUnsupportedDomainTypeChange", message)
+        new = {uri: settings.get(uri, project.settings[uri]) or None for uri in URIS}
+        if new != {uri: project.settings[uri] for uri in URIS}:
             self._connect(project, new)
-        changeable = {name: value for name, value in given["settings"].items() if name in project["settings"]}
-        project["settings"].update(changeable)
-        project.update(name=given["name"], description=given["description"], lastModified=instant(now()))
-        return Answer(body=shown(project))
+        project.settings.update(
+            {
+                "domainId": domain.id,
+                "classificationType": classifier(
+                    domain, settings.get("classificationType") or project.settings["classificationType"]
+                ),
+                "targetExportPlatforms": platforms(domain, settings.get("targetExportPlatforms") or ()),
+                "imageProcessingSettings": settings.get("imageProcessingSettings")
+                or project.settings["imageProcessingSettings"],
+                **new,
+            }
+        )
+        project.wire.update(name=name, description=given["description"], lastModified=instant(now()))
+        return Answer(body=project.wire)
 
     def delete(self, request: Request) -> Answer:
-        """DeleteProject."""
-        del self._kept[self.find(request.parts["project"])["id"]]
+        """DeleteProject: refused where an iteration is published."""
+        project = self._resource.find(request.parts["project"])
+        if project.wire["drModeEnabled"]:
+            self._resource.project(request)
+        if any(iteration.wire["publishName"] for iteration in project.iterations.values()):
+            message = "The project has published iterations. Unpublish them first."
+            raise refuse(400, "BadRequestIterationIsPublished", message)
+        del self._resource.projects[project.id]
         return Answer(204)
 
-    def iterations(self, request: Request) -> Answer:
-        """GetIterations."""
-        version = request.parts["version"]
-        kept = self.find(request.parts["project"])["iterations"].values()
-        return Answer(body=[shown_iteration(one, version) for one in kept])
+    def _named(self, name: Any, of: Project | None) -> str:
+        if not isinstance(name, str) or not name.strip() or len(name) > LONGEST:
+            raise refuse(400, "BadRequestProjectName", f"A project's name has 1 to {LONGEST} characters.")
+        others = (one.wire["name"].lower() for one in self._resource.projects.values() if one is not of)
+        if self._resource.settings["unique_names"] and name.lower() in others:
+            raise refuse(400, "BadRequestProjectNameNotUnique", f"There is a project of the name '{name}' already.")
+        return name
 
-    def iteration(self, request: Request) -> Answer:
-        """GetIteration."""
-        return Answer(body=shown_iteration(self.iteration_of(request), request.parts["version"]))
-
-    def performance(self, request: Request) -> Answer:
-        """GetIterationPerformance, the same at every threshold."""
-        iteration = self.iteration_of(request)
-        if iteration["status"] != "Completed":
-            raise refuse(404, "NotFoundIterationPerformance", "The iteration has no performance.")
-        return Answer(body={**PERFORMANCE, **iteration["performance"]})
-
-    def find(self, project: str) -> dict[str, Any]:
-        """Give a project by its id."""
-        kept = self._kept.get(guid(project))
-        if kept is None:
-            raise refuse(404, "NotFoundProject", f"Project not found. Project Id: {project}")
-        return kept
-
-    def iteration_of(self, request: Request) -> dict[str, Any]:
-        """Give the iteration that a path names."""
-        iterations: dict[str, dict[str, Any]] = self.find(request.parts["project"])["iterations"]
-        kept = iterations.get(guid(request.parts["iteration"]))
-        if kept is None:
-            raise refuse(404, "NotFoundIteration", f"Iteration not found. Iteration Id: {request.parts['iteration']}")
-        return kept
-
-    def notify(self, project: Mapping[str, Any], kind: str, content: Mapping[str, Any]) -> None:
-        """Put a message on the project's queue, if it has one."""
-        uri = project["settings"]["notificationQueueUri"]
-        if not uri or not self._settings["notify"]:
-            return
-        message = {"version": "1.0", "type": kind, "Content": dict(content)}
-        queue = self._storage.queue_of(uri)
-        assert queue is not None, f"{uri} is no queue of the app's storage account"
-        self._storage.send(queue, json.dumps(message), encoded=self._settings["message_encoding"] == "base64")
-        self.sent.append(message)
-
-    def seed(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Keep a project as given, over defaults."""
-        project = new_project(guid(given["id"]), given.get("name", "project"), given.get("settings", {}))
-        project.update({name: value for name, value in given.items() if name not in {"id", "settings", "iterations"}})
-        for number, one in enumerate(given.get("iterations", ()), start=1):
-            iteration = new_iteration(project["id"], guid(one.get("id") or str(uuid.uuid4())), number)
-            iteration.update({name: value for name, value in one.items() if name not in {"id", "exports"}})
-            iteration["exports"] = [{**EXPORT, **export} for export in one.get("exports", ())]
-            project["iterations"][iteration["id"]] = iteration
-        self._kept[project["id"]] = project
-        return project
-
-    def state(self) -> Any:
-        """Everything."""
-        return copy.deepcopy([*self._kept.values()])
-
-    def clear(self) -> None:
-        """Forget them."""
-        self._kept.clear()
-        self.sent.clear()
-
-    def _connect(self, project: Mapping[str, Any], uris: Mapping[str, Any]) -> None:
+    def _connect(self, project: Project, uris: Mapping[str, Any]) -> None:
         """Write a test blob and a test message, as the service does when its URIs change."""
+        storage, settings = self._resource.storage, self._resource.settings
+        if settings["multi_service"] and any(uris.get(uri) for uri in URIS):
+            message = "Storage integration is not supported for multi-service resources."
+            raise refuse(400, "BadRequestOperationNotSupported", message)
         if container_uri := uris.get("exportModelContainerUri"):
-            container = self._storage.container_of(container_uri)
+            container = storage.container_of(container_uri)
             try:
-                if container is None:
+                if container is None or "container" in settings["roles_missing"]:
                     raise unreachable(container_uri)
-                self._storage.write(container, TEST_BLOB, b"")
-                self._storage.delete(container, TEST_BLOB)
+                name = f"{TEST_BLOB}/{uuid.uuid4()}"
+                storage.write(container, name, b"")
+                if (seconds := float(settings["test_blob_seconds"])) > 0:
+                    self._resource.later.do(seconds, lambda: storage.delete(container, name))
+                else:
+                    storage.delete(container, name)
             except AzureError as problem:
                 raise unreachable(container_uri) from problem
         if queue_uri := uris.get("notificationQueueUri"):
-            queue = self._storage.queue_of(queue_uri)
-            if queue is None or not self._storage.has(queue=queue):
+            queue = storage.queue_of(queue_uri)
+            if queue is None or "queue" in settings["roles_missing"] or not storage.has(queue=queue):
                 raise unreachable(queue_uri)
-            connected = {"settings": {"notificationQueueUri": queue_uri}}
-            self.notify(connected, "ConnectionTest", {"projectId": project["id"]})
+            self._resource.notify(project, "ConnectionTest", {"projectId": project.id}, queue=queue_uri)
 
 
-EXPORT = {"platform": "ONNX", "flavor": None, "status": "Done", "newerVersionAvailable": False}
-PERFORMANCE = {
-    "perTagPerformance": [],
-    "precision": 0.97,
-    "precisionStdDeviation": 0.0,
-    "recall": 0.95,
-    "recallStdDeviation": 0.0,
-    "averagePrecision": 0.98,
-}
-
-
-def new_project(project: str, name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Give a project as it is kept."""
+def new_project(project: str, name: str, settings: Mapping[str, Any]) -> Project:
+    """Give a project as it begins."""
     at = instant(now())
-    return {
-        "id": project,
-        "name": name,
-        "description": "",
-        "settings": {
-            "domainId": DOMAIN,
-            "classificationType": "Multiclass",
-            "targetExportPlatforms": [],
-            "useNegativeSet": True,
-            "detectionParameters": None,
-            "imageProcessingSettings": {"augmentationMethods": {}},
-            "exportModelContainerUri": None,
-            "notificationQueueUri": None,
-            **settings,
-        },
-        "created": at,
-        "lastModified": at,
-        "thumbnailUri": None,
-        "drModeEnabled": False,
-        "status": "Succeeded",
-        "iterations": {},
-    }
+    return Project(
+        {
+            "id": project,
+            "name": name,
+            "description": "",
+            "settings": {
+                "domainId": DEFAULT,
+                "classificationType": "Multiclass",
+                "targetExportPlatforms": [],
+                "useNegativeSet": True,
+                "detectionParameters": None,
+                "imageProcessingSettings": {"augmentationMethods": {}},
+                "exportModelContainerUri": None,
+                "notificationQueueUri": None,
+                **settings,
+            },
+            "created": at,
+            "lastModified": at,
+            "thumbnailUri": None,
+            "drModeEnabled": False,
+            "status": "Succeeded",
+        }
+    )
 
 
-def new_iteration(project: str, iteration: str, number: int) -> dict[str, Any]:
-    """Give a trained iteration as it is kept."""
-    at = instant(now())
-    return {
-        "id": iteration,
-        "name": f"Iteration {number}",
-        "status": "Completed",
-        "created": at,
-        "lastModified": at,
-        "trainedAt": at,
-        "projectId": project,
-        "exportable": True,
-        "exportableTo": ["CoreML", "TensorFlow", "DockerFile", "ONNX", "VAIDK", "OpenVino"],
-        "domainId": DOMAIN,
-        "classificationType": "Multiclass",
-        "trainingType": "Regular",
-        "reservedBudgetInHours": 0,
-        "trainingTimeInMinutes": 1,
-        "publishName": None,
-        "originalPublishResourceId": None,
-        "trainingErrorDetails": None,
-        "performance": {},
-        "exports": [],
-    }
+def domain_of(id: str) -> Domain:
+    """Give a domain that a project may have."""
+    if (domain := DOMAINS.get(guid(id))) is None:
+        raise refuse(400, "BadRequestProjectUnknownDomain", f"Unknown domain '{id}'.")
+    return domain
 
 
-def shown(project: Mapping[str, Any]) -> dict[str, Any]:
-    """Give a project on the wire."""
-    return {name: value for name, value in project.items() if name != "iterations"}
+def classifier(domain: Domain, given: str | None) -> str | None:
+    """Give whether an image has one tag or several; None for a project that looks for things."""
+    if domain.type != "Classification":
+        return None
+    found = next((one for one in CLASSIFIERS if one.lower() == (given or CLASSIFIERS[0]).lower()), None)
+    if found is None:
+        raise refuse(400, "BadRequestProjectUnknownClassification", f"Unknown classification type '{given}'.")
+    return found
 
 
-def shown_iteration(iteration: Mapping[str, Any], version: str) -> dict[str, Any]:
-    """Give an iteration on the wire of a version."""
-    hidden = HIDDEN if version.lower() == "v3.4-preview" else HIDDEN | PREVIEW
-    return {name: value for name, value in iteration.items() if name not in hidden}
+def platforms(domain: Domain, given: Any) -> list[str]:
+    """Give the platforms that are meant to be exported to; all of them known to the domain."""
+    wanted = [one.strip() for one in given if one.strip()]
+    spelled = {platform.lower(): platform for platform in domain.platforms or PLATFORMS}
+    if unknown := [one for one in wanted if one.lower() not in spelled]:
+        message = f"Unsupported export platform '{unknown[0]}'."
+        raise refuse(400, "BadRequestProjectUnsupportedExportPlatform", message)
+    return [spelled[one.lower()] for one in wanted]
 
 
-def guid(text: str) -> str:
-    """Give an id in its usual spelling."""
-    try:
-        return str(uuid.UUID(text))
-    except ValueError as problem:
-        raise refuse(400, "BadRequestInvalidIds", f"'{text}' is not a valid id.") from problem
-
-
-def refuse(status: int, code: str, message: str) -> RefusedError:
-    """Make a flat error, to be raised."""
-    return RefusedError(Answer(status, {"code": code, "message": message}))
-
-
-def unreachable(uri: str) -> RefusedError:
+def unreachable(uri: str) -> Exception:
     """Say that the service cannot write where it is told to."""
     return refuse(
         400, "BadRequestInvalidUri", f"The uri {uri.split('?', maxsplit=1)[0]} is invalid or cannot be accessed."

@@ -1,0 +1,147 @@
+"""Images and their labels from a COCO file: what is on an image, and where.
+
+https://cocodataset.org/#format-data
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path, PurePosixPath
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError
+
+from cli.documents import read
+from cli.errors import UsageError
+from cli.vision_images import Head
+from cli.vision_labelled import Bad, Box, Collected, Show, one_form
+
+MOST_REGIONS = 300
+SMALLEST = 1e-4
+"""Of an image's side: what is left of a box that lies outside."""
+TURNED = 0.01
+"""How much the shape of an image may differ from what the file says of it."""
+MENDED = "mend the COCO file"
+
+Key = Annotated[str, BeforeValidator(str)]
+
+
+class _Image(BaseModel):
+    id: Key
+    file_name: str
+    width: float = 0
+    height: float = 0
+
+
+class _Category(BaseModel):
+    id: Key
+    name: str = Field(min_length=1)
+
+
+class _Annotation(BaseModel):
+    image_id: Key
+    category_id: Key
+    bbox: list[float] = []
+
+
+class _File(BaseModel):
+    images: list[_Image]
+    categories: list[_Category]
+    annotations: list[_Annotation]
+
+
+def read_coco(folder: Path, file: Path, show: Show, *, detects: bool) -> Collected:
+    """Read the images of a folder that a COCO file tells of: their regions, or only their tags."""
+    coco, collected = _load(file), Collected()
+    names = {category.id: one_form(category.name.strip()) for category in coco.categories}
+    told: dict[str, list[_Annotation]] = {image.id: [] for image in coco.images}
+    missing: dict[str, int] = {}
+    for one in coco.annotations:
+        if one.image_id not in told:
+            missing[one.image_id] = missing.get(one.image_id, 0) + 1
+        else:
+            told[one.image_id].append(one)
+    for image_id, number in missing.items():
+        why = f"{number} of the annotations are of it, and {file.name} has no such image"
+        collected.bad.append(Bad(f"image {image_id}", why, MENDED))
+    plain = 0
+    for number, image in enumerate(coco.images, 1):
+        annotations = told[image.id]
+        plain += not annotations
+        if annotations and (path := _inside(folder, image, len(annotations), collected)):
+            labels = _Labels(image, annotations, names, detects=detects)
+            collected.take(path, one_form(image.file_name), labels.of)
+        show(number, len(coco.images))
+    if plain:
+        collected.notes.append(f"{plain} of the images have no annotations, and are left aside")
+    return collected
+
+
+def _load(file: Path) -> _File:
+    try:
+        return _File.model_validate(json.loads(read(file)))
+    except ValidationError as problem:
+        first = problem.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise UsageError(f"{file} is no COCO file: {where}: {first['msg'].lower()}") from None
+    except (ValueError, RecursionError):
+        raise UsageError(f"{file} is no COCO file: it is not JSON") from None
+
+
+def _inside(folder: Path, image: _Image, annotations: int, collected: Collected) -> Path | None:
+    """Find an image's file in the folder; what lies elsewhere is never sent."""
+    name = PurePosixPath(image.file_name.replace("\\", "/"))
+    path = folder / name
+    if name.is_absolute() or ".." in name.parts:
+        collected.bad.append(Bad(image.file_name, f"it is not in {folder}", "give the folder that all images are in"))
+    elif not path.is_file():
+        why = f"it is not in {folder}, and {annotations} of the annotations are of it"
+        collected.bad.append(Bad(image.file_name, why, "put it there, or take it out of the COCO file"))
+    else:
+        return path
+    return None
+
+
+class _Labels:
+    """What a COCO file says of one image; UsageError says what is wrong with it."""
+
+    def __init__(self, image: _Image, annotations: list[_Annotation], names: dict[str, str], *, detects: bool) -> None:
+        self._image = image
+        self._annotations = annotations
+        self._names = names
+        self._detects = detects
+
+    def of(self, head: Head) -> tuple[tuple[str, ...], tuple[Box, ...]]:
+        tags = [self._tag(one) for one in self._annotations]
+        if not self._detects:
+            return tuple(sorted(set(tags))), ()
+        width, height = self._size(head)
+        boxes = [self._box(one.bbox, tag, width, height) for one, tag in zip(self._annotations, tags, strict=True)]
+        if len(boxes) > MOST_REGIONS:
+            raise UsageError(f"it has {len(boxes)} regions, and {MOST_REGIONS} are the most")
+        return (), tuple(dict.fromkeys(boxes))
+
+    def _tag(self, annotation: _Annotation) -> str:
+        try:
+            return self._names[annotation.category_id]
+        except KeyError:
+            raise UsageError(f"an annotation has category {annotation.category_id}, which is not there") from None
+
+    def _size(self, head: Head) -> tuple[float, float]:
+        """Take the size in which the boxes were drawn: the file's, which may be another one, but no other shape."""
+        width, height = self._image.width or head.width, self._image.height or head.height
+        if abs(width * head.height - height * head.width) > TURNED * width * head.height:
+            said = f"{width:g} × {height:g}"
+            raise UsageError(f"it is {head.width} × {head.height}, and the COCO file says {said}: is it turned?")
+        return width, height
+
+    def _box(self, bbox: list[float], tag: str, width: float, height: float) -> Box:
+        if len(bbox) != 4:
+            raise UsageError(f"an annotation of {tag} has no bbox of four numbers")
+        left, top, right, bottom = bbox[0], bbox[1], bbox[0] + bbox[2], bbox[1] + bbox[3]
+        left, right = (min(max(at / width, 0.0), 1.0) for at in (left, right))
+        top, bottom = (min(max(at / height, 0.0), 1.0) for at in (top, bottom))
+        if not (right - left > SMALLEST and bottom - top > SMALLEST):
+            shown = ", ".join(f"{number:g}" for number in bbox)
+            raise UsageError(f"the bbox [{shown}] of {tag} is empty, or outside of the image")
+        return Box(tag, left, top, right - left, bottom - top)

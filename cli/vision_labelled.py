@@ -1,0 +1,179 @@
+"""Images on this machine and their labels, as a folder or a COCO file says, and whether they are enough to train."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from stat import S_ISREG
+from typing import NamedTuple
+
+from cli.errors import UsageError
+from cli.vision_images import Head, Wrong, load
+
+FEWEST_IMAGES = {False: 5, True: 15}
+"""Images that a tag needs; more for detection."""
+FEWEST_TAGS = {False: 2, True: 1}
+ONE_TAG = "leave it in one folder only, or create the project with --classification multilabel"
+
+Show = Callable[[int, int], None]
+"""Is told how many images of how many."""
+
+
+class Box(NamedTuple):
+    """Where on an image something is, as parts of its width and height."""
+
+    tag: str
+    left: float
+    top: float
+    width: float
+    height: float
+
+
+class Bad(NamedTuple):
+    """A file that cannot be used, why, and what helps."""
+
+    name: str
+    why: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """An image file that Custom Vision would take, and what it shows."""
+
+    path: Path
+    name: str
+    """Its path below the folder, with slashes."""
+    size: int
+    changed: int
+    """When the file was last written, in nanoseconds."""
+    content: str
+    """The hash of its bytes."""
+    tags: tuple[str, ...] = ()
+    boxes: tuple[Box, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """Give the hash of what it is labelled with."""
+        said = [sorted(self.tags), sorted([box.tag, *(round(at, 6) for at in box[1:])] for box in self.boxes)]
+        return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
+
+    @property
+    def all_tags(self) -> frozenset[str]:
+        """Name every tag it has, on all of it or on a region."""
+        return frozenset(self.tags) | {box.tag for box in self.boxes}
+
+
+@dataclass
+class Collected:
+    """What a folder holds."""
+
+    images: list[Labelled] = field(default_factory=list)
+    bad: list[Bad] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What is left aside on purpose."""
+
+    def take(self, path: Path, name: str, label: Callable[[Head], tuple[tuple[str, ...], tuple[Box, ...]]]) -> None:
+        """Look at a file, and add it to the one or the other; what it is labelled with may need its size."""
+        try:
+            about = path.stat()
+            content, head = load(path) if S_ISREG(about.st_mode) else (b"", Wrong("it is no file", "take it out"))
+        except OSError as problem:
+            self.bad.append(Bad(name, f"it cannot be read: {problem.strerror}", "mend its rights, or take it out"))
+            return
+        if isinstance(head, Wrong):
+            self.bad.append(Bad(name, *head))
+            return
+        try:
+            tags, boxes = label(head)
+        except UsageError as problem:
+            self.bad.append(Bad(name, str(problem), "mend the labels"))
+            return
+        digest = hashlib.sha256(content).hexdigest()
+        self.images.append(Labelled(path, name, len(content), about.st_mtime_ns, digest, tags, boxes))
+
+    def merge(self, *, one_tag: bool) -> None:
+        """Keep each picture once, with all the tags it is found under; where only one may be, the others are wrong."""
+        found: dict[str, list[Labelled]] = {}
+        for image in self.images:
+            found.setdefault(image.content, []).append(image)
+        self.images, twice = [], 0
+        for same in found.values():
+            tags = tuple(sorted({tag for image in same for tag in image.tags}))
+            boxes = tuple(dict.fromkeys(box for image in same for box in image.boxes))
+            if one_tag and len(tags) > 1:
+                names = ", ".join(image.name for image in same)
+                self.bad.append(Bad(names, f"the same picture with the tags {', '.join(tags)}", ONE_TAG))
+                continue
+            twice += len(same) - 1
+            self.images.append(replace(same[0], tags=tags, boxes=boxes))
+        if twice:
+            self.notes.append(f"{twice} of the files hold the same picture as another one, which is uploaded once")
+
+
+def tags_of(images: Iterable[Labelled]) -> Counter[str]:
+    """Count the images of each tag."""
+    return Counter(tag for image in images for tag in image.all_tags)
+
+
+def shortages(images: Iterable[Labelled], there: Mapping[str, int], *, detects: bool) -> Iterator[str]:
+    """Say what is missing until these, and those that the project has of each tag, can be trained with."""
+    counted = tags_of(images)
+    for tag, number in there.items():
+        counted[tag] += number
+    names, fewest = [tag for tag, number in counted.items() if number], FEWEST_IMAGES[detects]
+    if len(names) < FEWEST_TAGS[detects]:
+        yield f"there is only the tag {names[0]}: two at least are to be told apart" if names else "there is no tag"
+    for tag in sorted(names):
+        if counted[tag] < fewest:
+            yield f"{tag} has {counted[tag]}, and needs {fewest}"
+
+
+# -- one sub-folder per tag -------------------------------------------------------------------------------------------
+
+
+def read_folder(folder: Path, show: Show) -> Collected:
+    """Read a folder with one sub-folder per tag; UsageError where it is none."""
+    tags = [path for path in _entries(folder) if path.is_dir()]
+    if not tags:
+        raise UsageError(
+            f"{folder} has no sub-folders: put the images of each tag into a sub-folder of its name, such as "
+            f"{folder}/apple/1.jpg; or give --coco FILE"
+        )
+    held = {tag: [path for path in _entries(tag) if not path.is_dir()] for tag in tags}
+    if empty := [str(tag) for tag, files in held.items() if not files]:
+        raise UsageError(f"no images are in {', '.join(empty)}: fill or remove it")
+    if deeper := [str(path) for tag in tags for path in _entries(tag) if path.is_dir()]:
+        raise UsageError(f"{', '.join(deeper)}: only one level of sub-folders names tags; move the images up, or away")
+    collected = Collected()
+    if loose := sum(path.is_file() for path in _entries(folder)):
+        collected.notes.append(f"{loose} of the files are in no sub-folder, and left aside")
+    files = [(path, one_form(tag.name)) for tag, paths in held.items() for path in paths]
+    for number, (path, tag) in enumerate(files, 1):
+        collected.take(path, f"{tag}/{path.name}", lambda _head, tag=tag: ((tag,), ()))  # type: ignore[misc]
+        show(number, len(files))
+    return collected
+
+
+def _entries(folder: Path) -> list[Path]:
+    """List what a folder holds, without what systems put there."""
+    try:
+        return sorted(path for path in folder.iterdir() if path.name[0] != "." and path.name.lower() not in LITTER)
+    except NotADirectoryError:
+        raise UsageError(f"{folder} is no folder") from None
+    except OSError as problem:
+        raise UsageError(f"cannot read {folder}: {problem.strerror}") from None
+
+
+LITTER = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
+
+
+def one_form(name: str) -> str:
+    """Write a name with one code for each letter, as everybody but macOS does."""
+    import unicodedata
+
+    return unicodedata.normalize("NFC", name)

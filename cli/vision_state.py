@@ -1,0 +1,183 @@
+"""How a Custom Vision project stands: its connection, its iterations, what is published, exported and backed up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cli.vision_project import Here
+    from cli.vision_proof import Heard
+    from shared.clients.vision import Iteration, Project
+    from shared.storage.backups import Backup
+
+CAP = 20
+"""Iterations that a project may have.
+
+https://learn.microsoft.com/azure/ai-services/custom-vision-service/limits-and-quotas
+"""
+NEWEST = 3
+"""Iterations whose exports are looked at where many projects are."""
+RETIRES = date(2028, 9, 25)
+"""From then on every call fails.
+
+https://learn.microsoft.com/azure/ai-services/custom-vision-service/overview
+"""
+
+
+@dataclass(frozen=True)
+class ExportState:
+    """An export, without the link to it."""
+
+    platform: str
+    flavor: str
+    status: str
+
+
+@dataclass
+class IterationState:
+    """A version of the model."""
+
+    id: str
+    name: str
+    status: str
+    trained: datetime | None
+    """When its training ended; where it has not, when it was made."""
+    published: str
+    precision: float | None = None
+    recall: float | None = None
+    error: str = ""
+    exports: list[ExportState] = field(default_factory=list)
+    backed_up: datetime | None = None
+    """When the newest whole backup of it was finished."""
+
+
+@dataclass
+class State:
+    """A project."""
+
+    name: str
+    project: str = ""
+    called: str = ""
+    """What the service calls it."""
+    queue: str = ""
+    container: str = ""
+    hears: str = ""
+    """Whether the app hears of it: "yes", "no", "elsewhere" (another queue), "unknown" where the app's is not known."""
+    tested: datetime | None = None
+    """The last ConnectionTested that the app recorded."""
+    iterations: list[IterationState] = field(default_factory=list)
+    """Newest first."""
+    published: list[str] = field(default_factory=list)
+    backed_up: datetime | None = None
+    """When the newest whole backup of a model was finished."""
+    images: int | None = None
+    """Images of the newest whole data set that is kept; None for none, and where it was not looked closely."""
+    images_kept: datetime | None = None
+    """When that was finished."""
+    unread: str = ""
+    """Why it could not be read, and what helps."""
+    unread_parts: list[str] = field(default_factory=list)
+    """What could not be read of it besides."""
+
+    @property
+    def last(self) -> IterationState | None:
+        """The newest iteration."""
+        return self.iterations[0] if self.iterations else None
+
+
+def read_state(here: Here, tests: list[Heard], *, is_close: bool) -> State:
+    """Read how a project stands; what is in the way of that is told in it.
+
+    Looked at closely, the measures and the exports of every iteration are read, else those of the newest few and of
+    what is published.
+    """
+    from cli.errors import UsageError
+    from shared.errors import PermanentError, ReactorError
+
+    state = State(here.name)
+    try:
+        state.project = here.project
+        project = here.vision.projects.read(here.at, here.project)
+        if project is None:
+            state.unread = f"its training resource has no project {here.project}: is the endpoint that of another one?"
+            return state
+        _connection(state, here, project, tests)
+        _iterations(state, here, is_close=is_close)
+        if is_close and here.account is not None:
+            _dataset(state, here)
+    except PermanentError as problem:
+        state.unread = "; ".join(text for text in (problem.reason, problem.remedy) if text)
+    except (ReactorError, UsageError) as problem:
+        state.unread = str(problem)
+    return state
+
+
+def _connection(state: State, here: Here, project: Project, tests: list[Heard]) -> None:
+    from cli.vision_places import same
+    from shared.storage import VISION_QUEUE
+
+    state.called, state.queue, state.container = project.name, project.queue, project.container
+    state.hears = "no" if not project.queue else "unknown"
+    if project.queue and here.account is not None:
+        own = here.around.places.queue_url(VISION_QUEUE)
+        state.hears = "yes" if same(own, project.queue) else "elsewhere"
+    state.tested = next((one.at for one in tests if one.is_of(here.project)), None)
+
+
+def _iterations(state: State, here: Here, *, is_close: bool) -> None:
+    kept = _backups(state, here)
+    found = here.vision.iterations.list(here.at, here.project)
+    found.sort(key=lambda one: one.trained_at or one.created or datetime.now(UTC), reverse=True)
+    state.published = [one.publish_name for one in found if one.publish_name]
+    for number, one in enumerate(found):
+        made = IterationState(one.id, one.name, one.status, one.trained_at or one.created, one.publish_name)
+        made.backed_up = max((backup.changed for backup in kept.get(one.id, ())), default=None)
+        if is_close or number < NEWEST or one.publish_name:
+            _closer(made, here, one)
+        state.iterations.append(made)
+
+
+def _closer(made: IterationState, here: Here, one: Iteration) -> None:
+    """Read how good an iteration is and what it was exported to; for a failed one, why."""
+    if one.is_good:
+        measured = here.vision.iterations.performance(here.at, here.project, one.id)
+        made.precision, made.recall = measured.precision, measured.recall
+        exports = here.vision.iterations.exports(here.at, here.project, one.id) if one.exportable else ()
+        made.exports = [ExportState(export.platform, export.flavor or "", export.status) for export in exports]
+    elif one.is_over:
+        made.error = here.vision.iterations.why_failed(here.at, here.project, one.id)
+
+
+def _backups(state: State, here: Here) -> Mapping[str, list[Backup]]:
+    """List the whole backups by iteration; what hinders that hides nothing else."""
+    from shared.errors import ReactorError
+
+    kept: dict[str, list[Backup]] = {}
+    if here.account is None:
+        state.unread_parts.append("backups: the app's storage is not known here")
+        return kept
+    try:
+        for backup in here.clients.backups.own.list(here.project):
+            if backup.is_whole:
+                kept.setdefault(backup.iteration, []).append(backup)
+    except ReactorError as problem:
+        state.unread_parts.append(f"backups: {problem.reason}")
+    state.backed_up = max((backup.changed for some in kept.values() for backup in some), default=None)
+    return kept
+
+
+def _dataset(state: State, here: Here) -> None:
+    """Find the newest data set that is whole."""
+    from shared.errors import ReactorError
+
+    try:
+        folders = sorted(here.clients.backups.own.folders(f"{here.project}/datasets/"), reverse=True)
+        for folder in folders:
+            if found := here.clients.datasets.manifest(folder.rstrip("/")):
+                state.images, state.images_kept = found.images, found.written
+                return
+    except ReactorError as problem:
+        state.unread_parts.append(f"data sets: {problem.reason}")

@@ -1,0 +1,260 @@
+"""`reactor vision publish|export|prune|replicate|dataset`: what rules have the app do, by hand and by its stages."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cli.app_storage import reported
+from cli.errors import RefusedError, UsageError
+from cli.vision_project import Here, add_prediction, add_project, find
+
+if TYPE_CHECKING:
+    from cli.vision_undoing import Undoing
+
+Params = dict[str, Any]
+
+
+class Command(NamedTuple):
+    """One of the commands."""
+
+    action: str
+    says: str
+    add: Callable[[ArgumentParser], None]
+    read: Callable[[Namespace, Here], Params]
+    """Writes the options as the parameters of the step."""
+    tell: Callable[[Mapping[str, Any], Here], Iterator[str]]
+    goes_on: str = "Custom Vision goes on with what was begun; the same command again looks how far it is"
+    """What is said to whoever stops looking."""
+
+
+def add_command(commands: Any) -> None:
+    """Add the commands to the parser."""
+    for name, command in COMMANDS.items():
+        one = commands.add_parser(name, help=command.says)
+        add_project(one)
+        command.add(one)
+        one.add_argument("--json", action="store_true", help="for programs")
+        one.set_defaults(run=reported(perform), command=command)
+
+
+def perform(options: Namespace) -> int:
+    """Perform the step, and say what came of it."""
+    from cli.documents import print_json
+    from cli.steps import interruptible, line_of
+    from cli.vision_undoing import Undoing
+
+    command: Command = options.command
+    here = find(options)
+    params = command.read(options, here)
+    steps = Undoing(here, line_of(options))
+    if command.action == "prune.vision" and not _confirmed(steps, params, options):
+        return 1
+    with interruptible(command.goes_on):
+        result = steps.perform(command.action, params)
+    if options.json:
+        print_json(_results(command.action, result))
+        return 0
+    for note, following in pairwise([*steps.notes, ""]):
+        if not following.startswith(note):  # a later stage says it again, and more
+            print(note)
+    for line in command.tell(result, here):
+        print(line)
+    return 0
+
+
+def _results(action: str, result: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what later steps of a rule could read."""
+    from importlib import import_module
+
+    from shared.handlers import ACTIONS
+
+    module, params = ACTIONS[action].split(":")
+    handler = import_module(module)
+    named = {name.partition(".")[0] for name in handler.RESULTS[getattr(handler, params)]}
+    return {name: value for name, value in result.items() if name in named}
+
+
+def _iteration(wanted: str | None, here: Here) -> str:
+    """Find an iteration by its id or its name; "" means the one that was trained last."""
+    from shared.handlers.declared import guid
+    from shared.rules.problems import did_you_mean
+
+    there = here.vision.iterations.list(here.at, here.project)
+    if not wanted:
+        trained = [one for one in there if one.is_good and one.trained_at]
+        if not trained:
+            raise RefusedError(f"{here.name} has no trained iteration: `reactor vision train` trains one")
+        return max(trained, key=lambda one: one.trained_at.timestamp() if one.trained_at else 0).id
+    found = [one for one in there if one.id == guid(wanted) or one.name == wanted]
+    if len(found) != 1:
+        names = [one.name for one in there]
+        known = f"{did_you_mean(wanted, names)}; it has {', '.join(names) or 'none'}"
+        many = f"has {len(found)} iterations called {wanted}: give the id"
+        raise RefusedError(f"{here.name} {many}" if found else f"{here.name} has no iteration {wanted}{known}")
+    return found[0].id
+
+
+def _add_iteration(one: ArgumentParser) -> None:
+    one.add_argument("--iteration", metavar="ID|NAME", help="default: the one that was trained last")
+
+
+def _add_within(one: ArgumentParser, what: str) -> None:
+    one.add_argument("--within", metavar="TIME", help=f"{what}, such as 30m")
+
+
+# -- publish ----------------------------------------------------------------------------------------------------------
+
+
+def _add_publish(one: ArgumentParser) -> None:
+    one.add_argument("--name", metavar="NAME", required=True, help="the name that predictions are asked for by")
+    _add_iteration(one)
+    one.add_argument("--sample", metavar="URL", help="an image it must recognise; default: some of the project's")
+    one.add_argument("--expects", metavar="TAG", help="what must be seen first in --sample")
+    one.add_argument("--probability", type=float, metavar="P", help="how sure it must be of that; default: 0.5")
+    one.add_argument("--samples", type=int, metavar="N", help="how many images of the project are shown; default: 3")
+    _add_within(one, "how long the prediction resource may take to answer for it")
+    add_prediction(one)
+
+
+def _read_publish(options: Namespace, here: Here) -> Params:
+    if here.about.prediction is None:
+        how = "--prediction gives its ARM id" if options.endpoint else "declare `prediction` with the project"
+        raise UsageError(f"{here.name} has no prediction resource to publish on: {how}")
+    names = ("name", "sample", "expects", "probability", "samples", "within")
+    return {name: getattr(options, name) for name in names} | {"iteration": _iteration(options.iteration, here)}
+
+
+def _tell_publish(result: Mapping[str, Any], here: Here) -> Iterator[str]:
+    yield f"`reactor vision predict FILE --project {here.name} --name {result['name']}` asks it"
+
+
+# -- export -----------------------------------------------------------------------------------------------------------
+
+
+def _add_export(one: ArgumentParser) -> None:
+    one.add_argument(
+        "--platform",
+        action="append",
+        required=True,
+        metavar="PLATFORM[/FLAVOR]",
+        help="such as ONNX, or TensorFlow/TensorFlowLite; repeat it for more",
+    )
+    _add_iteration(one)
+    one.add_argument("--again", action="store_true", help="export anew what Custom Vision has a newer version of")
+    _add_within(one, "how long it may take; default: 6h")
+
+
+def _read_export(options: Namespace, here: Here) -> Params:
+    return {
+        "platforms": options.platform,
+        "again": options.again,
+        "within": options.within,
+        "iteration": _iteration(options.iteration, here),
+    }
+
+
+def _tell_export(result: Mapping[str, Any], here: Here) -> Iterator[str]:
+    project = here.vision.projects.read(here.at, here.project)
+    if project is not None and project.container:
+        yield f"  in {project.container}"
+    yield f"`reactor vision status {here.name}` lists what {result['name']} is exported to"
+
+
+# -- prune ------------------------------------------------------------------------------------------------------------
+
+
+def _add_prune(one: ArgumentParser) -> None:
+    one.add_argument("--keep", type=int, metavar="N", help="how many of the newest stay; default: 10")
+    one.add_argument("--only-backed-up", action="store_true", help="delete only what is backed up, or cannot be")
+    one.add_argument("--older-than", metavar="TIME", help="delete only what was trained longer ago, such as 30d")
+    one.add_argument("--yes", action="store_true", help="do not ask")
+
+
+def _read_prune(options: Namespace, _here: Here) -> Params:
+    return {"keep": options.keep, "only_backed_up": options.only_backed_up, "older_than": options.older_than}
+
+
+def _confirmed(steps: Undoing, params: Params, options: Namespace) -> bool:
+    """Show what would go, and ask."""
+    from cli.ml_telling import confirmed
+    from cli.tables import count
+
+    chosen = steps.perform("prune.vision", params, until="list")["chosen"]
+    names = ", ".join(one["name"] for one in chosen)
+    if not chosen or options.yes or confirmed(f"delete {count(len(chosen), 'iteration')}: {names}?"):
+        steps.notes.clear()
+        return True
+    print("nothing was deleted", file=sys.stderr)
+    return False
+
+
+def _tell_prune(result: Mapping[str, Any], _here: Here) -> Iterator[str]:
+    if deleted := result.get("deleted"):
+        yield f"deleted: {', '.join(one['name'] for one in deleted)}"
+
+
+# -- replicate, dataset -----------------------------------------------------------------------------------------------
+
+
+def _add_replicate(one: ArgumentParser) -> None:
+    one.add_argument("--name", metavar="NAME", help="what the copy is called; default: as the project")
+    one.add_argument("--keep", type=int, metavar="N", help="how many older copies stay beside it; default: all")
+    _add_within(one, "how long the import may take; default: 24h")
+
+
+def _read_replicate(options: Namespace, here: Here) -> Params:
+    if here.about.replica is None:
+        raise UsageError(f"{here.name} has no replica: declare `replica` with the project, the resource to copy it to")
+    return {"name": options.name, "keep": options.keep, "within": options.within}
+
+
+def _tell_replicate(result: Mapping[str, Any], here: Here) -> Iterator[str]:
+    replica = here.about.replica
+    yield f"the copy: {result['name']} ({result['copy']}), at {replica.training.endpoint if replica else '-'}"
+
+
+def _add_dataset(one: ArgumentParser) -> None:
+    one.add_argument("--untagged", action="store_true", help="keep images without a tag as well")
+    one.add_argument("--datastore", metavar="URI", help="the Azure ML datastore that is the backup container")
+    _add_within(one, "how long copying may take; default: 2d")
+
+
+def _read_dataset(options: Namespace, here: Here) -> Params:
+    if here.account is None:
+        raise UsageError("the app's storage is not known here: set AzureWebJobsStorage… as the app has it")
+    return {"untagged": options.untagged, "datastore": options.datastore, "within": options.within}
+
+
+def _tell_dataset(result: Mapping[str, Any], _here: Here) -> Iterator[str]:
+    for name in ("uri", "coco", "jsonl"):
+        yield f"  {name:5}  {result.get(name, '-')}"
+
+
+COMMANDS: Mapping[str, Command] = {
+    "publish": Command(
+        "publish.vision",
+        "publish an iteration: tried out before, asked after, the name given back where that fails",
+        *(_add_publish, _read_publish, _tell_publish),
+        goes_on="what is published by now stays so: `reactor vision status` shows it",
+    ),
+    "export": Command("export.vision", "export an iteration, and wait for it", _add_export, _read_export, _tell_export),
+    "prune": Command(
+        "prune.vision", "delete old iterations, never published ones", _add_prune, _read_prune, _tell_prune
+    ),
+    "replicate": Command(
+        "replicate.vision",
+        "copy a project to the declared replica, and compare",
+        *(_add_replicate, _read_replicate, _tell_replicate),
+        goes_on="what was begun of the copy stays there, unfinished; the same command makes another one",
+    ),
+    "dataset": Command(
+        "backup.vision_dataset",
+        "back up the labelled images, as COCO and for Azure ML",
+        *(_add_dataset, _read_dataset, _tell_dataset),
+        goes_on="the images that were copied stay; the same command makes another version, and copies only the others",
+    ),
+}

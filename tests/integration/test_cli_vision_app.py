@@ -1,0 +1,146 @@
+"""`reactor vision connect` where the app runs: the proof is what the app recorded."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli import vision_proof
+from cli.main import main
+from dev.azurite import Azurite
+from dev.process import Child
+from dev.simulators.remote import Simulators
+from dev.simulators.vision import KEY
+from shared.clients.identity import managed_identity
+from shared.parse import vision_notification
+from shared.settings import Storage
+from shared.storage import EVENTS_TABLE, VISION_QUEUE, prepare
+from shared.storage.account import Account
+from shared.storage.records import OCCURRENCE
+
+REPOSITORY = Path(__file__).parents[2]
+FRUIT, SHELF, UNDECLARED = (f"5e9b1c3a-77d2-4c8e-b0f4-61a2d8e9c70{digit}" for digit in (1, 2, 3))
+RULES = f"""
+version: 1
+vision:
+  fruit:
+    project: {FRUIT}
+    training: {{endpoint: "${{SIMULATOR_VISION}}", key: "${{SIMULATOR_VISION_KEY}}"}}
+  shelf:
+    project: {SHELF}
+    training: {{endpoint: "${{SIMULATOR_VISION}}", key: "${{SIMULATOR_VISION_KEY}}"}}
+rules: []
+"""
+
+
+@pytest.fixture(scope="module")
+def ready(
+    running_simulators: Simulators, storage_emulator: Azurite, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
+    """Run the app on the storage that the simulated service writes to; gives the file that says where it is."""
+    folder = tmp_path_factory.mktemp("vision")
+    ready, rules = folder / "ready.json", folder / "rules.yaml"
+    rules.write_text(RULES, "utf-8")
+    account = Account(Storage(connection_string=storage_emulator.app), managed_identity)
+    prepare(account, "backups")
+    account.queue(VISION_QUEUE).clear_messages()
+    settings = running_simulators.environment | {
+        "AzureWebJobsStorage": storage_emulator.app,
+        "REACTOR_RULES": str(rules),
+        "REACTOR_SCHEDULE": "0 0 0 1 1 *",
+        "SIMULATOR_VISION": running_simulators.vision.url,
+        "SIMULATOR_VISION_KEY": KEY,
+    }
+    ready.write_text(json.dumps({"settings": settings, "app": str(folder), "stack_pid": os.getpid()}), encoding="utf-8")
+    command = [sys.executable, "-m", "dev.host", "--attach", str(ready), "--app", str(REPOSITORY), "--lease", "10"]
+    child = Child("host", command, log=folder / "host.log", env={"PYTHONPATH": str(REPOSITORY)})
+    try:
+        child.wait_for(lambda: json.loads(ready.read_text()).get("host_pid"))
+        yield ready
+    finally:
+        child.stop()
+
+
+@pytest.fixture
+def on(ready: Path, simulators: Simulators, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give that file, with the projects as at the start."""
+    for name in ("REACTOR_URL", "REACTOR_VISION_PROJECT", "AzureWebJobsStorage"):
+        monkeypatch.delenv(name, raising=False)
+    names = {FRUIT: "fruit", SHELF: "shelf", UNDECLARED: "other"}
+    simulators.vision.seed(projects=[{"id": id, "name": name} for id, name in names.items()])
+    return ready
+
+
+def connect(on: Path, project: str, capsys: pytest.CaptureFixture[str], code: int = 0) -> Any:
+    """Connect a project, and give what is said to programs."""
+    capsys.readouterr()
+    assert main(["vision", "connect", project, "--ready", str(on), "--within", "20s", "--json"]) == code
+    return json.loads(capsys.readouterr().out)
+
+
+def test_the_proof_is_a_record_that_is_newer_than_the_change(on: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The app took the message from its queue, and recorded it."""
+    outcome = connect(on, "fruit", capsys)
+    assert outcome["changed"] == ["queue", "container"]
+    assert outcome["proof"].startswith("the app recorded ConnectionTested, event ")
+    key = outcome["proof"].split("event ")[1][:8]
+    assert main(["events", "show", key, "--ready", str(on)]) == 0
+    assert FRUIT in capsys.readouterr().out
+
+
+def test_what_the_app_would_count_as_the_same_is_not_waited_for(
+    on: Path, capsys: pytest.CaptureFixture[str], simulators: Simulators
+) -> None:
+    """A second test within ten minutes leaves no record: the first one is named, with its age, and nothing is sent."""
+    connect(on, "shelf", capsys)
+    patched = len(simulators.vision.seen("PATCH"))
+    again = connect(on, "shelf", capsys)
+    assert (again["changed"], len(simulators.vision.seen("PATCH"))) == ([], patched)
+    assert again["proof"].endswith("; it counts equal messages within 10 minutes as one")
+    assert " s ago, event " in again["proof"]
+
+
+def test_a_connection_that_stands_is_tested_again(
+    on: Path, capsys: pytest.CaptureFixture[str], simulators: Simulators, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten minutes later the project is told of its queue anew, and the app records what comes of it."""
+    first = connect(on, "shelf", capsys)
+    monkeypatch.setattr(vision_proof, "ONCE_IN", timedelta())
+    message = json.dumps({"version": "1.0", "type": "ConnectionTest", "Content": {"projectId": SHELF}})
+    storage = Storage(connection_string=json.loads(on.read_text("utf-8"))["settings"]["AzureWebJobsStorage"])
+    events = Account(storage, managed_identity).table(EVENTS_TABLE)
+    events.delete_entity(vision_notification(message).key, OCCURRENCE)  # as if it had been long ago
+    sent = len(simulators.vision.state()["sent"])
+    again = connect(on, "shelf", capsys)
+    assert again["changed"] == []
+    assert again["proof"].startswith("the app recorded ConnectionTested, event ")
+    assert again["proof"] != first["proof"]
+    assert [one["Content"]["projectId"] for one in simulators.vision.state()["sent"][sent:]] == [SHELF, SHELF]
+
+
+def test_a_project_that_is_not_declared_is_heard_and_nothing_is_done(
+    on: Path, capsys: pytest.CaptureFixture[str], simulators: Simulators
+) -> None:
+    """It says what is missing for that."""
+    outcome = connect(on, UNDECLARED, capsys)
+    assert outcome["proof"].startswith("the app recorded ConnectionTested")
+    assert any("the app does nothing with it" in note and "declare the project" in note for note in outcome["notes"])
+
+
+def test_an_app_that_does_not_answer_here_is_known_by_its_records(
+    on: Path, capsys: pytest.CaptureFixture[str], simulators: Simulators, tmp_path: Path
+) -> None:
+    """Its storage tells what it heard."""
+    facts = json.loads(on.read_text("utf-8"))
+    elsewhere = tmp_path / "ready.json"
+    elsewhere.write_text(json.dumps(facts | {"functions": "http://127.0.0.1:1"}), "utf-8")
+    new = "5e9b1c3a-77d2-4c8e-b0f4-61a2d8e9c704"
+    simulators.vision.seed(projects=[{"id": new, "name": "new"}])
+    outcome = connect(elsewhere, new, capsys)
+    assert outcome["proof"].startswith(("the app recorded ConnectionTested, event ", "the test waits in the queue"))
+    assert main(["vision", "connect", new, "--ready", str(elsewhere), "--within", "1s"]) == 0

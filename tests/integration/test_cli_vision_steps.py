@@ -1,0 +1,205 @@
+"""`reactor vision publish|export|prune|replicate|dataset` against the simulated service: the steps, by hand."""
+
+import json
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from dev.simulators.remote import Simulators
+from dev.simulators.vision import KEY, PREDICTION_KEY
+from shared.clients import Clients
+from shared.clients.vision import Iteration, Training
+from tests.integration.test_cli_vision import FRUIT, RULES, account, answers, at, clients, run, settings, told
+from tests.integration.test_cli_vision_projects import PREDICTION
+
+__all__ = ["account", "clients", "settings"]
+PUBLISHES = RULES.replace(
+    "rules: []",
+    f'    prediction: {{resource: "{PREDICTION}", endpoint: "${{SIMULATOR_VISION}}", key: "${{MY_PREDICTION_KEY}}"}}\n'
+    "rules: []",
+)
+
+
+@pytest.fixture
+def fruit(clients: Clients, simulators: Simulators, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a project with images and a model of them, and a prediction resource."""
+    (tmp_path / "rules.yaml").write_text(PUBLISHES, "utf-8")
+    monkeypatch.setenv("MY_PREDICTION_KEY", PREDICTION_KEY)
+    simulators.vision.seed(
+        projects=[{"id": FRUIT, "name": "fruit", "images": {"count": 20, "tags": ["apple", "pear"]}}],
+        settings={"training_seconds": 0.05, "export_seconds": 0.05},
+    )
+    train(clients, simulators)
+
+
+def train(clients: Clients, simulators: Simulators) -> str:
+    """Train once more; gives the iteration's id."""
+    begun = clients.vision.iterations.train(at(simulators), FRUIT, Training(force=True))
+    assert isinstance(begun, Iteration)
+    simulators.vision.until(lambda state: state["projects"][0]["iterations"][begun.id]["status"] == "Completed")
+    return begun.id
+
+
+def named(clients: Clients, simulators: Simulators) -> dict[str, str]:
+    """Give the name that each iteration is published under."""
+    return {one.id: one.publish_name for one in clients.vision.iterations.list(at(simulators), FRUIT)}
+
+
+def test_the_last_iteration_is_published(
+    fruit: None, clients: Clients, simulators: Simulators, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is tried out before, and asked after."""
+    last = train(clients, simulators)
+    assert run("publish", "fruit", "--name", "live") == 0
+    said = capsys.readouterr().out
+    assert "is published as live, and answers\n" in said
+    assert "`reactor vision predict FILE --project fruit --name live` asks it" in said
+    assert named(clients, simulators)[last] == "live"
+    assert len(simulators.vision.seen("POST", "/quicktest/")) == 3
+    assert len(simulators.vision.seen("POST", "/prediction/")) == 1
+
+
+def test_an_iteration_is_published_by_its_name_or_id(
+    fruit: None, clients: Clients, simulators: Simulators, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One that is not there is told, with those that are."""
+    [first] = clients.vision.iterations.list(at(simulators), FRUIT)
+    train(clients, simulators)
+    assert run("publish", "fruit", "--name", "live", "--iteration", "Iteration 9") == 1
+    assert 'fruit has no iteration Iteration 9 (did you mean "Iteration' in capsys.readouterr().err
+    assert told(capsys, "publish", "fruit", "--name", "live", "--iteration", first.name)["iteration"] == first.id
+    assert run("publish", "fruit", "--name", "live", "--iteration", first.id.upper()) == 0
+
+
+def test_a_model_that_does_not_answer_gives_the_name_back(
+    fruit: None, clients: Clients, simulators: Simulators, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What was published before is published again, as the app does it."""
+    assert run("publish", "fruit", "--name", "live") == 0
+    [first] = clients.vision.iterations.list(at(simulators), FRUIT)
+    train(clients, simulators)
+    answer = {"status": 400, "body": {"code": "BadRequestInvalid", "message": "no"}}
+    simulators.vision.fault("error", method="POST", path="/prediction/", n=99, **answer)
+    capsys.readouterr()
+    assert run("publish", "fruit", "--name", "live", "--within", "1s") == 1
+    said = capsys.readouterr().err
+    assert "the prediction resource does not answer as it should" in said
+    assert "Iteration 1 is published as live as before" in said.replace('"', "")
+    assert {id for id, name in named(clients, simulators).items() if name == "live"} == {first.id}
+
+
+def test_publishing_needs_a_prediction_resource(
+    clients: Clients, simulators: Simulators, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It says where it is declared, or given."""
+    assert run("publish", "fruit", "--name", "live") == 2
+    assert "declare `prediction` with the project" in capsys.readouterr().err
+    assert run("publish", FRUIT, "--endpoint", simulators.vision.url, "--name", "live") == 2
+    assert "--prediction gives its ARM id" in capsys.readouterr().err
+
+
+def test_a_project_by_its_id_is_published_by_options_alone(
+    fruit: None, clients: Clients, simulators: Simulators, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keys come from the environment."""
+    monkeypatch.setenv("REACTOR_VISION_KEY", KEY)
+    options = ["--endpoint", simulators.vision.url, "--prediction", PREDICTION]
+    options += ["--prediction-endpoint", simulators.vision.url, "--prediction-key-setting", "MY_PREDICTION_KEY"]
+    assert run("publish", FRUIT, *options, "--name", "live") == 0
+    assert list(named(clients, simulators).values()) == ["live"]
+
+
+def test_an_iteration_is_exported(
+    fruit: None, clients: Clients, simulators: Simulators, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each platform and flavor, and once only."""
+    assert run("connect", "fruit", "--within", "5s") == 0
+    options = ["--platform", "ONNX", "--platform", "TensorFlow/TensorFlowLite"]
+    exported = told(capsys, "export", "fruit", *options)
+    assert "sig=" not in json.dumps(exported)
+    exports = exported["exports"]
+    assert sorted((one["platform"], one["flavor"]) for one in exports) == [
+        ("ONNX", None), ("TensorFlow", "TensorFlowLite"),
+    ]  # fmt: skip
+    assert run("export", "fruit", *options) == 0
+    assert "/exports\n" in capsys.readouterr().out
+    assert len(simulators.vision.seen("POST", "/export")) == 2
+    assert run("export", "fruit", "--platform", "Lotus") == 1
+    assert "cannot be exported to Lotus" in capsys.readouterr().err
+
+
+def test_old_iterations_are_deleted_once_that_is_confirmed(
+    fruit: None,
+    clients: Clients,
+    simulators: Simulators,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Which ones is shown first."""
+    assert run("publish", "fruit", "--name", "live") == 0
+    train(clients, simulators)
+    last = train(clients, simulators)
+    answers(monkeypatch, "n\n")
+    capsys.readouterr()
+    assert run("prune", "fruit", "--keep", "1") == 1
+    said = capsys.readouterr().err
+    assert "delete 1 iteration: " in said
+    assert "nothing was deleted" in said
+    assert len(named(clients, simulators)) == 3
+    answers(monkeypatch, "y\n")
+    assert run("prune", "fruit", "--keep", "1") == 0
+    assert "deleted: " in capsys.readouterr().out
+    left = named(clients, simulators)
+    assert (len(left), left[last], "live" in left.values()) == (2, "", True)
+    assert run("prune", "fruit", "--keep", "0", "--yes") == 2
+
+
+def test_the_labelled_images_are_kept(fruit: None, clients: Clients, capsys: pytest.CaptureFixture[str]) -> None:
+    """As files of the backup container."""
+    dataset = told(capsys, "dataset", "fruit")
+    assert (dataset["images"], dataset["project"]) == (20, FRUIT)
+    assert dataset["coco"].startswith("http")
+    state = told(capsys, "status", "fruit")[0]
+    assert state["images"] == 20
+
+
+def test_a_project_is_copied_to_its_replica(
+    fruit: None,
+    simulators: Simulators,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """As many images arrive as there are here."""
+    replica = (
+        f'    replica: {{training: {{endpoint: "{simulators.vision_replica.url}", key: "${{MY_KEY}}"}}}}\nrules: []'
+    )
+    (tmp_path / "rules.yaml").write_text(PUBLISHES.replace("rules: []", replica), "utf-8")
+    monkeypatch.setenv("MY_KEY", KEY)
+    simulators.vision.seed(settings={"import_seconds": 0.05})
+    simulators.vision_replica.seed(settings={"import_seconds": 0.05})
+    assert run("replicate", "fruit", "--name", "fruit-copy") == 0
+    said = capsys.readouterr().out
+    [copy] = simulators.vision_replica.state()["projects"]
+    assert copy["image_count"] == 20
+    assert f"the copy: {copy['name']} ({copy['id']}), at {simulators.vision_replica.url}" in said
+    assert copy["name"].startswith("fruit-copy ")
+    assert "20 images, 2 tags" in said
+
+
+def test_a_copy_needs_somewhere_to_go(fruit: None, simulators: Simulators, capsys: pytest.CaptureFixture[str]) -> None:
+    """It says what to declare."""
+    assert run("replicate", "fruit") == 2
+    assert "fruit has no replica: declare `replica` with the project" in capsys.readouterr().err
+    assert simulators.vision.seen("GET", "/export") == []
+
+
+def test_a_project_of_which_nothing_is_trained_says_so(
+    clients: Clients, simulators: Simulators, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """There is no last iteration then."""
+    simulators.vision.seed(projects=[{"id": FRUIT, "name": "fruit"}])
+    assert run("export", "fruit", "--platform", "ONNX") == 1
+    assert "fruit has no trained iteration: `reactor vision train` trains one" in capsys.readouterr().err
+    assert run("export", str(uuid4()), "--platform", "ONNX") == 1
