@@ -23,7 +23,9 @@ NAMES = {
     "queue": "the queue",
     "registry": "each registry that models come from",
     "storage": "the storage account",
+    "second_storage": "the storage account of the second container",
     "vision": "the training resource",
+    "vision_replica": "the replica's training resource",
 }
 """What is called so where the rules file does not say its id."""
 

@@ -14,6 +14,7 @@ from shared.permissions import Scope
 
 ML = "Microsoft.MachineLearningServices"
 BLOBS = "Microsoft.Storage/storageAccounts/blobServices"
+CUSTOM_VISION = "Microsoft.CognitiveServices/accounts/CustomVision"
 QUEUES = "Microsoft.Storage/storageAccounts/queueServices/queues"
 
 
@@ -27,6 +28,8 @@ class Role:
     but: tuple[str, ...] = ()
     """Actions that it leaves out."""
     data_actions: tuple[str, ...] = ()
+    data_but: tuple[str, ...] = ()
+    """Data actions that it leaves out."""
 
 
 READER = Role("Reader", "acdd72a7-3385-48ef-bd42-f606fba81ae7", ("*/read",))
@@ -51,11 +54,36 @@ REGISTRY = Role(
 FACTORY = Role(
     "Data Factory Contributor", "673868aa-7521-48a0-acc6-0f60742d39f5", ("Microsoft.DataFactory/factories/*",)
 )
-VISION = Role(
+VISION_READER = Role(
     "Cognitive Services Custom Vision Reader",
     "93586559-c37d-4a6b-ba08-b9f0940c2d73",
     ("Microsoft.CognitiveServices/*/read",),
-    data_actions=("Microsoft.CognitiveServices/accounts/CustomVision/*/read",),
+    data_actions=(f"{CUSTOM_VISION}/*/read", f"{CUSTOM_VISION}/projects/predictions/query/action"),
+    data_but=(f"{CUSTOM_VISION}/projects/export/read",),
+)
+VISION_DEPLOYMENT = Role(
+    "Cognitive Services Custom Vision Deployment",
+    "5c4089e1-6d96-4d2f-b296-c1bc7137275f",
+    ("Microsoft.CognitiveServices/*/read",),
+    data_actions=(
+        f"{CUSTOM_VISION}/*/read",
+        *(f"{CUSTOM_VISION}/projects/{each}/*" for each in ("predictions", "iterations/publish", "iterations/export")),
+        *(f"{CUSTOM_VISION}/{each}/*" for each in ("projects/quicktest", "classify", "detect")),
+    ),
+    data_but=(f"{CUSTOM_VISION}/projects/export/read",),
+)
+VISION_TRAINER = Role(
+    "Cognitive Services Custom Vision Trainer",
+    "0a5ae4ab-0d65-4eeb-be61-29fc9b54394b",
+    ("Microsoft.CognitiveServices/*/read",),
+    data_actions=(f"{CUSTOM_VISION}/*",),
+    data_but=tuple(f"{CUSTOM_VISION}/projects/{each}" for each in ("action", "delete", "import/action", "export/read")),
+)
+VISION_CONTRIBUTOR = Role(
+    "Cognitive Services Custom Vision Contributor",
+    "c1ff6cc2-c111-46fe-8896-e0ef812ad9f3",
+    ("Microsoft.CognitiveServices/*/read",),
+    data_actions=(f"{CUSTOM_VISION}/*",),
 )
 BLOB_READER = Role(
     "Storage Blob Data Reader",
@@ -101,8 +129,11 @@ LADDERS: Mapping[Scope, tuple[tuple[Role, ...], ...]] = {
     "subscription": ((READER,),),
     "registry": ((REGISTRY,),),
     "factory": ((FACTORY,),),
-    "vision": ((VISION,),),
+    "vision": ((VISION_READER,), (VISION_DEPLOYMENT,), (VISION_TRAINER,), (VISION_CONTRIBUTOR,)),
+    "vision_prediction": ((VISION_DEPLOYMENT,),),
+    "vision_replica": ((VISION_CONTRIBUTOR,),),
     "storage": ((BLOB_READER,), (BLOB_CONTRIBUTOR,)),
+    "second_storage": ((BLOB_READER,), (BLOB_CONTRIBUTOR,)),
     "mail": ((MAIL,),),
     "topic": ((SENDER,),),
     "queue": ((QUEUE,),),
@@ -115,7 +146,7 @@ def covering(scope: Scope, actions: Iterable[str], data_actions: Iterable[str]) 
     actions, data_actions = tuple(actions), tuple(data_actions)
     for roles in LADDERS[scope]:
         is_allowed = all(any(allows(role, action) for role in roles) for action in actions)
-        if is_allowed and all(any(covers(role.data_actions, each) for role in roles) for each in data_actions):
+        if is_allowed and all(any(allows_data(role, each) for role in roles) for each in data_actions):
             return roles
     return ()
 
@@ -123,6 +154,11 @@ def covering(scope: Scope, actions: Iterable[str], data_actions: Iterable[str]) 
 def allows(role: Role, action: str) -> bool:
     """Tell whether a role allows an action of management."""
     return covers(role.actions, action) and not covers(role.but, action)
+
+
+def allows_data(role: Role, action: str) -> bool:
+    """Tell whether a role allows a data action."""
+    return covers(role.data_actions, action) and not covers(role.data_but, action)
 
 
 def covers(patterns: Iterable[str], action: str) -> bool:

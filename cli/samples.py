@@ -52,8 +52,8 @@ class Message:
                 return {"version": "1.0", "type": self.sample.type, "Content": data}
             case "own":
                 if self.sample.data:
-                    event = self._tagged() if self.kind == tagging.KIND else self._missed()
-                    return {**event.payload, "subject": subject or event.subject}
+                    made = self._tagged() if self.kind == tagging.KIND else self._missed()
+                    return {**made.payload, "subject": subject or made.subject}
                 facts = self.sample.facts
                 announced = events.announce(
                     self.kind, id=self.id, time=self.time, subject=subject, facts=facts, depth=1

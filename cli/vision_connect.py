@@ -101,7 +101,6 @@ def _connect(here: Here, project: Project, proof: Proof, wanted: Mapping[str, st
     changes = {what: url for what, url in wanted.items() if not same(url, getattr(project, what))}
     outcome = Outcome(project.id, project.name, project.queue, project.container, [*changes])
     aside = f"{proof.queue}{ASIDE}" if proof.queue else ""
-    was_aside = bool(aside) and same(project.queue, aside)  # an earlier test ended between its two steps
     try:
         with watching(proof.places, wanted.get("container", "")) as is_seen:
             if changes:
@@ -110,15 +109,14 @@ def _connect(here: Here, project: Project, proof: Proof, wanted: Mapping[str, st
             elif proof.queue and proof.recent is None:
                 line.show("connect", "connected already; testing it again")
                 tell_again(here, proof.places, proof.queue, aside)
-                was_aside = True
             with interruptible("the project is connected; the same command goes on to prove it"):
                 found = proof.recent or proof.wait(line, seconds) if proof.queue else None
             outcome.test_blob_seen = is_seen()
     finally:
         line.close()
-        if was_aside:  # what the service was about to write there has come by now
+        if aside:  # what the service was about to write there has come by now; an earlier run may have left some, too
             bring_over(here, proof.places, aside, proof.queue)
-    if "queue" in changes and project.queue and not was_aside:
+    if "queue" in changes and project.queue and not same(project.queue, aside):
         outcome.notes.append(f"it notified {project.queue} before")
     outcome.queue, outcome.container = wanted.get("queue", project.queue), wanted.get("container", project.container)
     if found is not None:

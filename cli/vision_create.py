@@ -34,7 +34,7 @@ def add_command(commands: Any) -> None:
     """Add `reactor vision create` and `reactor vision delete` to the parser."""
     _add_create(commands.add_parser("create", help="make a project, connected to the app"))
     one = commands.add_parser("delete", help="delete a project with all its iterations; no rule ever does that")
-    add_project(one)
+    add_project(one, otherwise="")
     one.add_argument("--yes", action="store_true", help="do not ask")
     one.set_defaults(run=reported(delete))
 

@@ -128,9 +128,9 @@ def shortages(images: Iterable[Labelled], there: Mapping[str, int], *, detects: 
     names, fewest = [tag for tag, number in counted.items() if number], FEWEST_IMAGES[detects]
     if len(names) < FEWEST_TAGS[detects]:
         yield f"there is only the tag {names[0]}: two at least are to be told apart" if names else "there is no tag"
-    for tag in sorted(names):
+    for tag in sorted(counted):
         if counted[tag] < fewest:
-            yield f"{tag} has {counted[tag]}, and needs {fewest}"
+            yield f"{tag} has {counted[tag] or 'none'}, and needs {fewest}"
 
 
 # -- one sub-folder per tag -------------------------------------------------------------------------------------------

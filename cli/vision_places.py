@@ -185,8 +185,8 @@ def bring_over(here: Here, places: Places, aside: str, queue: str) -> None:
             return True
 
     project = here.vision.projects.read(here.at, here.project)
-    if project is not None and not same(project.queue, aside):
-        places.move(aside, queue, is_news)
+    if project is not None and not same(project.queue, aside) and not places.move(aside, queue, is_news):
+        print(f"reactor: messages are left in {aside}: the same command brings them over", file=sys.stderr)
 
 
 def read_time(option: str, text: str) -> float:

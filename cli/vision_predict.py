@@ -183,8 +183,9 @@ def _tell(seen: Seen, threshold: float) -> None:
     from cli.tables import clean
     from cli.vision_performance import share
 
+    name = _name(seen.image)
     if seen.problem:
-        print(f"reactor: {clean(seen.image)}: {clean(seen.problem)}", file=sys.stderr)
+        print(f"reactor: {name}: {clean(seen.problem)}", file=sys.stderr)
         return
     sure = [guess for guess in seen.guesses if guess.probability >= threshold]
     if sure:
@@ -194,7 +195,15 @@ def _tell(seen: Seen, threshold: float) -> None:
         said = f"nothing surely; most likely {clean(best.tag)} {share(best.probability)}{_place(best)}"
     else:
         said = "nothing"
-    print(f"{clean(seen.image)}: {said}")
+    print(f"{name}: {said}")
+
+
+def _name(image: str) -> str:
+    """Name an image for people; a URL's query may be a secret."""
+    from cli.tables import clean
+    from shared.redaction import redacted
+
+    return clean(redacted(image) if _is_url(image) else image)
 
 
 def _place(guess: Guess) -> str:
@@ -205,4 +214,4 @@ def _place(guess: Guess) -> str:
 
 def _json(seen: Seen, threshold: float) -> dict[str, Any]:
     guesses = [asdict(one) | {"is_sure": one.probability >= threshold} for one in seen.guesses]
-    return {"image": seen.image, "guesses": guesses} | ({"problem": seen.problem} if seen.problem else {})
+    return {"image": _name(seen.image), "guesses": guesses} | ({"problem": seen.problem} if seen.problem else {})

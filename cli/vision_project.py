@@ -17,6 +17,17 @@ from typing import TYPE_CHECKING, Any
 from cli.errors import UsageError
 from cli.local_stack import READY, add_ready
 from cli.surroundings import RULES, Surroundings, look_around
+from cli.vision_given import (
+    KEY_SETTING,
+    NOBODY,
+    PREDICTION_KEY_SETTING,
+    filled,
+    filled_in,
+    prediction_of,
+    project_of,
+    resource_of,
+    written,
+)
 
 if TYPE_CHECKING:
     from shared.clients import Clients
@@ -25,14 +36,7 @@ if TYPE_CHECKING:
     from shared.settings import Settings
     from shared.storage.account import Account
 
-KEY_SETTING, PREDICTION_KEY_SETTING = "REACTOR_VISION_KEY", "REACTOR_VISION_PREDICTION_KEY"
 PROJECT_SETTING = "REACTOR_VISION_PROJECT"
-LOCAL: Mapping[str, str] = {
-    "endpoint": "SIMULATOR_VISION",
-    "key": "SIMULATOR_VISION_KEY",
-    "prediction_key": "SIMULATOR_VISION_PREDICTION_KEY",
-}
-"""The settings of the local stack that lead to its training resource."""
 NAME, KEY = re.compile(r"[A-Za-z_]\w{0,79}"), re.compile(r"[A-Za-z0-9]{32,}")
 WHICH = (
     "which project? Name one that the rules file declares, or give its id with --endpoint, the endpoint of its training"
@@ -109,13 +113,18 @@ class Here:
 # -- options ----------------------------------------------------------------------------------------------------------
 
 
-def add_project(parser: ArgumentParser, *, is_option: bool = False) -> None:
-    """Let a command say which project it means: as its first argument, or as --project where that is something else."""
-    says = f"its name in the rules file, or its id with --endpoint; default: {PROJECT_SETTING}, else the only one"
+def add_project(
+    parser: ArgumentParser, *, is_option: bool = False, otherwise: str = f"{PROJECT_SETTING}, else the only one"
+) -> None:
+    """Let a command say which project it means: as its first argument, or as --project where that is something else.
+
+    `otherwise` says which one is meant where none is named; "" where one has to be.
+    """
+    says = "its name in the rules file, or its id with --endpoint" + (f"; default: {otherwise}" if otherwise else "")
     if is_option:
         parser.add_argument("--project", metavar="NAME|ID", default="", help=says)
     else:
-        parser.add_argument("project", metavar="PROJECT", nargs="?", default="", help=says)
+        parser.add_argument("project", metavar="PROJECT", nargs="?" if otherwise else None, default="", help=says)
     add_resource(parser)
     add_rules(parser)
 
@@ -199,18 +208,11 @@ def find_resource(options: Namespace) -> tuple[Surroundings, Resource, str]:
 
     around = look_around(options)
     if options.endpoint or (around.is_local and not options.beside):
-        given = _resource(options, around)
-        made = filled_in(_project(NOBODY, training=given), around.values, "--endpoint").training
-        return around, Resource.of(made), _written(given)
+        given = resource_of(options, around)
+        made = filled_in(project_of(NOBODY, training=given), around.values, "--endpoint").training
+        return around, Resource.of(made), written(given)
     here = _declared(options.beside or "", options, around, "--endpoint names the training resource")
-    return around, here.at, _written(here.declared.vision[here.name].training.model_dump(exclude_none=True))
-
-
-NOBODY = "00000000-0000-0000-0000-000000000000"
-
-
-def _written(resource: Mapping[str, str]) -> str:
-    return "{" + ", ".join(f'{name}: "{value}"' for name, value in resource.items()) + "}"
+    return around, here.at, written(here.declared.vision[here.name].training.model_dump(exclude_none=True))
 
 
 def _by_id(wanted: str, options: Namespace, around: Surroundings) -> Here:
@@ -221,61 +223,10 @@ def _by_id(wanted: str, options: Namespace, around: Surroundings) -> Here:
         raise UsageError("--endpoint: give the project's id too")
     if not GUID.match(wanted):
         raise UsageError(f'--endpoint is for a project by its id, and "{wanted}" is none')
-    parts: dict[str, Any] = {"training": _resource(options, around)}
-    if prediction := _prediction(options, around):
+    parts: dict[str, Any] = {"training": resource_of(options, around)}
+    if prediction := prediction_of(options, around):
         parts["prediction"] = prediction
-    return _here(wanted, _project(wanted, **parts), around)
-
-
-def _resource(options: Namespace, around: Surroundings) -> dict[str, str]:
-    """Write a training resource as a rules file would."""
-    endpoint = options.endpoint or f"${{{LOCAL['endpoint']}}}"
-    key = _key(options.key_setting, KEY_SETTING, "key", around)
-    return {"endpoint": endpoint} | ({"key": key} if key else {})
-
-
-def _prediction(options: Namespace, around: Surroundings) -> dict[str, str]:
-    resource = getattr(options, "prediction", None)
-    endpoint = getattr(options, "prediction_endpoint", None)
-    if not (resource or endpoint):
-        return {}
-    if not resource:
-        raise UsageError("--prediction-endpoint: give --prediction, the resource's ARM id, too")
-    key = _key(getattr(options, "prediction_key_setting", None), PREDICTION_KEY_SETTING, "prediction_key", around)
-    made = {"resource": resource, "endpoint": endpoint, "key": key}
-    return {name: value for name, value in made.items() if value}
-
-
-def _key(named: str | None, default: str, local: str, around: Surroundings) -> str:
-    """Write a key as a rules file would; "" where the identity is to be used."""
-    if named:
-        return f"${{{named}}}"
-    names = [default, LOCAL[local]] if around.is_local else [default]
-    return next((f"${{{name}}}" for name in names if around.values.get(name)), "")
-
-
-def _project(project: str, **parts: Any) -> VisionProject:
-    from pydantic import ValidationError
-
-    from shared.rules.declared import VisionProject
-
-    try:
-        return VisionProject.model_validate({"project": project, **parts})
-    except ValidationError as problem:
-        wrong = problem.errors()[0]
-        said = str(wrong["msg"]).removeprefix("Value error, ")
-        field = "_".join(str(part) for part in wrong["loc"] if part != "function-after[_checked(), str]")
-        option = OPTIONS.get(field, "")
-        raise UsageError(f"{option}: {said}" if option else said) from None
-
-
-OPTIONS: Mapping[str, str] = {
-    "training_endpoint": "--endpoint",
-    "training": "--endpoint",
-    "prediction_resource": "--prediction",
-    "prediction_endpoint": "--prediction-endpoint",
-}
-"""The option that a field of a declaration comes from."""
+    return _here(wanted, project_of(wanted, **parts), around)
 
 
 def _declared(wanted: str, options: Namespace, around: Surroundings, otherwise: str = WHICH) -> Here:
@@ -313,35 +264,3 @@ def _here(name: str, project: VisionProject, around: Surroundings) -> Here:
     from shared.rules.declared import Declared
 
     return Here(name, Declared(vision={name: project}), around)
-
-
-# -- settings ---------------------------------------------------------------------------------------------------------
-
-
-def filled(text: str, values: Mapping[str, str]) -> str:
-    """Fill settings in; "" where one is not set."""
-    from shared.errors import PermanentError
-    from shared.rules import templates
-
-    try:
-        return str(templates.resolve(text, values))
-    except PermanentError:
-        return ""
-
-
-def filled_in(project: VisionProject, values: Mapping[str, str], name: str) -> VisionProject:
-    """Fill settings in, and check what they make of it; UsageError names each that is not set, and shows no value."""
-    from pydantic import ValidationError
-
-    from shared.rules import templates
-
-    written = project.model_dump()
-    unset = sorted(setting for setting in templates.named_settings(written) if not values.get(setting))
-    if unset:
-        told = f"{unset[0]} is" if len(unset) == 1 else f"{', '.join(unset)} are"
-        raise UsageError(f"{told} not set here, and {name} needs it: put it into the environment as the app has it")
-    try:
-        return type(project).model_validate(templates.resolve(written, values))
-    except ValidationError as problem:
-        wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in problem.errors())
-        raise UsageError(f"a setting does not fit where {name} uses it: {wrong}") from None

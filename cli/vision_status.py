@@ -23,7 +23,7 @@ AT_ONCE = 4
 def add_command(commands: Any) -> None:
     """Add `reactor vision status` to the parser."""
     one = commands.add_parser("status", help="tell how projects stand: connection, training, exports, backups")
-    add_project(one)
+    add_project(one, otherwise="all that are declared")
     one.add_argument("--app", metavar="URL", help="the app; default: REACTOR_URL, else the local stack")
     one.add_argument("--json", action="store_true", help="for programs")
     one.set_defaults(run=reported(status))

@@ -5,8 +5,19 @@ from dataclasses import dataclass
 from typing import Literal
 
 Scope = Literal[
-    *("workspace", "registry", "endpoint", "subscription", "factory", "vision", "vision_prediction", "vision_replica"),
-    *("storage", "second_storage", "mail", "topic", "queue"),
+    "workspace",
+    "registry",
+    "endpoint",
+    "subscription",
+    "factory",
+    "vision",
+    "vision_prediction",
+    "vision_replica",
+    "storage",
+    "second_storage",
+    "mail",
+    "topic",
+    "queue",
 ]
 """The kind of thing that a permission is on: a workspace, factory or vision project that a step names, or the event's;
 an endpoint of that workspace, or its subscription; a registry that models come from; the prediction resource of that

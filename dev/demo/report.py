@@ -87,6 +87,10 @@ def why(action: Action) -> list[str]:
     return [f"\n{' ' * (INDENT + len(ARROW) - 1)}".join(lines)] if lines else []
 
 
+NAMED = {"train.vision": "name", "publish.vision": "name", "export.vision": "name"}
+"""Step to the result that names what it made, where that is no deployment."""
+
+
 def made(state: StepState) -> str:
     """Name what a step made."""
     result, params = state.result, state.params or {}
@@ -101,7 +105,7 @@ def made(state: StepState) -> str:
         return f"{result['deployment']} at {', '.join(str(step[result['deployment']]) for step in reached)} %"
     if "stored" in result:
         return f"{len(result['stored'])} stored"
-    return str(result.get("deployment") or params.get("channel") or params.get("to") or "")
+    return str(result.get(NAMED.get(state.action, "deployment")) or params.get("channel") or params.get("to") or "")
 
 
 @dataclass(frozen=True)

@@ -141,7 +141,10 @@ def _parameters(target: str) -> str:
 ON: Mapping[str, str] = {
     "registry": "each registry that a model comes from",
     "storage": "the declared storage",
+    "second_storage": "the storage account of the second container",
     "vision": "the training resource",
+    "vision_prediction": "the prediction resource",
+    "vision_replica": "the replica's training resource",
     "mail": "the Communication Services resource of an `email` channel",
     "topic": "the topic of an `event_grid` channel",
     "queue": "the queue of a `queue` channel",

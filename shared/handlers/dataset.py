@@ -259,17 +259,15 @@ def _manifest(params: VisionDataset, reached: Reached, job: Job) -> DatasetManif
     )
 
 
+_CV = "Microsoft.CognitiveServices/accounts/CustomVision"
 PERMISSIONS = {
     VisionDataset: (
         Permission(
             "vision",
             (
-                "Microsoft.CognitiveServices/accounts/CustomVision/domains/read",
-                "Microsoft.CognitiveServices/accounts/CustomVision/projects/read",
-                "Microsoft.CognitiveServices/accounts/CustomVision/projects/tags/read",
-                "Microsoft.CognitiveServices/accounts/CustomVision/projects/images/read",
-                "Microsoft.CognitiveServices/accounts/CustomVision/projects/images/count/read",
-                "Microsoft.CognitiveServices/accounts/CustomVision/projects/artifacts/read",
+                f"{_CV}/domains/read",
+                *(f"{_CV}/projects/{what}/read" for what in ("tags", "images/*", "artifacts")),
+                f"{_CV}/projects/read",
             ),
             "to list and read the images of a project, without a key",
             is_data=True,

@@ -308,6 +308,16 @@ PERMISSIONS = {
             "to export the project, without a key",
             is_data=True,
         ),
+        Permission(
+            "vision_replica",
+            (
+                *(f"{_CV}/{what}" for what in ("read", "write", "delete", "import/action", "export/read")),
+                *(f"{_CV}/{what}" for what in ("iterations/read", "images/*/read", "tags/read")),
+                *(f"{_CV}/iterations/publish/{what}" for what in ("action", "delete")),
+            ),
+            "to make, compare, connect, publish and prune copies, without a key",
+            is_data=True,
+        ),
     )
 }
 RESULTS = {Vision: ("project", "copy", "name", *COUNTED, "published", "pruned", "links.studio")}

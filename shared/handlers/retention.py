@@ -203,7 +203,7 @@ PERMISSIONS = {
             is_data=True,
         ),
         Permission(
-            "storage",
+            "second_storage",
             (
                 "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/read",
                 "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/delete",

@@ -12,7 +12,7 @@ MOST_ATTEMPTS = 5
 SOON = 2.0
 """Seconds until a copy is looked at for the first time."""
 WRITES = Permission(
-    "storage",
+    "second_storage",
     (
         "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/read",
         "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/write",

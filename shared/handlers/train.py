@@ -203,6 +203,7 @@ PERMISSIONS = {
             "to train a project and watch it, without a key",
             is_data=True,
         ),
+        Permission("vision", (f"{_CV}/train/advanced/action",), "to train it as advanced", is_data=True, given="type"),
         Permission(
             "vision",
             (f"{_CV}/iterations/performance/read",),

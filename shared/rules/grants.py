@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -17,7 +17,9 @@ from pydantic import BaseModel
 from shared.actions import Step
 from shared.permissions import CHANNELS, Permission, Scope
 from shared.rules import templates
-from shared.rules.declared import Declared, Email, EventGridTopic, Names, Queue, Route
+from shared.rules.declared import Declared, Email, EventGridTopic, Names, Queue, Route, VisionProject
+from shared.rules.heard import listens as follows
+from shared.rules.kinds import KINDS
 from shared.rules.rule import Rule
 from shared.rules.steps import parameters
 from shared.rules.wanted import KIND, is_by_name, listens
@@ -31,14 +33,28 @@ SECTIONS: Mapping[Scope, Section] = {
     "workspace": "workspaces",
     "endpoint": "workspaces",
     "subscription": "workspaces",
+    "registry": "workspaces",
     "factory": "factories",
     "vision": "vision",
+    "vision_prediction": "vision",
+    "vision_replica": "vision",
+    "storage": "vision",
 }
 """Kind of thing to the section where it, or what it belongs to, is declared."""
+PARAMETERS: Mapping[Section, str] = {"workspaces": "workspace", "factories": "factory", "vision": "project"}
+"""Section to what a step calls that of its names which it is about; left out, that is where the event comes from."""
 SUBSCRIPTION = re.compile(r"/subscriptions/[^/]+", re.IGNORECASE)
 MODELS = "Microsoft.MachineLearningServices/workspaces/models"
 NAMED = Permission("workspace", (f"{MODELS}/versions/read",), f"to look for tags that were set later ({KIND})")
 LISTED = Permission("workspace", (f"{MODELS}/read",), f"to list the models, of which no name is said ({KIND})")
+ITERATIONS = "Microsoft.CognitiveServices/accounts/CustomVision/projects/iterations"
+MISSED = Permission(
+    "vision",
+    (f"{ITERATIONS}/read", f"{ITERATIONS}/export/read"),
+    "to look for what ended without a notification (NotificationMissed)",
+    is_data=True,
+    optional=True,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +117,25 @@ def _needed(rule: Rule, actions: Mapping[str, str]) -> Iterator[tuple[Step | Non
     for step in (*rule.do, *rule.on_failure):
         if step.action in actions:
             wanted = (one for one in stated(actions[step.action]) if one.scope not in behind_channels)
-            yield from ((step, one) for one in wanted if not one.given or one.given in step.params)
+            needed = (one for one in wanted if not one.given or one.given in step.params)
+            yield from ((step, one) for one in needed if _is_about(rule, step, one.scope))
             if "channels" in dict(_given(step, actions)):
                 yield from ((step, one) for one in CHANNELS.values())
     if listens(rule):
         yield None, NAMED
         if not is_by_name(rule):
             yield None, LISTED
+    if follows(rule):
+        yield None, MISSED
+
+
+def _is_about(rule: Rule, step: Step, scope: Scope) -> bool:
+    """Tell whether a step can come to such a thing: it says which, or the rule's events come from where it is."""
+    section = SECTIONS.get(scope)
+    if section is None or section == "factories" or PARAMETERS[section] in step.params:
+        return True
+    families = {KINDS[kind].family for kind in rule.kinds}
+    return section in families or "own" in families
 
 
 # -- which thing ------------------------------------------------------------------------------------------------------
@@ -120,21 +148,48 @@ def _places(
     named = dict(_given(step, actions)) if step else {}
     if permission in CHANNELS.values():
         yield from _behind(named.get("channels", []), declared, permission)
-    elif permission.scope == "storage" and "vision" in named:
-        for name in _names(named["vision"], dict.fromkeys(declared.vision, ""), rule):
-            container = declared.vision[name].container or ""
-            if container and "sig=" not in container:
-                yield name, container
-    elif permission.scope in SECTIONS:
+    elif permission.scope in IDS:
+        for name in _names(named.get("vision", []), _ids(declared, "vision"), rule):
+            if at := IDS[permission.scope](declared.vision[name]):
+                yield name, at
+    elif permission.scope == "second_storage":
+        url = str(step.params.get(permission.given, "")) if step else ""
+        if url and "sig=" not in url:
+            yield "", url
+    elif permission.scope in SECTIONS and permission.scope != "registry":
         section = SECTIONS[permission.scope]
         ids = _ids(declared, section)
         for name in _names(named.get(section, []), ids, rule):
-            if permission.scope == "subscription":
-                yield name, _subscription(ids[name])
-            elif section != "vision" or not declared.vision[name].training.key:
-                yield name, ids[name]
+            yield name, _subscription(ids[name]) if permission.scope == "subscription" else ids[name]
     else:
         yield "", ""
+
+
+def _container(project: VisionProject) -> str:
+    return project.container if project.container and "sig=" not in project.container else ""
+
+
+def _training(project: VisionProject) -> str:
+    return "" if project.training.key else project.training.endpoint
+
+
+def _prediction(project: VisionProject) -> str:
+    """Give the ARM id of a prediction resource that is asked, without a key."""
+    about = project.prediction
+    return about.resource if about and about.endpoint and not about.key else ""
+
+
+def _replica(project: VisionProject) -> str:
+    return project.replica.training.endpoint if project.replica and not project.replica.training.key else ""
+
+
+IDS: Mapping[Scope, Callable[[VisionProject], str]] = {
+    "vision": _training,
+    "vision_prediction": _prediction,
+    "vision_replica": _replica,
+    "storage": _container,
+}
+"""Kind of thing to where it is for a project; "" where a key or a SAS opens it, or there is none."""
 
 
 def _given(step: Step, actions: Mapping[str, str]) -> Iterator[tuple[str, list[Any]]]:

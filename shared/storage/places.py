@@ -5,6 +5,7 @@ The app itself never needs this: infrastructure makes what it works with. It is 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
@@ -27,10 +28,10 @@ MOST_PEEKED = 32
 """Messages that one look shows at most: those that have waited longest."""
 MOST_LISTED = 100
 """Blobs of a prefix that are looked at."""
-MOST_MOVED = 1_000
-"""Messages that are taken from one queue to another at once."""
-MOVING_SECONDS = 120
-"""How long a message that is being moved is hidden from everybody else."""
+AT_ONCE = 8
+"""Messages that are taken from a queue at once, to be moved."""
+HIDDEN_SECONDS, BETWEEN_SECONDS = 10, 1.0
+"""How long a message that is being moved is hidden from everybody else, and how often it is looked for."""
 
 
 class Written(NamedTuple):
@@ -112,23 +113,28 @@ class Places:
             except _missing():
                 return []
 
-    def move(self, url: str, target: str, is_wanted: Callable[[str], bool]) -> int:
-        """Bring the wanted messages of a queue to another one, and delete that queue; how many those were.
+    def move(self, url: str, target: str, is_wanted: Callable[[str], bool]) -> bool:
+        """Bring the wanted messages of a queue to another one, and delete that queue; False where some are left in it.
 
-        A message is deleted where it was once it is where it should be: a crash leaves it twice, and loses none.
+        A message is deleted where it was once it is where it should be: a crash leaves it twice, and loses none. What
+        an earlier crash left hidden is waited for.
         """
-        moved = 0
+        until = time.monotonic() + 2 * HIDDEN_SECONDS
         with translated("Storage", "same"), self._queue(url) as queue, self._queue(target) as other:
             try:
-                for message in queue.receive_messages(visibility_timeout=MOVING_SECONDS, max_messages=MOST_MOVED):
-                    if is_wanted(str(message.content)):
-                        other.send_message(str(message.content), time_to_live=-1)
-                        moved += 1
-                    queue.delete_message(message)
-                queue.delete_queue()
+                while True:
+                    for message in queue.receive_messages(visibility_timeout=HIDDEN_SECONDS, messages_per_page=AT_ONCE):
+                        if is_wanted(str(message.content)):
+                            other.send_message(str(message.content), time_to_live=-1)
+                        queue.delete_message(message)
+                    if not queue.get_queue_properties().approximate_message_count:
+                        queue.delete_queue()
+                        return True
+                    if time.monotonic() > until:
+                        return False
+                    time.sleep(BETWEEN_SECONDS)
             except _missing():
-                return moved
-        return moved
+                return True
 
     @contextmanager
     def _queue(self, url: str) -> Iterator[QueueClient]:

@@ -169,7 +169,7 @@ def test_a_metric_that_is_missing_stops(
     ours: dict[str, Any], given: dict[str, float], said: str, bench: Bench, simulators: Simulators
 ) -> None:
     """What was not measured is not good enough, over all tags and for one."""
-    seed(simulators, ours, tags={"lime": {}})
+    seed(simulators, ours, tags={"lemon": {}, "lime": {}})
     assert why(ask(bench, metric="average_precision", **given)).endswith(said)
 
 

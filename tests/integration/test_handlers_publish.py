@@ -137,7 +137,7 @@ def test_the_first_publishing(bench: Bench, simulators: Simulators) -> None:
 
 def test_the_name_is_taken_from_an_older_iteration(bench: Bench, simulators: Simulators) -> None:
     """What was published before is in the results; other names stay."""
-    seed(simulators, live(), {"id": THIRD, "publishName": "staging", "originalPublishResourceId": RIGHT})
+    seed(simulators, {"id": THIRD, "publishName": "staging", "originalPublishResourceId": RIGHT}, live())
     told = publish(bench, iteration=OURS.upper().replace("-", ""), project="fruit", samples=1)
     assert told.result["previous"] == LIVE
     assert told.notes[0] == "Iteration 1 is published as production"

@@ -26,7 +26,7 @@ from shared.rules import load, templates
 from shared.rules.declared import Declared
 from shared.rules.grants import LISTED, NAMED, grants, stated
 from shared.stages import Done, Handler, find_handler
-from shared.storage import LIMITS_TABLE
+from shared.storage import LIMITS_TABLE, prepare
 from shared.watching import Watch
 from tests.integration.stages import Bench, Told, clients_of, event_of
 
@@ -36,12 +36,19 @@ FACTORY = f"{SUBSCRIPTION}/resourceGroups/data/providers/Microsoft.DataFactory/f
 PROJECT, ITERATION = "3f2504e0-4f89-41d3-9a0c-0305e82c3301", "8d8ac610-566d-4ef0-9c22-186b2a5ed793"
 EVENTS = Path(__file__).parents[1] / "events"
 ML = "Microsoft.MachineLearningServices/workspaces"
+CV = "Microsoft.CognitiveServices/accounts/CustomVision"
+PREDICTION = f"{SUBSCRIPTION}/resourceGroups/ai/providers/Microsoft.CognitiveServices/accounts/fruit-p"
+GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 COMPONENT = "azureml:retrain:4"
 SPEC = {"type": "pipeline", "outputs": {"model": {"type": "mlflow_model"}}, "jobs": {"train": {}}}
 REGISTRY_MODEL = "azureml://registries/prod/models/fraud-gbm/versions/3"
 TAGS = {"stage": "production"}
 FLAVORS = {"python_function": {"data": {"loader_module": "mlflow.sklearn"}}}
 TWELVE = deployment_name("fraud-gbm", "12", f"{WS}/models/fraud-gbm/versions/12")
+CLASSIFIES, DETECTS = "ee85a74c-405e-4adc-bb47-ffa8ca0c9f31", "da2e3a8a-40a5-4171-82f4-58522f70fbc1"
+APPLE = {"tagName": "apple", "probability": 0.9}
+BOX = {"left": 0, "top": 0, "width": 1, "height": 1}
+SEEN: Mapping[str, list[dict[str, Any]]] = {CLASSIFIES: [APPLE], DETECTS: [APPLE | {"boundingBox": BOX}]}
 BREACH = {"azureml_modelmonitor_threshold_breached": "it has failed"}
 VERBS = {"GET": "read", "PUT": "write", "PATCH": "write", "DELETE": "delete", "POST": "action"}
 
@@ -66,6 +73,8 @@ NO_CALL: Mapping[str, str] = {
     "Microsoft.DataFactory/factories/pipelineruns/activityruns/read": "pipelineruns/queryactivityruns/action",
 }
 """What Data Factory is said to ask for beside an action."""
+ELSEWHERE = frozenset({"mail", "topic", "queue", "storage", "second_storage"})
+"""What is asked of what is not simulated here."""
 NOBODY_ASKS = re.compile(r"/mfeOperationsStatus/|/discovery\Z", re.IGNORECASE)
 """What is read where it may be read, at best, and what everybody may read."""
 
@@ -91,24 +100,35 @@ def data_action_of(method: str, url: str) -> str:
     return f"{ML}/batchEndpoints/jobs/{'write' if method == 'POST' else 'read'}"
 
 
+def vision_action_of(method: str, url: str) -> str:
+    """Name what a request to Custom Vision does: what stands in its path but the ids and names, and the verb."""
+    asked = urlsplit(url)
+    api, _, path = asked.path.partition("/customvision/")[2].partition("/")[2].partition("/")
+    names = [each for each in path.split("/") if not GUID.fullmatch(each)]
+    if api == "prediction":  # below what is published under a name
+        del names[names.index("iterations") + 1]
+    if names[-1] == "train" and "trainingType=Advanced" in asked.query:
+        names.append("advanced")
+    return "/".join((CV, *names, VERBS[method]))
+
+
 class Asked:
     """What was asked of the services since it was made."""
 
     def __init__(self, simulators: Simulators) -> None:
-        self.services = (simulators.management, simulators.inference, simulators.vision)
+        ours, others = (simulators.vision, simulators.vision_replica), (simulators.management, simulators.inference)
+        self.services = (*others, *ours)
         self.before = [len(service.seen()) for service in self.services]
 
     def __iter__(self) -> Iterator[str]:
         """Give it as actions."""
-        management, inference, vision = (
+        management, inference, *vision = (
             [one for one in service.seen()[before:] if not NOBODY_ASKS.search(urlsplit(one["url"]).path)]
             for service, before in zip(self.services, self.before, strict=True)
         )
         yield from (action_of(one["method"], one["url"]) for one in management)
         yield from (data_action_of(one["method"], one["url"]) for one in inference)
-        for one in vision:
-            assert re.search(r"/iterations/[^/]+/export\Z", urlsplit(one["url"]).path)
-            yield "Microsoft.CognitiveServices/accounts/CustomVision/projects/iterations/export/read"
+        yield from (vision_action_of(one["method"], one["url"]) for each in vision for one in each)
 
 
 # -- what each step does, in all its ways -----------------------------------------------------------------------------
@@ -193,11 +213,21 @@ def invoke(bench: Bench, simulators: Simulators) -> None:
     canceled(bench, simulators, "invoke.batch_endpoint", **given)
 
 
-def gate(bench: Bench, _simulators: Simulators) -> None:
-    """Ask for a tag; compare with what is live behind an online endpoint, and behind a batch endpoint."""
+def gate(bench: Bench, simulators: Simulators) -> None:
+    """Ask for a tag; compare with what is live behind an endpoint of either kind, and with what is published."""
     bench.run("gate", where={"live.model.tags.stage": {"StringIn": ["production"]}})
     for endpoint in ("fraud", "fraud-batch"):
         tried(bench, "gate", metric="auc", at_least=0.5, better_than="live", endpoint=endpoint)
+    fruit(simulators)
+    bench.run(
+        "gate",
+        metric="recall",
+        project="fruit",
+        iteration=ITERATION,
+        better_than="live",
+        publish_name="live",
+        at_least=0.1,
+    )
 
 
 def online(bench: Bench, simulators: Simulators) -> None:
@@ -224,20 +254,100 @@ def serve(simulators: Simulators, name: str, **more: Any) -> None:
     simulators.management.seed(online_endpoints=[endpoint | more])
 
 
-def told_of(bench: Bench, _simulators: Simulators) -> None:
-    """Tell of a run, a drift, a model and a deployment."""
-    for name in ("run_failed", "monitor_breach", "model_registered", "model_deployed"):
+def told_of(bench: Bench, simulators: Simulators) -> None:
+    """Tell of a run, a drift, a model and a deployment; of a training and an export."""
+    fruit(simulators)
+    about_models = ("run_failed", "monitor_breach", "model_registered", "model_deployed")
+    for name in (*about_models, "vision_training_failed", "vision_export_failed"):
         bench.event = event_of((EVENTS / f"{name}.json").read_text("utf-8"))
         tried(bench, "alert", channel="chat", title="a", text="{{ error }} {{ links }}")
 
 
-def exported(bench: Bench, _simulators: Simulators) -> None:
-    """Look for what was exported."""
-    bench.event = event_of((EVENTS / "vision_export_completed.json").read_text("utf-8"))
-    handler = find_handler(ACTIONS, "backup.vision_export")
-    values = handler.parse(templates.render(defaults(handler), templates.context(bench.event)))
-    with suppress(PermanentError):  # there is no such project, so that nothing has to be exported first
-        handler.stages[0].start(values, bench.job())
+def fruit(simulators: Simulators, **given: Any) -> None:
+    """Keep a project that can be trained, with two iterations, of which the older one is published."""
+    old = {"name": "Iteration 1", "created": "2026-01-01T00:00:00Z", "trainedAt": "2026-01-01T00:00:00Z"}
+    old |= {"publishName": "live", "originalPublishResourceId": PREDICTION}
+    exports = [{"platform": "ONNX", "bytes": 100}]
+    new = {"id": ITERATION, "name": "Iteration 9", "created": "2026-02-01T00:00:00Z", "exports": exports}
+    images = {"count": 20, "tags": ["apple", "pear"]}
+    simulators.vision.seed(
+        projects=[{"id": PROJECT, "images": images, "iterations": [old, new]} | given],
+        settings={"training_seconds": 0, "export_seconds": 0, "artifacts": True},
+    )
+
+
+def trained(bench: Bench, simulators: Simulators) -> None:
+    """Train a project to its end; train it as advanced; find out why a training failed."""
+    fruit(simulators)
+    bench.run("train.vision", project="fruit")
+    tried(bench, "train.vision", project="fruit", type="advanced", budget="1h")
+    simulators.vision.seed(settings={"training_outcome": "Failed"})
+    tried(bench, "train.vision", project="fruit", force=True)
+
+
+def published(bench: Bench, simulators: Simulators) -> None:
+    """Publish an iteration, tried out with images of the project; with one of its own, which it does not recognise."""
+    fruit(simulators)
+    bench.run("publish.vision", project="fruit", iteration=ITERATION, name="live")
+    sample = {"sample": "https://images.example/apple.png", "expects": "apple"}
+    for domain in (CLASSIFIES, DETECTS):
+        fruit(simulators, settings={"domainId": domain})
+        simulators.vision.seed(settings={"predictions": SEEN[domain]})
+        bench.key = uuid4().hex
+        tried(bench, "publish.vision", project="fruit", iteration=ITERATION, name="live", **sample)
+        fruit(simulators, settings={"domainId": domain})
+        bench.key = uuid4().hex
+        tried(bench, "publish.vision", project="fruit", iteration=ITERATION, name="live")
+
+
+def exports(bench: Bench, simulators: Simulators) -> None:
+    """Export an iteration; find out which domains can be exported."""
+    fruit(simulators)
+    given: dict[str, Any] = {"project": "fruit", "iteration": ITERATION, "platforms": ["TensorFlow"]}
+    bench.run("export.vision", **given)
+    fruit(simulators, iterations=[{"id": ITERATION, "exportable": False}])
+    tried(bench, "export.vision", **given)
+
+
+def pruned(bench: Bench, simulators: Simulators) -> None:
+    """Delete an iteration."""
+    fruit(simulators, iterations=[{"name": f"Iteration {n}", "created": f"2026-01-0{n}T00:00:00Z"} for n in (1, 2)])
+    bench.run("prune.vision", project="fruit", keep=1)
+
+
+def exported(bench: Bench, simulators: Simulators) -> None:
+    """Back up what was exported."""
+    fruit(simulators)
+    prepare(bench.clients.account, "backups")
+    simulators.vision.seed(settings={"artifacts": False})
+    bench.run("backup.vision_export", project="fruit", iteration=ITERATION)
+
+
+def forgotten(bench: Bench, simulators: Simulators) -> None:
+    """Look which backups are old."""
+    fruit(simulators)
+    prepare(bench.clients.account, "backups")
+    bench.run("prune.backups", project="fruit")
+
+
+def kept(bench: Bench, simulators: Simulators) -> None:
+    """Keep the images of a project."""
+    fruit(simulators)
+    prepare(bench.clients.account, "backups")
+    bench.run("backup.vision_dataset", project="fruit")
+
+
+def copied(bench: Bench, simulators: Simulators) -> None:
+    """Copy a project, and then once more, so that the first copy is deleted; and one of which something gets lost."""
+    fruit(simulators)
+    for resource in (simulators.vision, simulators.vision_replica):
+        resource.seed(settings={"import_seconds": 0})
+    for _ in range(3):
+        bench.key = uuid4().hex
+        bench.run("replicate.vision", project="fruit", keep=1)
+    simulators.vision_replica.seed(settings={"import_outcome": "Failed"})
+    bench.key = uuid4().hex
+    tried(bench, "replicate.vision", project="fruit")
 
 
 def deployed(bench: Bench, simulators: Simulators) -> None:
@@ -260,6 +370,13 @@ WAYS: Mapping[str, Way] = {
     "retire.online_deployment": lambda bench, _: bench.run(
         "retire.online_deployment", endpoint="fraud", deployments=["idle"]
     ),
+    "train.vision": trained,
+    "publish.vision": published,
+    "export.vision": exports,
+    "prune.vision": pruned,
+    "prune.backups": forgotten,
+    "backup.vision_dataset": kept,
+    "replicate.vision": copied,
     "gate": gate,
     "backup.vision_export": exported,
     "alert": told_of,
@@ -279,6 +396,16 @@ def tried(bench: Bench, action: str, *, at: str = "", **params: Any) -> None:
     with suppress(PermanentError):
         bench.run(action, **params)
     bench.before_stage = lambda _name: None
+
+
+def project_at(simulators: Simulators) -> dict[str, Any]:
+    """Declare the project with its prediction resource and its replica; nothing has a key."""
+    return {
+        "project": PROJECT,
+        "training": {"endpoint": simulators.vision.url},
+        "prediction": {"resource": PREDICTION, "endpoint": simulators.vision.url},
+        "replica": {"training": {"endpoint": simulators.vision_replica.url}, "prediction": PREDICTION},
+    }
 
 
 @pytest.fixture
@@ -301,7 +428,7 @@ def bench(simulators: Simulators, azurite: str) -> Bench:
         {
             "workspaces": {"fraud": WS},
             "factories": {"etl": FACTORY},
-            "vision": {"fruit": {"project": PROJECT, "training": {"endpoint": simulators.vision.url}}},
+            "vision": {"fruit": project_at(simulators)},
             "channels": {
                 "chat": {"kind": "slack", "url": f"{simulators.channels.url}/services/T0/B0/secret"},
                 "hook": {"kind": "webhook", "url": f"{simulators.channels.url}/hooks/a", "secret": SECRET},
@@ -325,11 +452,13 @@ def not_covered(used: Iterable[str], action: str) -> list[str]:
 
 def idle(used: Iterable[str], action: str) -> list[str]:
     """List what a step states, and says that it cannot do without, and never asked for."""
+    used = set(used)
     lower = {one.lower() for one in used}
     behind = {each.lower() for one, implied in BEHIND.items() if one.lower() in lower for each in implied}
-    ours = [one for one in stated(ACTIONS[action]) if one.scope not in {"mail", "topic", "queue", "storage"}]
+    ours = [one for one in stated(ACTIONS[action]) if one.scope not in ELSEWHERE]
     needed = {each for permission in ours if not permission.optional for each in permission.actions}
-    return sorted(one for one in needed if one.lower() not in lower | behind and one not in NO_CALL)
+    never = (one for one in needed if one.lower() not in behind and not any(covers((one,), each) for each in used))
+    return sorted(one for one in never if one not in NO_CALL)
 
 
 @pytest.mark.parametrize("action", ACTIONS)

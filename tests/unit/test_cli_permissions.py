@@ -7,7 +7,20 @@ from typing import Any
 import pytest
 
 from cli.main import main
-from cli.roles import COMPUTE, DATA_SCIENTIST, FACTORY, LADDERS, READER, allows, covering
+from cli.roles import (
+    COMPUTE,
+    DATA_SCIENTIST,
+    FACTORY,
+    LADDERS,
+    READER,
+    VISION_CONTRIBUTOR,
+    VISION_DEPLOYMENT,
+    VISION_READER,
+    VISION_TRAINER,
+    Role,
+    allows,
+    covering,
+)
 from shared.handlers import ACTIONS
 from shared.permissions import CHANNELS, Permission
 from shared.rules.grants import stated
@@ -15,14 +28,22 @@ from shared.rules.grants import stated
 SUBSCRIPTION = "/subscriptions/11111111-2222-3333-4444-555555555555"
 ML = f"{SUBSCRIPTION}/resourceGroups/ml/providers/Microsoft.MachineLearningServices/workspaces"
 WORKSPACES = "Microsoft.MachineLearningServices/workspaces"
+PREDICTION = f"{SUBSCRIPTION}/resourceGroups/ml/providers/Microsoft.CognitiveServices/accounts/fruit-p"
+CUSTOM_VISION = "Microsoft.CognitiveServices/accounts/CustomVision"
 HEAD = f"""version: 1
 workspaces: {{fraud: {ML}/Fraud, credit: "${{CREDIT}}"}}
 factories: {{etl: {SUBSCRIPTION}/resourceGroups/ml/providers/Microsoft.DataFactory/factories/etl}}
 vision:
-  fruit: {{project: 3f2504e0-4f89-41d3-9a0c-0305e82c3301, training: {{endpoint: "https://fruit.example"}}}}
+  fruit:
+    project: 3f2504e0-4f89-41d3-9a0c-0305e82c3301
+    training: {{endpoint: "https://fruit.example"}}
+    prediction: {{resource: {PREDICTION}, endpoint: "https://fruit-p.example"}}
+    replica: {{training: {{endpoint: "https://fruit-2.example"}}}}
   keyed:
     project: 3f2504e0-4f89-41d3-9a0c-0305e82c3302
     training: {{endpoint: "https://keyed.example", key: "${{KEY}}"}}
+    prediction: {PREDICTION}
+    replica: {{training: {{endpoint: "https://keyed-2.example", key: "${{KEY}}"}}}}
     container: https://exports.blob.core.windows.net/models
 channels:
   mail: {{kind: email, to: [a@example.com]}}
@@ -49,6 +70,8 @@ def actions(grant: Any) -> set[str]:
     return {one["action"] for one in grant["actions"]}
 
 
+FRUIT = {("vision", "fruit")}
+PUBLISHED = FRUIT | {("vision_prediction", "fruit")}
 GATE = "gate: {where: {model.name: {StringIn: [a]}}}"
 
 
@@ -66,7 +89,20 @@ GATE = "gate: {where: {model.name: {StringIn: [a]}}}"
         ("on: RunFailed, do: [approval: {by: [a], channel: owners}]", {("mail", "mail"), ("topic", "topic")}),
         ("on: ExportCompleted, do: [backup.vision_export]", {("vision", "fruit"), ("storage", "keyed")}),
         ("on: ExportCompleted, from: fruit, do: [backup.vision_export]", {("vision", "fruit")}),
-        ("on: ExportCompleted, do: [backup.vision_export: {project: keyed}]", {("storage", "keyed")}),
+        ("on: ExportCompleted, from: keyed, do: [backup.vision_export]", {("storage", "keyed")}),
+        ("on: ExportCompleted, do: [backup.vision_export: {project: keyed}]", FRUIT | {("storage", "keyed")}),
+        (
+            "on: ExportCompleted, from: keyed, do: [backup.vision_export: {second: 'https://a.blob.core.windows.net/b'}]",
+            {("storage", "keyed"), ("second_storage", "")},
+        ),
+        (
+            "on: RunFailed, do: [prune.backups: {project: fruit, second: 'https://a.blob.core.windows.net/b?sig=a'}]",
+            FRUIT,
+        ),
+        ("on: TrainingCompleted, from: fruit, do: [publish.vision: {name: a}]", PUBLISHED),
+        ("on: TrainingCompleted, from: keyed, do: [publish.vision: {name: a}]", set()),
+        ("on: RunFailed, do: [replicate.vision: {project: fruit}]", FRUIT | {("vision_replica", "fruit")}),
+        ("on: RunFailed, do: [replicate.vision: {project: keyed}]", set()),
     ],
 )
 def test_what_is_needed_is_said_for_what_the_steps_name(
@@ -74,6 +110,41 @@ def test_what_is_needed_is_said_for_what_the_steps_name(
 ) -> None:
     """A step needs it on what it names, else on what its events come from; where a key or a SAS does it, nowhere."""
     assert needed(tmp_path, capsys, f"{{name: a, {rule}}}").keys() == scopes
+
+
+@pytest.mark.parametrize(
+    ("rule", "scopes"),
+    [
+        ("on: RunFailed, from: fraud, do: [alert: {channel: chat}]", {("workspace", "fraud")}),
+        ("on: TrainingFailed, from: fruit, do: [alert: {channel: chat}]", FRUIT),
+        (
+            "on: ActionFailed, do: [alert: {channel: chat}]",
+            FRUIT | {("workspace", "fraud"), ("workspace", "credit")},
+        ),
+        ("on: TrainingCompleted, from: fruit, do: [gate: {metric: recall, at_least: 0.8}]", FRUIT),
+        (
+            "on: TrainingCompleted, from: fruit, do: [gate: {where: {live.model.tags.a: {StringIn: [b]}}, "
+            "workspace: fraud, model: m, version: '1'}]",
+            FRUIT | {("workspace", "fraud"), ("workspace", "credit")},
+        ),
+    ],
+)
+def test_a_step_that_is_about_either_needs_what_its_event_is_about(
+    rule: str, scopes: set[tuple[str, str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a run nothing is asked of Custom Vision, and of a training nothing of a workspace, unless the step says so."""
+    assert needed(tmp_path, capsys, f"{{name: a, {rule}}}").keys() == scopes
+
+
+def test_looking_for_what_was_missed_is_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where a rule hears of a project, the schedule lists its iterations and exports, or says that it may not."""
+    (grant,) = needed(
+        tmp_path, capsys, "{name: a, on: TrainingFailed, from: fruit, do: [forward: {to: signed}]}"
+    ).values()
+    iterations = f"{CUSTOM_VISION}/projects/iterations"
+    assert actions(grant) == {f"{iterations}/read", f"{iterations}/export/read"}
+    assert {use["step"] for one in grant["actions"] for use in one["uses"]} == {""}
+    assert all(one["optional"] for one in grant["actions"])
 
 
 def test_an_action_tells_which_rules_need_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -162,6 +233,22 @@ def test_the_least_roles_are_found() -> None:
     assert covering("workspace", [f"{WORKSPACES}/jobs/write", compute], []) == (DATA_SCIENTIST, COMPUTE)
     assert covering("factory", ["Microsoft.DataFactory/factories/pipelines/createrun/action"], []) == (FACTORY,)
     assert covering("factory", [compute], []) == ()
+
+
+@pytest.mark.parametrize(
+    ("actions", "role"),
+    [
+        (("iterations/read", "images/*/read", "read"), VISION_READER),
+        (("iterations/export/read", "iterations/export/action"), VISION_DEPLOYMENT),
+        (("train/action", "iterations/delete"), VISION_TRAINER),
+        (("export/read",), VISION_CONTRIBUTOR),
+        (("action",), VISION_CONTRIBUTOR),
+        (("import/action", "delete"), VISION_CONTRIBUTOR),
+    ],
+)
+def test_a_role_does_not_cover_the_data_actions_that_it_leaves_out(actions: tuple[str, ...], role: Role) -> None:
+    """Readers may read everything but a project's export, and trainers may not make or delete projects."""
+    assert covering("vision", [], [f"{CUSTOM_VISION}/projects/{each}" for each in actions]) == (role,)
 
 
 @pytest.mark.parametrize("action", ACTIONS)

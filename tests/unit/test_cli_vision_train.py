@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from bench.uploading import SIDE, noise
 from cli import vision_upload
 from cli.errors import UsageError
 from cli.vision_coco import read_coco
@@ -191,7 +192,7 @@ def test_too_few_images_are_counted_with_those_that_are_there() -> None:
     assert list(shortages(other, {}, detects=False)) == [
         "there is only the tag banana: two at least are to be told apart"
     ]
-    assert list(shortages(other, {"pear": 0}, detects=False))
+    assert "pear has none, and needs 5" in list(shortages(other, {"pear": 0}, detects=False))
     assert list(shortages([], {}, detects=False)) == ["there is no tag"]
     seen = [image(tags=(), boxes=(Box("apple", 0, 0, 1, 1),))]
     assert list(shortages(seen, {"apple": 13}, detects=True)) == ["apple has 14, and needs 15"]
@@ -339,6 +340,13 @@ def test_a_batch_has_20_tags_at_most() -> None:
     boxes = tuple(Box(f"tag {number}", 0, 0, 1, 1) for number in range(25))
     crowded = image(99, tags=(), boxes=boxes)
     assert [len(some) for some in batches([*each[:2], crowded, *each[2:4]])] == [2, 1, 2]
+
+
+def test_what_is_measured_are_images() -> None:
+    """The bench's noise is what a folder may hold, as large as it says."""
+    content = noise()
+    assert judge(content) == Head("png", SIDE, SIDE, is_whole=True)
+    assert 70_000 < len(content) < 80_000
 
 
 def test_the_weight_of_an_image_is_what_json_makes_of_it() -> None:

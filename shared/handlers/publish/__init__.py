@@ -34,7 +34,7 @@ PERMISSIONS = {
             "vision",
             (
                 f"{_CV}/projects/tags/read",
-                f"{_CV}/projects/images/read",
+                f"{_CV}/projects/images/*/read",
                 f"{_CV}/projects/artifacts/read",
                 f"{_CV}/projects/quicktest/image/action",
                 f"{_CV}/projects/quicktest/url/action",
@@ -44,13 +44,13 @@ PERMISSIONS = {
             optional=True,
         ),
         Permission(
-            "vision",
+            "vision_prediction",
             tuple(
                 f"{_CV}/{kind}/iterations/{how}/nostore/action"
                 for kind in ("classify", "detect")
                 for how in ("image", "url")
             ),
-            "to have the prediction resource answer, without a key: this is on that resource",
+            "to see that it answers, without a key, where its endpoint is declared",
             is_data=True,
             optional=True,
         ),

@@ -1,0 +1,267 @@
+"""A folder of images and the project that learns from it: what is uploaded, trained, told and published."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from cli.errors import RefusedError, UsageError
+from cli.vision_project import Here, find
+
+if TYPE_CHECKING:
+    from cli.vision_journal import Journal
+    from cli.vision_labelled import Collected, Labelled
+    from cli.vision_upload import Outcome
+    from shared.clients.vision import Iteration, Performance, Project, Tag
+
+UNCHANGED = "nothing has changed"
+"""How the step begins to say that no training is needed."""
+AGAIN = "the same command goes on with the rest"
+
+
+@dataclass
+class Lesson:
+    """One project, and a folder that it is to learn from."""
+
+    options: Namespace
+    here: Here
+    project: Project
+    detects: bool
+    told: dict[str, Any] = field(default_factory=dict)
+    """For programs."""
+
+    @classmethod
+    def of(cls, options: Namespace) -> Lesson:
+        """Find the project; RefusedError where it is not there, or the folder does not suit it."""
+        here = find(options)
+        refuse_wrong(options, here)
+        project = here.vision.projects.read(here.at, here.project)
+        if project is None:
+            raise RefusedError(
+                f"project {here.project} is not on {here.at.endpoint}: check its id, and that this is the endpoint of "
+                "its own training resource"
+            )
+        detects = project.classification is None
+        if detects and not options.coco:
+            raise UsageError(
+                f"{project.name} detects objects: give --coco FILE, which says where on the images they are"
+            )
+        return cls(options, here, project, detects, {"project": here.project})
+
+    def say(self, text: str) -> None:
+        """Tell a person."""
+        if not self.options.json:
+            print(text)
+
+    # -- the images ---------------------------------------------------------------------------------------------------
+
+    def collect(self) -> Collected:
+        """Look at every file before anything is sent."""
+        from cli.vision_coco import read_coco
+        from cli.vision_labelled import read_folder
+
+        folder, bar = self.options.folder, self._bar("looked at")
+        try:
+            if self.options.coco:
+                found = read_coco(folder, self.options.coco, bar.show, detects=self.detects)
+            else:
+                found = read_folder(folder, bar.show)
+        finally:
+            bar.close()
+        found.merge(one_tag=self.project.classification == "Multiclass")
+        for note in found.notes:
+            print(f"reactor: {note}", file=sys.stderr)
+        if not found.images and not found.bad:
+            raise UsageError(f"there are no images in {folder} to learn from")
+        return found
+
+    def upload(self, images: list[Labelled]) -> Outcome:
+        """Upload what the project does not have yet, or has with another label."""
+        from cli.steps import interruptible
+        from cli.vision_upload import Upload
+
+        journal = self._journal()
+        tags = {tag.name: tag for tag in self.here.vision.tags.list(self.here.at, self.here.project)}
+        new = [image for image in images if not journal.has(image)]
+        if not self.options.no_train:
+            self._refuse_too_few(new, tags)
+        ids = {name: tag.id for name, tag in self._with_missing(tags, images).items()}
+        relabelled = [kept.id for image in new if (kept := journal.find(image))]
+        if relabelled:
+            self.here.vision.images.delete(self.here.at, self.here.project, relabelled)
+        bar = self._bar("uploaded")
+        uploading = Upload(
+            lambda some: self.here.vision.images.upload(self.here.at, self.here.project, some),
+            ids,
+            journal,
+            lambda number: bar.show(number, len(new)),
+        )
+        try:
+            with interruptible(f"what was uploaded is kept, and {AGAIN}"):
+                outcome = uploading.run(new)
+        finally:
+            bar.close()
+            self.told["images"] = {
+                "uploaded": uploading.outcome.taken,
+                "duplicates": uploading.outcome.duplicates,
+                "there": len(images) - len(new),
+            }
+        self._say_uploaded(images, new, outcome, relabelled)
+        return outcome
+
+    def _say_uploaded(
+        self, images: list[Labelled], new: list[Labelled], outcome: Outcome, relabelled: list[str]
+    ) -> None:
+        from cli.tables import count
+        from cli.vision_labelled import tags_of
+
+        parts = [f"{outcome.taken:,} uploaded"] if outcome.taken or not images else []
+        parts += [f"{outcome.duplicates:,} of them there before"] if outcome.duplicates else []
+        parts += [f"{len(relabelled):,} of them labelled anew"] if relabelled else []
+        parts += [f"{len(images) - len(new):,} uploaded before"] if len(images) > len(new) else []
+        parts += [f"{len(outcome.bad):,} not taken"] if outcome.bad else []
+        what = f"{count(len(images), 'image')} with {count(len(tags_of(images)), 'tag')}"
+        self.say(f"{self.project.name}: {what}: {', '.join(parts)}")
+
+    def _journal(self) -> Journal:
+        """Open the journal, and drop what the project has lost since."""
+        from cli.tables import count
+        from cli.vision_journal import Journal
+
+        here = self.here
+        journal = Journal.of(self.options.folder, here.at.endpoint, here.project, self.options.journal)
+        if len(journal) and here.vision.images.count(here.at, here.project) < len(journal):
+            left, skip = set(journal.ids), 0
+            while page := here.vision.images.page(here.at, here.project, skip=skip, tagged=None):
+                left -= {image.id for image in page}
+                skip += len(page)
+            lost = journal.forget(left)
+            print(f"reactor: the project lost {count(lost, 'image')} since, which go out again", file=sys.stderr)
+        return journal
+
+    def _refuse_too_few(self, new: Iterable[Labelled], tags: Mapping[str, Tag]) -> None:
+        """Refuse what cannot be trained with, before anything is sent."""
+        from cli.vision_labelled import shortages
+
+        short = list(
+            shortages(
+                new, {tag.name: tag.images for tag in tags.values() if tag.type != "Negative"}, detects=self.detects
+            )
+        )
+        if short:
+            raise RefusedError(
+                f"too little to train with, so nothing was sent: {'; '.join(short)}\n"
+                "  add images, or upload what there is with --no-train; a tag without images is best deleted"
+            )
+
+    def _with_missing(self, tags: Mapping[str, Tag], images: Iterable[Labelled]) -> Mapping[str, Tag]:
+        """Create the tags that are missing."""
+        from cli.vision_labelled import tags_of
+        from cli.vision_upload import patiently
+
+        here = self.here
+        missing = sorted(set(tags_of(images)) - set(tags))
+        return dict(tags) | {
+            name: patiently(lambda name=name: here.vision.tags.create(here.at, here.project, name))  # type: ignore[misc]
+            for name in missing
+        }
+
+    def _bar(self, done: str) -> Any:
+        from cli.vision_bar import Bar
+
+        return Bar(f"images {done}", is_shown=not self.options.json)
+
+    # -- the iteration ------------------------------------------------------------------------------------------------
+
+    def train(self) -> None:
+        """Train, and tell how well it went; where nothing changed, of the newest iteration."""
+        from cli.steps import interruptible, line_of
+        from cli.vision_listening import Listening
+        from shared.errors import PermanentError
+
+        here = self.here
+        steps = Listening(
+            here,
+            line_of(self.options),
+            project=here.project,
+            is_connected=bool(self.project.queue),
+            is_over=lambda iteration: self._read(iteration).is_over,
+        )
+        try:
+            with interruptible("a training that was begun goes on; the same command follows it"):
+                steps.perform("train.vision", to_train(self.options))
+        except PermanentError as problem:
+            if not problem.reason.startswith(UNCHANGED):
+                raise
+            trained = self._newest(problem)
+            self.say(f"nothing has changed since {trained.name} was trained; --force trains all the same")
+        else:
+            trained = self._read(steps.result["iteration"])
+            self.say(f"{trained.name} is trained")
+        self._tell(trained)
+
+    def _newest(self, problem: Exception) -> Iteration:
+        there = self.here.vision.iterations.list(self.here.at, self.here.project)
+        trained = [one for one in there if one.is_good and one.trained_at]
+        if not trained:
+            raise problem
+        return max(trained, key=lambda one: one.trained_at or one.created)  # type: ignore[arg-type, return-value]
+
+    def _read(self, id: str) -> Iteration:
+        found = self.here.vision.iterations.read(self.here.at, self.here.project, id)
+        if found is None:
+            raise RefusedError(f"iteration {id} was deleted meanwhile")
+        return found
+
+    def _tell(self, trained: Iteration) -> None:
+        """Show what the iteration achieves."""
+        from cli.tables import painter, room
+        from cli.vision_performance import table_of
+
+        here = self.here
+        found: Performance = here.vision.iterations.performance(here.at, here.project, trained.id)
+        self.told |= {"iteration": {"id": trained.id, "name": trained.name}, "performance": asdict(found)}
+        tags = here.vision.tags.list(here.at, here.project, trained.id)
+        if not self.options.json:
+            for line in table_of(found, {tag.id: tag.images for tag in tags}, room(), painter()):
+                print(line)
+
+    def publish(self, name: str) -> None:
+        """Publish the iteration, by the stages that rules have performed."""
+        from cli.steps import Steps, interruptible, line_of
+
+        steps = Steps(self.here, line_of(self.options))
+        with interruptible("the same command publishes it"):
+            steps.perform("publish.vision", {"name": name, "iteration": self.told["iteration"]["id"]})
+        self.told["published"] = name
+        self.say(steps.notes[-1])
+        self.say(f"`reactor vision predict FILE --project {self.here.name} --name {name}` asks it")
+
+
+def to_train(options: Namespace) -> dict[str, Any]:
+    """Write the options as the parameters of the step."""
+    return {"type": options.type, "budget": options.budget, "force": options.force}
+
+
+def refuse_wrong(options: Namespace, here: Here) -> None:
+    """Refuse what the steps would refuse in the end, before anything is uploaded."""
+    from shared.errors import PermanentError
+    from shared.handlers import ACTIONS
+    from shared.stages import find_handler
+
+    asked = {} if options.no_train else {"train.vision": to_train(options)}
+    if options.publish:
+        asked["publish.vision"] = {"name": options.publish}
+        if here.about.prediction is None:
+            raise UsageError(
+                f"--publish: {here.name} has no prediction resource: declare its ARM id as prediction, or give "
+                "--prediction with --endpoint"
+            )
+    for action, params in asked.items():
+        try:
+            find_handler(ACTIONS, action).parse({name: one for name, one in params.items() if one is not None})
+        except PermanentError as problem:
+            raise UsageError(problem.reason) from None
