@@ -5,15 +5,15 @@ In Azure that is whoever is signed in, on the local stack the identity that the 
 
 from __future__ import annotations
 
-import os
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cli.errors import UsageError
-from cli.local_stack import READY, add_ready, read_ready
+from cli.local_stack import READY, add_ready
+from cli.surroundings import RULES, Surroundings, look_around
 
 if TYPE_CHECKING:
     from shared.clients import Clients
@@ -22,11 +22,6 @@ if TYPE_CHECKING:
     from shared.settings import Settings
     from shared.storage.account import Account
 
-RULES = "rules.yaml"
-NO_STORAGE = {"AzureWebJobsStorage__accountName": "none"}
-"""For the settings of who only talks to Machine Learning: nothing of the app's storage is touched then."""
-SDK_SETTINGS = ("IDENTITY_ENDPOINT", "IDENTITY_HEADER", "REQUESTS_CA_BUNDLE")
-"""What the Azure SDKs read from the environment themselves, to reach and trust the local stack."""
 WHICH = "which workspace? Give --workspace (its ARM id, or its name in the rules file), or set REACTOR_WORKSPACE"
 
 
@@ -80,51 +75,10 @@ def add_workspace(parser: ArgumentParser) -> None:
 
 def find(options: Namespace) -> Here:
     """Find the workspace; UsageError says what is missing."""
-    facts = _stack(options)
-    values = {**os.environ, **(facts["settings"] if facts else {})}
-    wanted = options.workspace or os.environ.get("REACTOR_WORKSPACE", "")
-    workspace = wanted if wanted.startswith("/") else _declared(wanted, options, facts, values)
-    return _open(_checked(workspace), values, facts)
-
-
-def _stack(options: Namespace) -> Mapping[str, Any] | None:
-    """Read what the local stack says of itself, where that is meant."""
-    from shared.settings import STORAGE_PREFIX
-
-    is_elsewhere = any(name.startswith((STORAGE_PREFIX, "REACTOR_URL")) for name in os.environ)
-    if not options.ready and (is_elsewhere or not READY.exists()):
-        return None
-    facts = read_ready(options.ready)
-    if not isinstance(facts.get("settings"), dict):
-        raise UsageError("the local stack is of another version; start it again: `make run`")
-    return facts
-
-
-def _open(workspace: str, values: Mapping[str, str], facts: Mapping[str, Any] | None) -> Here:
-    import logging
-
-    from shared.clients import Clients
-    from shared.clients.identity import managed_identity, operator
-    from shared.errors import SettingsError
-    from shared.settings import STORAGE_PREFIX, Settings
-    from shared.storage.account import Account
-
-    logging.getLogger("azure").setLevel(logging.CRITICAL)  # what the SDKs have to say is in what is raised
-    if facts:
-        os.environ.update({name: str(values[name]) for name in SDK_SETTINGS if name in values})
-    has_storage = any(name.startswith(STORAGE_PREFIX) for name in values)
-    try:
-        settings = Settings.read(values if has_storage else {**values, **NO_STORAGE})
-    except SettingsError as error:
-        raise UsageError(error.reason) from error
-    credential = managed_identity if facts else operator
-    return Here(
-        workspace=workspace,
-        clients=Clients(settings, credential),
-        settings=settings,
-        account=Account(settings.storage, operator) if has_storage else None,
-        is_local=facts is not None,
-    )
+    around = look_around(options)
+    wanted = options.workspace or around.values.get("REACTOR_WORKSPACE", "")
+    workspace = _checked(wanted if wanted.startswith("/") else _declared(wanted, options, around))
+    return Here(workspace, around.clients, around.settings, around.account, around.is_local)
 
 
 # -- the rules file ---------------------------------------------------------------------------------------------------
@@ -142,39 +96,18 @@ def _checked(workspace: str) -> str:
     return workspace
 
 
-def _declared(name: str, options: Namespace, facts: Mapping[str, Any] | None, values: Mapping[str, str]) -> str:
+def _declared(name: str, options: Namespace, around: Surroundings) -> str:
     """Look a name up among what the rules file declares, with its settings filled in; "" means the only one."""
-    from shared.handlers import ACTIONS
-    from shared.rules import RulesError, load, templates
+    from shared.rules import templates
     from shared.rules.problems import did_you_mean
 
-    text, origin = _rules(options, facts, values)
-    try:
-        workspaces = load(text, ACTIONS, origin).declared.workspaces
-    except RulesError:
-        raise UsageError(f"{origin} has errors: `reactor rules check {origin}` lists them") from None
+    rules, origin = around.rules(options)
+    if rules is None:
+        raise UsageError(f"{WHICH}; there are no rules at {origin}")
+    workspaces = rules.declared.workspaces
     if not name and len(workspaces) != 1:
         raise UsageError(f"{WHICH}; {origin} declares {', '.join(workspaces) or 'none'}")
     if name and name not in workspaces:
         known = ", ".join(workspaces) or "none"
         raise UsageError(f'{origin} declares no workspace "{name}"{did_you_mean(name, workspaces)}; declared: {known}')
-    return str(templates.resolve(workspaces[name] if name else next(iter(workspaces.values())), values))
-
-
-def _rules(options: Namespace, facts: Mapping[str, Any] | None, values: Mapping[str, str]) -> tuple[str, str]:
-    """Read the rules file, and say what it is called."""
-    from cli import app_storage
-    from cli.documents import read
-    from shared.storage.rules_store import is_blob
-
-    if options.rules:
-        return read(options.rules), str(options.rules)
-    origin = values.get("REACTOR_RULES") or RULES
-    if facts or is_blob(origin):
-        text = (app_storage.of_stack(facts) if facts else app_storage.find(options)).rules()
-        if text is None:
-            raise UsageError(f"{WHICH}; there are no rules at {origin}")
-        return text, origin
-    if not Path(origin).is_file():
-        raise UsageError(f"{WHICH}; there is no {origin} here")
-    return read(Path(origin)), origin
+    return str(templates.resolve(workspaces[name] if name else next(iter(workspaces.values())), around.values))

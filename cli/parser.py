@@ -54,6 +54,8 @@ EXAMPLES: Mapping[str, str] = {
     "vision create": 'reactor vision create fruit --domain "General (compact)" --platform ONNX',
     "vision delete": "reactor vision delete fruit",
     "vision status": "reactor vision status",
+    "vision train": "reactor vision train images --project fruit --publish fruit-classifier",
+    "vision predict": "reactor vision predict photo.jpg --project fruit --name fruit-classifier",
     "vision publish": "reactor vision publish fruit --name fruit-classifier",
     "vision export": "reactor vision export fruit --platform ONNX --platform TensorFlow/TensorFlowLite",
     "vision prune": "reactor vision prune fruit --keep 5 --only-backed-up",

@@ -71,6 +71,8 @@ class Steps:
     notes: list[str] = field(default_factory=list)
     held: list[str] = field(default_factory=list)
     """What `hold` took and nobody gave back yet."""
+    has_acted: bool = False
+    """Whether a stage that changes something was begun: where a later one fails, that is undone."""
 
     def perform(self, action: str, params: Mapping[str, Any], until: str = "") -> dict[str, Any]:
         """Perform a step, up to and with the stage `until`; PermanentError or TemporaryError says why it failed.
@@ -89,12 +91,28 @@ class Steps:
             raise UsageError(problem.reason) from None
         try:
             while name:
-                name = self._stage(handler, handler.stage(name), parsed, until)
+                name = self._undoing(handler, handler.stage(name), parsed, until)
         finally:
             self.line.close()
             for what in tuple(self.held):
                 self.let_go(what)
         return self.result
+
+    def _undoing(self, handler: Handler, stage: Stage[Any], params: BaseModel, until: str) -> str:
+        """Perform one stage; where it fails after something was changed, that is changed back first."""
+        from shared.errors import PermanentError, TemporaryError
+
+        self.has_acted |= stage.effect == "acts"
+        try:
+            return self._stage(handler, stage, params, until)
+        except (PermanentError, TemporaryError) as trouble:
+            if not self.has_acted or not handler.undoes:
+                raise
+            reason, remedy = trouble.reason, getattr(trouble, "remedy", "")
+        told = len(self.notes)
+        self._stage(handler, handler.stage(handler.undoes), params, "")
+        undone, self.notes = self.notes[told:], self.notes[:told]
+        raise PermanentError("; ".join([reason, *undone]), remedy=remedy)
 
     def _stage(self, handler: Handler, stage: Stage[Any], params: BaseModel, until: str) -> str:
         """Perform one stage to its end, and name the next one, "" for none."""

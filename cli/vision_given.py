@@ -70,7 +70,7 @@ def project_of(project: str, **parts: Any) -> VisionProject:
     except ValidationError as problem:
         wrong = problem.errors()[0]
         said = str(wrong["msg"]).removeprefix("Value error, ")
-        field = "_".join(str(part) for part in wrong["loc"] if part != "function-after[_checked(), str]")
+        field = "_".join(str(part) for part in wrong["loc"])
         option = OPTIONS.get(field, "")
         raise UsageError(f"{option}: {said}" if option else said) from None
 

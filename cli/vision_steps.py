@@ -13,7 +13,7 @@ from cli.errors import RefusedError, UsageError
 from cli.vision_project import Here, add_prediction, add_project, find
 
 if TYPE_CHECKING:
-    from cli.vision_undoing import Undoing
+    from cli.steps import Steps
 
 Params = dict[str, Any]
 
@@ -44,13 +44,12 @@ def add_command(commands: Any) -> None:
 def perform(options: Namespace) -> int:
     """Perform the step, and say what came of it."""
     from cli.documents import print_json
-    from cli.steps import interruptible, line_of
-    from cli.vision_undoing import Undoing
+    from cli.steps import Steps, interruptible, line_of
 
     command: Command = options.command
     here = find(options)
     params = command.read(options, here)
-    steps = Undoing(here, line_of(options))
+    steps = Steps(here, line_of(options))
     if command.action == "prune.vision" and not _confirmed(steps, params, options):
         return 1
     with interruptible(command.goes_on):
@@ -178,7 +177,7 @@ def _read_prune(options: Namespace, _here: Here) -> Params:
     return {"keep": options.keep, "only_backed_up": options.only_backed_up, "older_than": options.older_than}
 
 
-def _confirmed(steps: Undoing, params: Params, options: Namespace) -> bool:
+def _confirmed(steps: Steps, params: Params, options: Namespace) -> bool:
     """Show what would go, and ask."""
     from cli.ml_telling import confirmed
     from cli.tables import count
@@ -192,9 +191,8 @@ def _confirmed(steps: Undoing, params: Params, options: Namespace) -> bool:
     return False
 
 
-def _tell_prune(result: Mapping[str, Any], _here: Here) -> Iterator[str]:
-    if deleted := result.get("deleted"):
-        yield f"deleted: {', '.join(one['name'] for one in deleted)}"
+def _tell_prune(_result: Mapping[str, Any], _here: Here) -> Iterator[str]:
+    yield from ()  # the step's own notes say it all
 
 
 # -- replicate, dataset -----------------------------------------------------------------------------------------------

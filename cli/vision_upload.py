@@ -33,8 +33,8 @@ MOST_THROTTLED = 60
 """Times in a row that the service may ask to be left alone."""
 MOST_IN_VAIN, MOST_REFUSED = 20, 8
 """Batches in a row that fail as a whole before it is given up: the service is away, or a key was rotated."""
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0
-"""Seconds before an image is tried again, twice as long each time; and how long the service may ask for at a time."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 600.0
+"""Seconds before an image is tried again, twice as long each time; and how long a pause the service may ask for."""
 
 AGAIN = "give the same command again"
 TRANSIENT = frozenset({"ErrorSource", "ErrorStorage", "ErrorUnknown"})
@@ -216,9 +216,9 @@ class Upload:
     def _rest(self, part: Part, seconds: float, trouble: Exception) -> None:
         """Leave the service alone for as long as it asks; that is no failure of the batch."""
         self._throttled += 1
-        if self._throttled > MOST_THROTTLED:
+        if self._throttled > MOST_THROTTLED or seconds > LONGEST_PAUSE:
             raise trouble
-        self._quiet_until = max(self._quiet_until, time.monotonic() + min(seconds, LONGEST_PAUSE))
+        self._quiet_until = max(self._quiet_until, time.monotonic() + seconds)
         self._again.append(part)
 
     def _halve(self, part: Part, trouble: ReactorError, *, may_help: bool) -> None:
@@ -279,7 +279,8 @@ def patiently[T](ask: Callable[[], T]) -> T:
         except DeniedError:
             raise
         except TemporaryError as trouble:
-            if tries + 1 == MOST_TRIES:
+            pause = trouble.after if trouble.after is not None else FIRST_PAUSE * 2**tries
+            if tries + 1 == MOST_TRIES or pause > LONGEST_PAUSE:
                 raise
-            time.sleep(min(trouble.after or FIRST_PAUSE * 2**tries, LONGEST_PAUSE))
+            time.sleep(pause)
     raise AssertionError

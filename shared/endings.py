@@ -7,7 +7,7 @@ https://learn.microsoft.com/azure/ai-services/custom-vision-service/storage-inte
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -18,10 +18,10 @@ from shared import events
 from shared.events import Event, digest
 
 KIND = "NotificationMissed"
-RENEWED = timedelta(days=30)
-"""What is remembered is written again after this, or it would be forgotten."""
-LOOKS_BACK = timedelta(hours=1)
-"""How long before it was seen to be over a notification of it may have come."""
+SLACK = timedelta(minutes=5)
+"""How far the clocks of queues and of looks may be apart."""
+LONGEST_GAP = timedelta(days=1)
+"""Who has not looked for so long begins anew: what ended meanwhile is nobody's news."""
 
 What = Literal["training", "export"]
 
@@ -56,6 +56,8 @@ class Seen(BaseModel):
     status: str
     since: datetime
     """When it was first seen in this status."""
+    after: datetime
+    """When the look before that was: a notification of it came later."""
     settled: bool = False
     """Whether it was announced, by the service or by us, or ended before anybody looked."""
 
@@ -66,8 +68,11 @@ class Sighting(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     version: Literal[1] = 1
-    since: datetime
-    """When this was written; as long as nothing changes, it is not written again."""
+    looked: datetime
+    steadily: datetime
+    """Since when it was looked at without a gap: what came in a gap may still wait in a queue."""
+    exports_of: frozenset[str] = frozenset()
+    """The iterations whose exports were looked at."""
     seen: dict[str, Seen] = Field(default_factory=dict)
 
 
@@ -76,29 +81,45 @@ class Look:
     """What came of looking at a project."""
 
     after: Sighting
-    is_news: bool
-    """Whether that is to be remembered."""
     due: tuple[Ending, ...]
     """What is over for so long that its notification must have come, and is not settled yet."""
 
 
-def look(shown: Iterable[Ending], before: Sighting | None, *, grace: timedelta, now: datetime) -> Look:
-    """Compare what a project shows with what was seen before.
+def look(
+    shown: Iterable[Ending],
+    before: Sighting | None,
+    *,
+    grace: timedelta,
+    now: datetime,
+    exports_of: Collection[str] = (),
+) -> Look:
+    """Compare what a project shows with what was seen before; `exports_of` are the iterations whose exports are shown.
 
-    What was over when the project was first looked at is nobody's news.
+    What was over when the project was first looked at, or an iteration's exports were, is nobody's news.
     """
-    known: Mapping[str, Seen] = before.seen if before else {}
+    if before is not None and now > before.looked + LONGEST_GAP:
+        before = None
+    steadily = before.steadily if before is not None and now <= before.looked + grace else now
     seen: dict[str, Seen] = {}
     due = []
     for ending in shown:
-        old = known.get(ending.name)
-        if old is None or old.status != ending.status:
-            old = Seen(status=ending.status, since=now, settled=before is None and bool(ending.status))
-        seen[ending.name] = old
-        if ending.status and not old.settled and now >= old.since + grace:
+        one = before.seen.get(ending.name) if before else None
+        if one is None or one.status != ending.status:
+            is_past = bool(ending.status) and _is_past(ending, before)
+            one = Seen(status=ending.status, since=now, after=before.looked if before else now, settled=is_past)
+        seen[ending.name] = one
+        if ending.status and not one.settled and now >= max(one.since, steadily) + grace:
             due.append(ending)
-    is_news = before is None or before.seen != seen or now >= before.since + RENEWED
-    return Look(Sighting(since=now, seen=seen), is_news, tuple(due))
+    return Look(Sighting(looked=now, steadily=steadily, exports_of=frozenset(exports_of), seen=seen), tuple(due))
+
+
+def _is_past(ending: Ending, before: Sighting | None) -> bool:
+    """Tell whether something may have been over for long: nobody looked."""
+    if before is None:
+        return True
+    trained = before.seen.get(Ending("training", ending.iteration, "").name)
+    was_over = trained is not None and bool(trained.status)
+    return ending.what == "export" and was_over and ending.iteration not in before.exports_of
 
 
 def unheard(due: Iterable[Ending], heard: Iterable[Mapping[str, Any]]) -> tuple[Ending, ...]:

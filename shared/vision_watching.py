@@ -98,30 +98,35 @@ class VisionWatch:
         project, at = guid(filled.project), Resource.of(filled.training)
         before, etag = self._sightings.read_project(project)
         now = self._clock()
-        look = endings.look(self._shown(at, project, before), before, grace=self._grace, now=now)
+        looked_at: list[str] = []
+        shown = list(self._shown(at, project, before, looked_at))
+        look = endings.look(shown, before, grace=self._grace, now=now, exports_of=looked_at)
         after = look.after
         missed = endings.unheard(look.due, self._heard(project, look)) if look.due else ()
         for ending in missed:
             self._announce(endings.missed(project, ending, after.seen[ending.name].since), now)
-        if look.due:
-            after = endings.settled(after, look.due)
-        if look.is_news or look.due:
-            self._sightings.write_project(project, after, etag, now)
+        self._sightings.write_project(project, endings.settled(after, look.due), etag, now)
         return len(missed)
 
-    def _shown(self, at: "Resource", project: str, before: endings.Sighting | None) -> Iterator[Ending]:
-        """List the trainings of a project, and the exports of those iterations that may have news of them."""
+    def _shown(
+        self, at: "Resource", project: str, before: endings.Sighting | None, looked_at: list[str]
+    ) -> Iterator[Ending]:
+        """List the trainings of a project, and the exports of those iterations that may have news of them.
+
+        The iterations whose exports are listed are added to `looked_at`.
+        """
         iterations = self._clients.vision.iterations.list(at, project)
         iterations.sort(key=lambda one: one.trained_at or one.created or self._clock(), reverse=True)
         open_ = {name.split("/")[1] for name, seen in before.seen.items() if not seen.status} if before else set[str]()
-        looked_at = 0
+        exportable = 0
         for one in iterations:
             yield Ending("training", one.id, OVER.get(one.status.lower(), ""))
             if not one.exportable or one.status.lower() != "completed":
                 continue
-            looked_at += 1
+            exportable += 1
             known = [] if before is None else [name for name in before.seen if name.startswith(f"export/{one.id}/")]
-            if looked_at <= NEWEST or one.id in open_:
+            if exportable <= NEWEST or one.id in open_:
+                looked_at.append(one.id)
                 for export in self._clients.vision.iterations.exports(at, project, one.id):
                     status = OVER.get(export.status.lower(), "")
                     yield Ending("export", one.id, status, export.platform, export.flavor or "")
@@ -129,8 +134,8 @@ class VisionWatch:
                 yield from (_remembered(name, before) for name in known if before is not None)
 
     def _heard(self, project: str, look: endings.Look) -> Iterator[Mapping[str, Any]]:
-        """Read what the notifications of a project told, since before the first of what is due was seen to be over."""
-        since = min(look.after.seen[ending.name].since for ending in look.due) - endings.LOOKS_BACK
+        """Read what the notifications of a project told, since the last look at which none of what is due was over."""
+        since = min(look.after.seen[ending.name].after for ending in look.due) - endings.SLACK
         source = source_key(f"customvision/{project}")
         wanted = Wanted(since=since, until=self._clock(), is_source=lambda found: source_key(found) == source)
         for row in self._timeline.read("events", wanted, most=MOST_HEARD).rows:

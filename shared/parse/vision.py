@@ -3,6 +3,7 @@
 https://learn.microsoft.com/azure/ai-services/custom-vision-service/storage-integration
 """
 
+import uuid
 from urllib.parse import unquote
 
 from shared import endings
@@ -82,11 +83,14 @@ def _once(type_: str, status: str | None, project: str, iteration: str | None) -
 
 
 def _guid(content: Fields, name: str) -> str:
-    """Take an id that may stand in a path: lower case, and nothing in it but letters, digits and dashes."""
+    """Take an id that may stand in a path, in one spelling: lower case, and a GUID with its dashes."""
     id = take_needed(content, name, under="Content.")
     if not id.isascii() or not id.replace("-", "").isalnum():
         raise MalformedError("not an id", field=f"Content.{name}")
-    return id.lower()
+    try:
+        return str(uuid.UUID(id))
+    except ValueError:
+        return id.lower()
 
 
 def _vision_kinds(type_: str, status: str | None) -> frozenset[str]:

@@ -129,7 +129,10 @@ def _spends_freely(reading: Reading, one: Written) -> None:
         kinds = " and ".join(sorted(rule.kinds))
         own = all(KINDS[kind].family == "own" for kind in rule.kinds)
         say = "say in `where` which are meant" if own else "say in `from` or `where` which are meant"
-        reading.warn(one.at("on"), f"every {kinds} sets off {', '.join(dict.fromkeys(spending))}, which costs: {say}")
+        reading.warn(
+            one.at("on"),
+            f"every {kinds} sets off {', '.join(dict.fromkeys(spending))}, which costs or changes what is live: {say}",
+        )
 
 
 def _never_matches(reading: Reading, one: Written) -> None:

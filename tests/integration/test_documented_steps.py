@@ -15,13 +15,16 @@ from typing import Any
 
 import pytest
 import yaml
+from azure.storage.blob import BlobServiceClient
 
 from cli.sample_data import PROJECT, WORKSPACE
 from cli.samples import Message, body, message
+from dev.azurite import Azurite
 from dev.reference.step_parameters import ANY_NAME, of_step
 from dev.simulators.channels import SECRET
 from dev.simulators.remote import Simulators
-from dev.simulators.vision import KEY
+from dev.simulators.vision import KEY, PREDICTION_KEY
+from dev.simulators.vision.pictures import INK, generated
 from shared.actions import Action, Person, Status
 from shared.clients.machine_learning.batch import BatchSettings
 from shared.decisions import Caller
@@ -30,18 +33,27 @@ from shared.rules.steps import parameters
 from shared.settings import Settings
 from shared.storage import prepare
 from shared.storage.account import Account
+from tests.integration.keeping import second_container
 from tests.integration.test_limits import deliver_all
 from tests.integration.world import Wire, World
 
 PAGE = Path(__file__).parents[2] / "docs/rules.md"
 FACTORY = WORKSPACE.partition("/providers/")[0] + "/providers/Microsoft.DataFactory/factories/etl"
 REGISTRY = WORKSPACE.partition("/workspaces/")[0] + "/registries/prod"
+PREDICTION = f"{WORKSPACE.partition('/providers/')[0]}/providers/Microsoft.CognitiveServices/accounts/fruit-Prediction"
 LEAD = Caller(Person(id="0a", name="ml-leads@example.com"), frozenset({"ml-leads@example.com"}))
 RULES = f"""
 version: 1
 workspaces: {{fraud: {WORKSPACE}}}
 factories: {{etl: {FACTORY}}}
-vision: {{fruit: {{project: {PROJECT}, training: {{endpoint: "${{VISION}}", key: "${{VISION_KEY}}"}}}}}}
+vision:
+  fruit:
+    project: {PROJECT}
+    training: {{endpoint: "${{VISION}}", key: "${{VISION_KEY}}"}}
+    prediction: {{resource: {PREDICTION}, endpoint: "${{VISION}}", key: "${{PREDICTION_KEY}}"}}
+    replica:
+      training: {{endpoint: "${{VISION_REPLICA}}", key: "${{VISION_KEY}}"}}
+      prediction: {PREDICTION}
 channels:
   oncall: {{kind: teams, url: "${{CHANNELS}}/workflows/w/triggers/manual/paths/invoke?sig=a"}}
   mirror: {{kind: webhook, url: "${{CHANNELS}}/hooks/mirror", secret: "${{HOOK_SECRET}}"}}
@@ -168,10 +180,24 @@ def seed(simulators: Simulators, told: Message) -> None:
             "createdBy": "Ada",
         }
         simulators.management.seed(jobs=[job])
+    images = {"count": 40, "tags": ["apple", "banana"], "untagged": 1}
+    iterations = [{"name": f"Iteration {n}", "created": f"2026-01-0{n}T00:00:00Z"} for n in (1, 2)]
     if iteration := told.data.get("iterationId"):
-        exports = [{"platform": "ONNX", "bytes": 100}]
-        iterations = [{"id": iteration, "exports": exports}]
-        simulators.vision.seed(projects=[{"id": PROJECT, "iterations": iterations}])
+        iterations.append({"id": iteration, "name": "Iteration 3", "exports": [{"platform": "ONNX", "bytes": 100}]})
+    at_once = {"training_seconds": 0, "export_seconds": 0, "import_seconds": 0}
+    simulators.vision.seed(projects=[{"id": PROJECT, "images": images, "iterations": iterations}], settings=at_once)
+    simulators.vision_replica.seed(settings=at_once)
+
+
+def sample_image(emulator: Azurite) -> str:
+    """Put a picture of an apple where Custom Vision can read it; give its URL."""
+    storage = BlobServiceClient.from_connection_string(emulator.app)
+    container = storage.get_container_client("samples")
+    if not container.exists():
+        container.create_container(public_access="blob")
+    blob = container.get_blob_client("apple.png")
+    blob.upload_blob(generated(PROJECT, 0, (32, 32), INK[0], ()).content, overwrite=True)
+    return blob.url
 
 
 def seed_training(world: World) -> None:
@@ -186,15 +212,19 @@ def seed_training(world: World) -> None:
 # -- the examples -----------------------------------------------------------------------------------------------------
 
 
-def make(example: Example, simulators: Simulators, azurite: str, monkeypatch: pytest.MonkeyPatch) -> World:
+def make(example: Example, simulators: Simulators, emulator: Azurite, monkeypatch: pytest.MonkeyPatch) -> World:
     """Make a world whose one rule is the example, a day ago: Azure Monitor has not counted what is still to come."""
     values = {
-        "AzureWebJobsStorage": azurite,
+        "AzureWebJobsStorage": emulator.app,
         "REACTOR_ARM_ENDPOINT": simulators.management.url,
         "REACTOR_ML_HOSTS": "127.0.0.1",
         "REACTOR_VISION_BLOB_HOSTS": "127.0.0.1",
         "VISION": simulators.vision.url,
+        "VISION_REPLICA": simulators.vision_replica.url,
         "VISION_KEY": KEY,
+        "PREDICTION_KEY": PREDICTION_KEY,
+        "SAMPLE_IMAGE": sample_image(emulator),
+        "SECOND_BACKUPS": second_container(emulator)[1],
         "CHANNELS": simulators.channels.url,
         "HOOK_SECRET": SECRET,
     }
@@ -241,11 +271,11 @@ ABSENT: Mapping[str, Callable[[Mapping[str, Any]], set[str]]] = {
     ("example", "kind"), EXAMPLES, ids=[f"{one.step}-{one.number}-{kind}" for one, kind in EXAMPLES]
 )
 def test_every_example_does_what_it_says(
-    example: Example, kind: str, simulators: Simulators, azurite: str, monkeypatch: pytest.MonkeyPatch
+    example: Example, kind: str, simulators: Simulators, storage_emulator: Azurite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Answering an event of its kind, each step succeeds and gives what the page says it gives."""
     told = message(kind)
-    world = make(example, simulators, azurite, monkeypatch)
+    world = make(example, simulators, storage_emulator, monkeypatch)
     told.refresh(world.now)
     seed(simulators, told)
     seed_training(world)

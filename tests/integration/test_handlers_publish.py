@@ -260,6 +260,15 @@ def test_a_publishing_may_take_a_while_to_be_shown(bench: Bench, simulators: Sim
     assert len(simulators.vision.seen("POST", "/publish?")) == 1
 
 
+def test_an_answer_of_the_iteration_before_counts_for_nothing(bench: Bench, simulators: Simulators) -> None:
+    """The name has not got through yet, so that the one that had it goes on answering: ours is waited for."""
+    seed(simulators, live())
+    simulators.vision.seed(settings={"publish_delay_seconds": 1.0})
+    told = publish(bench, within="20s")
+    assert any(f"yet: iteration {LIVE} answers in its place" in note for note in told.notes)
+    assert told.result["asked"] is True
+
+
 @pytest.mark.guarantee(4)
 def test_two_at_once_take_turns(bench: Bench, simulators: Simulators) -> None:
     """Whoever comes second waits for the name, and looks anew once the first has ended: it may be the older one."""

@@ -152,7 +152,9 @@ def keep(bench: Bench) -> None:
     account = bench.clients.account.blobs.get_container_client("backups")
     if not account.exists():
         account.create_container()
-    bench.clients.backups.own.write_manifest(FOLDER, Manifest.model_validate(manifest | {"copied": now, "written": now}))
+    bench.clients.backups.own.write_manifest(
+        FOLDER, Manifest.model_validate(manifest | {"copied": now, "written": now})
+    )
 
 
 @pytest.mark.parametrize("folder", ["p/other", "../secrets", "p//i", "/"])

@@ -18,6 +18,7 @@ import pytest
 from cli.roles import covers
 from dev.simulators.channels import SECRET
 from dev.simulators.remote import Simulators
+from shared.clients.vision import Resource
 from shared.errors import PermanentError
 from shared.handlers import ACTIONS
 from shared.handlers.approval import Approval
@@ -286,18 +287,23 @@ def trained(bench: Bench, simulators: Simulators) -> None:
 
 
 def published(bench: Bench, simulators: Simulators) -> None:
-    """Publish an iteration, tried out with images of the project; with one of its own, which it does not recognise."""
-    fruit(simulators)
-    bench.run("publish.vision", project="fruit", iteration=ITERATION, name="live")
-    sample = {"sample": "https://images.example/apple.png", "expects": "apple"}
+    """Publish an iteration, tried out with images of the project, with one by its URL, and one that does not answer."""
+    given: dict[str, Any] = {"project": "fruit", "iteration": ITERATION, "name": "live"}
     for domain in (CLASSIFIES, DETECTS):
         fruit(simulators, settings={"domainId": domain})
         simulators.vision.seed(settings={"predictions": SEEN[domain]})
         bench.key = uuid4().hex
-        tried(bench, "publish.vision", project="fruit", iteration=ITERATION, name="live", **sample)
-        fruit(simulators, settings={"domainId": domain})
+        bench.run("publish.vision", **given, samples=1, probability=0)
+        simulators.vision.seed(settings={"artifacts": False})
+        at = Resource(simulators.vision.url)
+        given |= {"sample": bench.clients.vision.images.page(at, PROJECT, skip=0, take=1)[0].url, "expects": "apple"}
         bench.key = uuid4().hex
-        tried(bench, "publish.vision", project="fruit", iteration=ITERATION, name="live")
+        bench.run("publish.vision", **given)
+        del given["sample"], given["expects"]
+    fruit(simulators)
+    simulators.vision.seed(settings={"predictions": [APPLE], "publish_delay_seconds": 60})
+    bench.key = uuid4().hex
+    tried(bench, "publish.vision", **given | {"name": "new", "within": "1s", "samples": 1, "probability": 0})
 
 
 def exports(bench: Bench, simulators: Simulators) -> None:

@@ -161,6 +161,64 @@ def test_of_two_exports_the_one_that_was_told_of_is_not_missed(make: Make, proje
     assert said(found) == ["ExportCompleted ONNX"]
 
 
+def missed(world: World, rounds: int = 5) -> list[str]:
+    """Let the schedule come some times, and give what steps said that answered what it found."""
+    return said([action for _ in range(rounds) for action in sweep(world)])
+
+
+def test_what_was_told_while_nobody_could_look_is_not_missed(make: Make, project: Project) -> None:
+    """A notification counts from the last look on, however long ago that was."""
+    world = make()
+    project.shows("Completed")
+    sweep(world)
+    project.shows("Completed", {"platform": "ONNX", "status": "Done"})
+    uri = f"https://a.blob.core.windows.net/models/{project.id}%20-%20{project.iteration}.ONNX"
+    hear(world, project.message("Export", "ExportCompleted", modelUri=uri))
+    world.now += timedelta(hours=2)
+    assert missed(world) == []
+
+
+def test_a_rule_that_was_off_is_not_fed_what_was_told_meanwhile(make: Make, project: Project) -> None:
+    """Nobody looks while no rule listens; what was recorded then was told."""
+    world = make()
+    project.shows("Training")
+    sweep(world)
+    off = make("ConnectionTested")
+    project.shows("Completed")
+    hear(off, project.message("Training", "TrainingCompleted"))
+    for _ in range(3):
+        sweep(off, 60)
+    on = make()
+    on.now = off.now
+    assert missed(on) == []
+
+
+def test_the_exports_of_an_old_iteration_are_no_news(make: Make, project: Project) -> None:
+    """Newer iterations are deleted, so that the exports of older ones are looked at for the first time."""
+    world = make()
+    others = tuple(
+        {"id": str(uuid.uuid4()), "trainedAt": f"2026-01-0{day}T00:00:00Z", "exports": [{"platform": "ONNX"}]}
+        for day in range(1, 6)
+    )
+    project.shows("Completed", more=others)
+    sweep(world)
+    project.shows("Completed", more=others[:-2])
+    assert missed(world) == []
+
+
+def test_a_message_that_waits_in_the_queue_is_not_missed(make: Make, project: Project) -> None:
+    """The app was down for an hour: the first look after that takes nothing for missed."""
+    world = make()
+    project.shows("Training")
+    sweep(world)
+    project.shows("Completed")
+    sweep(world)
+    world.now += timedelta(hours=1)
+    assert sweep(world, 0) == []
+    hear(world, project.message("Training", "TrainingCompleted"))
+    assert missed(world) == []
+
+
 def test_nobody_listens_and_nothing_is_asked(make: Make, project: Project) -> None:
     """A project of which no rule hears the ends is not looked at; NotificationMissed alone is reason enough."""
     project.shows("Training")

@@ -327,7 +327,7 @@ def test_help_names_the_groups_in_their_order(capsys: pytest.CaptureFixture[str]
     with pytest.raises(SystemExit, match="0"):
         main(["--help"])
     lines = [line.split()[0] for line in capsys.readouterr().out.splitlines() if re.match(r"    \w", line)]
-    assert lines == ["rules", "events", "actions", "pause", "resume", "ml"]
+    assert lines == ["rules", "events", "actions", "pause", "resume", "ml", "vision", "backups"]
 
 
 @pytest.mark.parametrize(("arguments", "names"), [([], "pause"), (["rules"], "rollback"), (["events"], "replay")])

@@ -123,8 +123,7 @@ def test_what_is_needed_is_said_for_what_the_steps_name(
         ),
         ("on: TrainingCompleted, from: fruit, do: [gate: {metric: recall, at_least: 0.8}]", FRUIT),
         (
-            "on: TrainingCompleted, from: fruit, do: [gate: {where: {live.model.tags.a: {StringIn: [b]}}, "
-            "workspace: fraud, model: m, version: '1'}]",
+            f"on: TrainingCompleted, from: fruit, do: [{GATE[:-1]}, workspace: fraud, model: m, version: '1'}}]",
             FRUIT | {("workspace", "fraud"), ("workspace", "credit")},
         ),
     ],

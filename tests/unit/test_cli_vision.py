@@ -324,3 +324,10 @@ def test_backing_images_up_needs_somewhere_to_put_them(capsys: pytest.CaptureFix
     """It says what to set."""
     assert run("dataset", "fruit") == 2
     assert "the app's storage is not known here: set AzureWebJobsStorage" in capsys.readouterr().err
+
+
+def test_what_is_deleted_is_named(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Never the only one, nor the environment's."""
+    monkeypatch.setenv("REACTOR_VISION_PROJECT", "fruit")
+    assert run("delete", "--yes") == 2
+    assert "the following arguments are required: PROJECT" in capsys.readouterr().err

@@ -511,6 +511,13 @@ def test_the_service_is_left_alone_for_as_long_as_it_asks(files: list[Labelled],
     assert len(wire.sent) == 7
 
 
+def test_a_service_that_asks_for_hours_is_not_waited_for(files: list[Labelled], tmp_path: Path) -> None:
+    """A quota is used up then: that is said, and what arrived is kept."""
+    wire = Wire(n0=[TemporaryError("the quota is used up", after=86_400.0)])
+    with pytest.raises(TemporaryError, match="the quota is used up"):
+        uploading(wire, tmp_path).run(files)
+
+
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize(
     ("error", "most"),

@@ -34,10 +34,10 @@ def test_what_was_over_before_anybody_looked_is_never_due() -> None:
     """The first look at a project remembers its past, and announces nothing of it, however often it comes again."""
     first = seen(TRAINED, export("ONNX"))
     later = look((TRAINED, export("ONNX")), first, grace=GRACE, now=NOW + timedelta(days=2))
-    assert (later.due, later.is_news) == ((), False)
+    assert later.due == ()
 
 
-@pytest.mark.parametrize(("minutes", "is_due"), [(0, False), (9, False), (10, True), (60, True)])
+@pytest.mark.parametrize(("minutes", "is_due"), [(0, False), (9, False), (10, True)])
 def test_a_notification_has_some_time_to_come(minutes: int, is_due: bool) -> None:  # noqa: FBT001 # of a table
     """What ended since the last look is due once its notification has had its time."""
     before = seen(Ending("training", ITERATION, ""))
@@ -56,17 +56,47 @@ def test_what_is_settled_is_never_due_again() -> None:
     """Once it was announced, by whomever, the same end is not due again; an export that is made again is."""
     one = export("ONNX")
     ended = settled(seen(one, before=seen()), [one])
-    assert look((one,), ended, grace=GRACE, now=NOW + timedelta(days=1)).due == ()
+    assert look((one,), ended, grace=GRACE, now=NOW + GRACE).due == ()
     again = seen(export("ONNX", status=""), before=ended)
-    done = seen(one, at=NOW + timedelta(hours=1), before=again)
-    assert look((one,), done, grace=GRACE, now=NOW + timedelta(hours=2)).due == (one,)
+    done = seen(one, before=again)
+    assert look((one,), done, grace=GRACE, now=NOW + GRACE).due == (one,)
 
 
-def test_it_is_written_again_before_it_is_forgotten() -> None:
-    """Nothing new is nothing to write, until what is remembered grows old."""
+def test_who_has_not_looked_for_a_day_begins_anew() -> None:
+    """What ended while nobody looked for so long is nobody's news; after a shorter gap it is."""
+    before = seen(Ending("training", ITERATION, ""))
+    late = seen(TRAINED, at=NOW + timedelta(days=1), before=before)
+    assert look((TRAINED,), late, grace=GRACE, now=NOW + timedelta(days=1) + GRACE).due == (TRAINED,)
+    later = seen(TRAINED, at=NOW + timedelta(days=1, seconds=1), before=before)
+    assert look((TRAINED,), later, grace=GRACE, now=NOW + timedelta(days=1, seconds=1) + GRACE).due == ()
+
+
+def test_after_a_gap_the_queue_is_given_its_time() -> None:
+    """Nothing is due at the first look after a while without looks: its message may not have been taken yet."""
+    ended = seen(TRAINED, before=seen(Ending("training", ITERATION, "")))
+    back = look((TRAINED,), ended, grace=GRACE, now=NOW + timedelta(hours=1))
+    assert back.due == ()
+    assert look((TRAINED,), back.after, grace=GRACE, now=NOW + timedelta(hours=1) + GRACE).due == (TRAINED,)
+
+
+def test_a_notification_may_have_come_since_the_look_before() -> None:
+    """What is heard of is compared from the last look on at which it was not over, however long ago."""
+    before = seen(Ending("training", ITERATION, ""))
+    late = seen(TRAINED, at=NOW + timedelta(hours=9), before=before)
+    assert late.seen[TRAINED.name].after == NOW
+
+
+def test_exports_nobody_looked_at_before_are_the_past_of_an_old_iteration() -> None:
+    """An old iteration whose exports are shown for the first time has no news; one that was trained since has."""
+    one = export("ONNX")
     before = seen(TRAINED)
-    assert not look((TRAINED,), before, grace=GRACE, now=NOW + timedelta(days=29)).is_news
-    assert look((TRAINED,), before, grace=GRACE, now=NOW + timedelta(days=30)).is_news
+    assert before.exports_of == frozenset()
+    first = look((TRAINED, one), before, grace=GRACE, now=NOW, exports_of=[ITERATION]).after
+    assert first.seen[one.name].settled
+    watched = look((TRAINED,), before, grace=GRACE, now=NOW, exports_of=[ITERATION]).after
+    assert not seen(TRAINED, one, before=watched).seen[one.name].settled
+    trained = seen(TRAINED, one, before=seen())
+    assert not trained.seen[one.name].settled
 
 
 @pytest.mark.parametrize(
@@ -113,6 +143,8 @@ def test_a_training_is_answered_once_whoever_tells_of_it() -> None:
     told = parse.vision_notification(
         json_of({"projectId": PROJECT.upper(), "iterationId": ITERATION, "trainingStatus": "TrainingCompleted"})
     )
+    bare = {"projectId": PROJECT.replace("-", ""), "iterationId": ITERATION.replace("-", "")}
+    assert parse.vision_notification(json_of({**bare, "trainingStatus": "TrainingCompleted"})).once == told.once
     ours = missed(PROJECT, TRAINED, NOW)
     assert told.once == {"TrainingCompleted": endings.answered_once(PROJECT, ITERATION)}
     assert ours.once == {**told.once, "NotificationMissed": told.once["TrainingCompleted"]}

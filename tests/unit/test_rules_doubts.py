@@ -94,7 +94,8 @@ def test_spending_on_everything_is_doubted(step: str, place: str) -> None:
     do = f"[{step}]" if place == "do" else "[nothing]"
     more = f"on_failure: [{step}]" if place == "on_failure" else ""
     (found,) = doubts(rule("a", more=more, do=do))
-    assert found == f"every ModelRegistered sets off {step}, which costs: say in `from` or `where` which are meant"
+    meant = "say in `from` or `where` which are meant"
+    assert found == f"every ModelRegistered sets off {step}, which costs or changes what is live: {meant}"
 
 
 @pytest.mark.parametrize("more", ["from: fraud", ANYTHING])

@@ -62,7 +62,7 @@ READERS = {
     "cli/app_storage.py",  # the same, for what is read from its storage
     "cli/backtest.py",  # the settings that a rules file names
     "cli/explaining.py",  # the same
-    "cli/ml_workspace.py",  # the workspace, and what its clients need
+    "cli/surroundings.py",  # what a command finds around it, and what its clients need
     "cli/tables.py",  # NO_COLOR
 }
 

@@ -28,6 +28,8 @@ class Guess:
     box: Box | None = None
     """Where; None where the whole image is meant."""
     tag_id: str = ""
+    by: str = ""
+    """The id of the iteration that guesses; "" where the service does not say."""
 
 
 class _Box(Read):
@@ -43,17 +45,19 @@ class _Guess(Read):
     tag_id: MaybeGuid = ""
     bounding_box: _Box | None = None
 
-    def told(self) -> Guess:
+    def told(self, by: str) -> Guess:
         box = self.bounding_box
         where = Box(box.left, box.top, box.width, box.height) if box else None
-        return Guess(self.tag_name, self.probability, where, self.tag_id)
+        return Guess(self.tag_name, self.probability, where, self.tag_id, by)
 
 
 class _Prediction(Read):
     predictions: tuple[_Guess, ...]
+    iteration: MaybeGuid = ""
 
 
 def guesses(answer: Answer) -> list[Guess]:
     """Read the guesses about an image, the surest first."""
-    found = [one.told() for one in answer.read(_Prediction).predictions]
+    prediction = answer.read(_Prediction)
+    found = [one.told(prediction.iteration) for one in prediction.predictions]
     return sorted(found, key=lambda guess: -guess.probability)

@@ -107,8 +107,11 @@ def ask(params: Vision, job: Job) -> Progress:
 
 def _predict(at: Resource, place: Place, job: Job) -> samples.Ask:
     def show(url: str, content: bytes) -> list[Guess]:
-        return job.clients.vision.predictions.guess(
+        guesses = job.clients.vision.predictions.guess(
             at, place.project, job.result["name"], url=url, content=content, detect=job.result["detects"]
         )
+        if any(guess.by not in ("", job.result["iteration"]) for guess in guesses):
+            raise PermanentError(f"iteration {guesses[0].by} answers in its place")
+        return guesses
 
     return show
