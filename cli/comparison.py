@@ -17,6 +17,7 @@ from shared.rules import Rule, Rules
 FAMILIES: Mapping[str, str] = {
     "run": "runs",
     "invoke": "runs",
+    "train": "runs",
     "register": "models",
     "deploy": "deployments",
     "retire": "deployments",

@@ -69,8 +69,8 @@ class Sighting(BaseModel):
 
     version: Literal[1] = 1
     looked: datetime
-    steadily: datetime
-    """Since when it was looked at without a gap: what came in a gap may still wait in a queue."""
+    gapped: bool = False
+    """Whether that look came long after the one before, so that messages may have waited in the queue meanwhile."""
     exports_of: frozenset[str] = frozenset()
     """The iterations whose exports were looked at."""
     seen: dict[str, Seen] = Field(default_factory=dict)
@@ -95,11 +95,13 @@ def look(
 ) -> Look:
     """Compare what a project shows with what was seen before; `exports_of` are the iterations whose exports are shown.
 
-    What was over when the project was first looked at, or an iteration's exports were, is nobody's news.
+    What was over when the project was first looked at, or an iteration's exports were, is nobody's news. Nothing is due
+    at the first look after a gap; where every look comes after one, that is how often it is looked at.
     """
     if before is not None and now > before.looked + LONGEST_GAP:
         before = None
-    steadily = before.steadily if before is not None and now <= before.looked + grace else now
+    gapped = before is not None and now > before.looked + grace
+    is_too_soon = gapped and before is not None and not before.gapped
     seen: dict[str, Seen] = {}
     due = []
     for ending in shown:
@@ -108,9 +110,9 @@ def look(
             is_past = bool(ending.status) and _is_past(ending, before)
             one = Seen(status=ending.status, since=now, after=before.looked if before else now, settled=is_past)
         seen[ending.name] = one
-        if ending.status and not one.settled and now >= max(one.since, steadily) + grace:
+        if ending.status and not one.settled and now >= one.since + grace and not is_too_soon:
             due.append(ending)
-    return Look(Sighting(looked=now, steadily=steadily, exports_of=frozenset(exports_of), seen=seen), tuple(due))
+    return Look(Sighting(looked=now, gapped=gapped, exports_of=frozenset(exports_of), seen=seen), tuple(due))
 
 
 def _is_past(ending: Ending, before: Sighting | None) -> bool:

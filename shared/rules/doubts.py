@@ -86,6 +86,8 @@ SPENDS = ("run.", "deploy.", "train.", "score.", "invoke.", "publish.")
 ONCE: Mapping[str, frozenset[str]] = dict.fromkeys(("RunFailed", "RunCanceled"), frozenset({"run.id", "data.runId"}))
 """Kinds that each rule answers once for a run, however often the service says so."""
 ONE_EVENT = "id"
+TRAINED = frozenset({"TrainingCompleted", "TrainingFailed", "NotificationMissed"})
+"""Kinds by which a training may tell that it is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,7 @@ def doubt_rules(reading: Reading, written: Sequence[Written]) -> None:
         _spends_freely(reading, one)
         if costs := wanted.doubt(one.rule):
             reading.warn(one.at("on"), costs)
+        _trains_for_ever(reading, one)
         _never_matches(reading, one)
         _does_nothing(reading, one)
         if one.rule.limit and one.rule.do:
@@ -132,6 +135,18 @@ def _spends_freely(reading: Reading, one: Written) -> None:
         reading.warn(
             one.at("on"),
             f"every {kinds} sets off {', '.join(dict.fromkeys(spending))}, which costs or changes what is live: {say}",
+        )
+
+
+def _trains_for_ever(reading: Reading, one: Written) -> None:
+    """Point out a training that begins whenever one ends: where nothing has changed it does so only if it is forced."""
+    forced = [step for step in one.rule.do if step.action == "train.vision" and step.params.get("force") is True]
+    heard = one.rule.kinds & TRAINED
+    if forced and heard and one.rule.limit is None:
+        reading.warn(
+            one.at("do"),
+            f"every {' and '.join(sorted(heard))} begins another training, which ends as the next one: "
+            "leave `force` out, or say a `limit`",
         )
 
 

@@ -181,7 +181,9 @@ def seed(simulators: Simulators, told: Message) -> None:
         }
         simulators.management.seed(jobs=[job])
     images = {"count": 40, "tags": ["apple", "banana"], "untagged": 1}
-    iterations = [{"name": f"Iteration {n}", "created": f"2026-01-0{n}T00:00:00Z"} for n in (1, 2)]
+    iterations: list[dict[str, Any]] = [
+        {"name": f"Iteration {n}", "created": f"2026-01-0{n}T00:00:00Z"} for n in (1, 2)
+    ]
     if iteration := told.data.get("iterationId"):
         iterations.append({"id": iteration, "name": "Iteration 3", "exports": [{"platform": "ONNX", "bytes": 100}]})
     at_once = {"training_seconds": 0, "export_seconds": 0, "import_seconds": 0}

@@ -13,7 +13,7 @@ from dataclasses import astuple, dataclass, field, replace
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import pytest
 
@@ -21,6 +21,7 @@ import function_app
 from dev.simulators import later, wire
 from dev.simulators.channels import SECRET
 from dev.simulators.remote import Simulators
+from dev.simulators.vision import KEY, PREDICTION_KEY
 from shared.actions import Status
 from shared.clients.identity import managed_identity
 from shared.handlers.serving import deployment_name
@@ -34,6 +35,8 @@ PAGE = Path(__file__).parents[2] / "docs/performance.md"
 HEADING = "## Requests to Azure"
 GROUP = "/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/ml/providers"
 WORKSPACE = f"{GROUP}/Microsoft.MachineLearningServices/workspaces/fraud"
+PROJECT, ITERATION = str(uuid.uuid4()), str(uuid.uuid4())
+PREDICTION = f"{GROUP}/Microsoft.CognitiveServices/accounts/fruit-Prediction"
 FACTORY = f"{GROUP}/Microsoft.DataFactory/factories/etl"
 BREACH = {"azureml_modelmonitor_threshold_breached": "The signal 'credit_data_drift' has failed due to …"}
 OLD, NEW = (deployment_name("gbm", version, f"{WORKSPACE}/models/gbm/versions/{version}") for version in ("1", "2"))
@@ -54,13 +57,17 @@ class Count:
     delete: int = 0
     """Those to Resource Manager."""
     others: int = 0
-    """Those to the workspace's and the endpoints' own hosts, and to channels; not those for tokens."""
+    """Those to the workspace's and the endpoints' own hosts, to Custom Vision, and to channels.
+
+    Not those for tokens, and not those to storage.
+    """
 
     @classmethod
     def of(cls, simulators: Simulators) -> Self:
         """Count what was seen."""
         arm = Counter(str(one["method"]).lower() for one in simulators.management.seen())
-        return cls(**arm, others=len(simulators.inference.seen()) + len(simulators.channels.seen()))
+        others = (simulators.inference, simulators.vision, simulators.vision_replica, simulators.channels)
+        return cls(**arm, others=sum(len(service.seen()) for service in others))
 
 
 @dataclass(frozen=True)
@@ -70,10 +77,17 @@ class Story:
     steps: str
     asks: Count
     hour: int = 0
-    """How many GETs more where it takes an hour longer."""
+    """How many requests more where it takes an hour longer."""
+    asked: Literal["get", "others"] = "get"
+    """Which requests those are."""
     event: str = "registered"
     slow: Mapping[str, Any] = field(default_factory=dict)
-    """Seeds that make it take an hour."""
+    """Seeds that make it take an hour; for Custom Vision, its settings, at both resources."""
+
+
+def slow(what: str) -> Mapping[str, Any]:
+    """Have Custom Vision take an hour over something."""
+    return {"vision": {f"{what}_seconds": HOUR}}
 
 
 STORIES = {
@@ -120,6 +134,30 @@ STORIES = {
     ),
     "`gate` on a property of the model": Story("gate: {metric: auc, at_least: 0.8}", Count(get=1)),
     "`gate` with `better_than: live`": Story("gate: {metric: auc, better_than: live, endpoint: gbm}", Count(get=4)),
+    "`train.vision`": Story(
+        "train.vision: {project: fruit}", Count(others=6), hour=63, asked="others", slow=slow("training")
+    ),
+    "`publish.vision`, three images": Story(
+        f"publish.vision: {{project: fruit, iteration: {ITERATION}, name: live}}", Count(others=14)
+    ),
+    "`export.vision` to one platform": Story(
+        f"export.vision: {{project: fruit, iteration: {ITERATION}, platforms: [CoreML]}}",
+        Count(others=6),
+        hour=62,
+        asked="others",
+        slow=slow("export"),
+    ),
+    "`prune.vision` of two iterations": Story("prune.vision: {project: fruit, keep: 1}", Count(others=6)),
+    "`backup.vision_export` of one export": Story(
+        f"backup.vision_export: {{project: fruit, iteration: {ITERATION}}}", Count(others=7)
+    ),
+    "`backup.vision_dataset` of 40 images": Story("backup.vision_dataset: {project: fruit}", Count(others=9)),
+    "`replicate.vision`": Story(
+        "replicate.vision: {project: fruit}", Count(others=11), hour=63, asked="others", slow=slow("import")
+    ),
+    "`gate` on an iteration": Story(
+        f"gate: {{metric: recall, at_least: 0.1, project: fruit, iteration: {ITERATION}}}", Count(others=2)
+    ),
     "`alert` that tells the `error`": Story(
         'alert: {channel: hook, title: "{{ failed_step }}: {{ error }}"}', Count(get=2, others=2), event="failed"
     ),
@@ -170,7 +208,10 @@ def make(simulators: Simulators, azurite: str, monkeypatch: pytest.MonkeyPatch) 
             "AzureWebJobsStorage": azurite,
             "REACTOR_ARM_ENDPOINT": simulators.management.url,
             "REACTOR_ML_HOSTS": "127.0.0.1",
+            "REACTOR_VISION_BLOB_HOSTS": "127.0.0.1",
             "HOOK_SECRET": SECRET,
+            "VISION_KEY": KEY,
+            "PREDICTION_KEY": PREDICTION_KEY,
         }
     )
     prepare(Account(settings.storage, managed_identity), settings.backup_container)
@@ -180,6 +221,14 @@ def make(simulators: Simulators, azurite: str, monkeypatch: pytest.MonkeyPatch) 
 version: 1
 workspaces: {{fraud: {WORKSPACE}}}
 factories: {{etl: {FACTORY}}}
+vision:
+  fruit:
+    project: {PROJECT}
+    training: {{endpoint: "{simulators.vision.url}", key: "${{VISION_KEY}}"}}
+    prediction: {{resource: {PREDICTION}, endpoint: "{simulators.vision.url}", key: "${{PREDICTION_KEY}}"}}
+    replica:
+      training: {{endpoint: "{simulators.vision_replica.url}", key: "${{VISION_KEY}}"}}
+      prediction: {PREDICTION}
 channels: {{hook: {{kind: webhook, url: "{simulators.channels.url}/hooks/a", secret: "${{HOOK_SECRET}}"}}}}
 rules:
   - {{name: work, {rule}}}"""
@@ -224,7 +273,14 @@ def begin(simulators: Simulators, slow: Mapping[str, Any]) -> None:
         ],
         traffic_seen=[{"deployment": NEW, "requests": 50}],
     )
-    simulators.management.seed(**slow)
+    at_once = {"training_seconds": 0, "export_seconds": 0, "import_seconds": 0}
+    iterations = [{"name": f"Iteration {n}", "created": f"2026-01-0{n}T00:00:00Z"} for n in (1, 2)]
+    newest = {"id": ITERATION, "name": "Iteration 3", "exports": [{"platform": "ONNX", "bytes": 100}]}
+    images = {"count": 40, "tags": ["apple", "banana"]}
+    simulators.vision.seed(projects=[{"id": PROJECT, "images": images, "iterations": [*iterations, newest]}])
+    for one in (simulators.vision, simulators.vision_replica):
+        one.seed(settings={**at_once, **slow.get("vision", {})})
+    simulators.management.seed(**{name: seed for name, seed in slow.items() if name != "vision"})
 
 
 def event_of(kind: str) -> str:
@@ -263,8 +319,8 @@ def test_an_action_asks_this_much_of_azure(name: str, make: Make, simulators: Si
     story = STORIES[name]
     assert play(make, simulators, story, {}) == story.asks
     if story.slow:
-        slow = play(make, simulators, story, story.slow)
-        assert slow == replace(story.asks, get=story.asks.get + story.hour)
+        grown = {story.asked: getattr(story.asks, story.asked) + story.hour}
+        assert play(make, simulators, story, story.slow) == replace(story.asks, **grown)
 
 
 def test_the_schedule_asks_once_for_each_model(make: Make, simulators: Simulators) -> None:

@@ -76,7 +76,17 @@ def test_after_a_gap_the_queue_is_given_its_time() -> None:
     ended = seen(TRAINED, before=seen(Ending("training", ITERATION, "")))
     back = look((TRAINED,), ended, grace=GRACE, now=NOW + timedelta(hours=1))
     assert back.due == ()
-    assert look((TRAINED,), back.after, grace=GRACE, now=NOW + timedelta(hours=1) + GRACE).due == (TRAINED,)
+    assert look((TRAINED,), back.after, grace=GRACE, now=NOW + timedelta(hours=1, minutes=5)).due == (TRAINED,)
+
+
+@pytest.mark.parametrize("minutes", [5, 10, 10.1, 30, 600])
+def test_however_rarely_it_is_looked_at_it_is_due_some_time(minutes: float) -> None:
+    """A slow schedule sees the end at one look, and announces it at a later one."""
+    every, sighting, due = timedelta(minutes=minutes), seen(), list[Ending]()
+    for number in range(1, 5):
+        found = look((TRAINED,), sighting, grace=GRACE, now=NOW + number * every)
+        sighting, due = found.after, [*due, *found.due]
+    assert TRAINED in due
 
 
 def test_a_notification_may_have_come_since_the_look_before() -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from shared.handlers import ACTIONS
 from shared.rules import RulesError, load
 from tests.unit.rules_samples import HEAD, SPENDING, rule, rules
 
@@ -96,6 +97,27 @@ def test_spending_on_everything_is_doubted(step: str, place: str) -> None:
     (found,) = doubts(rule("a", more=more, do=do))
     meant = "say in `from` or `where` which are meant"
     assert found == f"every ModelRegistered sets off {step}, which costs or changes what is live: {meant}"
+
+
+@pytest.mark.parametrize(
+    ("more", "params", "warns"),
+    [
+        ("", "{project: fruit, force: true}", True),
+        ("", "{project: fruit}", False),
+        ("", "{project: fruit, force: false}", False),
+        (", limit: {at_most: 1 per day}", "{project: fruit, force: true}", False),
+    ],
+)
+def test_a_forced_training_after_each_training_never_ends(more: str, params: str, warns: bool) -> None:  # noqa: FBT001 # of a table
+    """Each training that ends would begin the next; one that is not forced ends where nothing has changed."""
+    fruit = "{project: 00000000-0000-0000-0000-000000000000, training: {endpoint: 'https://f.example', key: k}}"
+    text = (
+        f"version: 1\nvision: {{fruit: {fruit}}}\nrules:\n"
+        f"  - {{name: a, on: TrainingCompleted, from: fruit{more}, do: [train.vision: {params}]}}\n"
+    )
+    found = [one.message for one in load(text, ACTIONS, "rules.yaml").warnings if "begins another" in one.message]
+    why = "which ends as the next one: leave `force` out, or say a `limit`"
+    assert found == ([f"every TrainingCompleted begins another training, {why}"] if warns else [])
 
 
 @pytest.mark.parametrize("more", ["from: fraud", ANYTHING])
