@@ -15,7 +15,17 @@ from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import core_schema
 
 from cli.catalogue import plain
-from shared.rules.declared import GUID, Https, StorageUrl, VisionProject
+from shared.rules.declared import (
+    CONTAINER_WANTED,
+    GUID,
+    PLACE,
+    QUEUE_WANTED,
+    ContainerUrl,
+    Https,
+    QueueUrl,
+    StorageUrl,
+    VisionProject,
+)
 
 Json = dict[str, Any]
 
@@ -39,6 +49,8 @@ URLS: Mapping[Any, tuple[str, str]] = {
         r"^(?![hH][tT][tT][pP]:)|^[hH][tT][tT][pP]://([^/?#]*@)?(127\.0\.0\.1|[lL][oO][cC][aA][lL][hH][oO][sS][tT])([:/?#]|$)",
         "must be https",
     ),
+    get_args(ContainerUrl)[2].func: ("^" + PLACE.pattern.replace(r"\Z", "$"), CONTAINER_WANTED),
+    get_args(QueueUrl)[2].func: ("^" + PLACE.pattern.replace(r"\Z", "$"), QUEUE_WANTED),
 }
 """Validators of texts to a pattern that says the same, and to what is wrong where it does not fit."""
 IDS: Mapping[Any, tuple[str, str]] = {

@@ -7,6 +7,7 @@ https://learn.microsoft.com/azure/ai-services/custom-vision-service/storage-inte
 
 from __future__ import annotations
 
+import time
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -15,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from cli.app_storage import reported
 from cli.errors import RefusedError, UsageError
 from cli.vision_places import (
-    ASIDE,
     add_places,
+    aside_of,
     bring_over,
     make,
     read_time,
@@ -100,17 +101,23 @@ def _connect(here: Here, project: Project, proof: Proof, wanted: Mapping[str, st
     line, seconds = line_of(options), read_time("--within", options.within)
     changes = {what: url for what, url in wanted.items() if not same(url, getattr(project, what))}
     outcome = Outcome(project.id, project.name, project.queue, project.container, [*changes])
-    aside = f"{proof.queue}{ASIDE}" if proof.queue else ""
+    proof.is_changed = "queue" in changes
+    aside = aside_of(proof.queue, here.project) if proof.queue else ""
     try:
         with watching(proof.places, wanted.get("container", "")) as is_seen:
             if changes:
                 line.show("connect", " and ".join(changes))
                 set_places(here, changes)
-            elif proof.queue and proof.recent is None:
-                line.show("connect", "connected already; testing it again")
-                tell_again(here, proof.places, proof.queue, aside)
             with interruptible("the project is connected; the same command goes on to prove it"):
-                found = proof.recent or proof.wait(line, seconds) if proof.queue else None
+                tests_again = not changes
+                if proof.is_changed and 0 < (rest := proof.rest) <= seconds:
+                    line.show("connect", f"the app would not record another test for {rest:.0f} s; then it is tested")
+                    time.sleep(rest)
+                    tests_again = True
+                if tests_again and proof.queue and proof.rest <= 0:
+                    line.show("connect", "connected already; testing it again")
+                    tell_again(here, proof.places, proof.queue, aside)
+                found = proof.find(line, seconds) if proof.queue else None
             outcome.test_blob_seen = is_seen()
     finally:
         line.close()

@@ -39,9 +39,16 @@ def may_not_make(what: str, url: str, problem: DeniedError) -> PermanentError:
 
 def unproven(here: Here, proof: Proof, seconds: float) -> PermanentError:
     """Say why no test came to be heard, as far as the queues tell."""
-    from cli.vision_proof import find_message
+    from cli.vision_proof import ONCE_IN, find_message, show_age
 
     reason = f"the project is connected, but no test of the connection was heard within {seconds:g} s"
+    if proof.lately is not None:
+        age, rest = show_age(proof.lately.age), show_age(ONCE_IN - proof.lately.age)
+        return PermanentError(
+            f"the project is connected, but that cannot be proven for another {rest}: the app recorded a test {age} ago, "
+            "before the project was told of this queue, and counts equal messages within 10 minutes as one",
+            remedy=f"give this command again in {rest}",
+        )
     if find_message(_peeked(proof, proof.queue), here.project):
         return PermanentError(
             f"{reason}: its message waits in the queue, and the app does not take it",

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 CONTAINER = "exports"
 """The container of the app's account that exports go to where none is declared."""
-ASIDE = "-aside"
-"""The queue that is told of for a moment is called like the app's own, and this."""
 TRIES, BETWEEN = 6, 2.0
 """How often, and seconds apart, a project is told of its own queue again."""
 
@@ -151,6 +149,15 @@ def _set(here: Here, changes: Mapping[str, str]) -> PermanentError | DeniedError
     except (PermanentError, DeniedError) as problem:
         return problem
     return None
+
+
+def aside_of(queue: str, project: str) -> str:
+    """Name the queue that a project is told of for a moment: its own alone, since it is deleted when that is over.
+
+    >>> aside_of("https://acct.queue.core.windows.net/notes", "7d0c2f6e-5b1a-4e0f-8f53-2a86c19b4d01")
+    'https://acct.queue.core.windows.net/notes-aside-7d0c2f6e5b1a4e0f8f532a86c19b4d01'
+    """
+    return f"{queue}-aside-{project.replace('-', '')}"
 
 
 def tell_again(here: Here, places: Places, queue: str, aside: str) -> None:

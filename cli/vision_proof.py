@@ -153,6 +153,8 @@ class Proof:
     places: Places
     queue: str
     """The URL; "" where there is none to be proven."""
+    is_changed: bool = False
+    """Whether the project is told of the queue only now: what the app recorded before is no proof then."""
 
     def __post_init__(self) -> None:
         self.last = self.ears.heard(self.project, EVER) if self.queue else []
@@ -160,12 +162,21 @@ class Proof:
         self._peeked = {one.id for one in self._waiting()}
 
     @property
-    def recent(self) -> Heard | None:
-        """The record of a test within which another one would leave none; None where a new one will be recorded."""
-        return self._recorded_lately() if self.ears.app else None
-
-    def _recorded_lately(self) -> Heard | None:
+    def lately(self) -> Heard | None:
+        """The record of a test within which another one leaves none; None where a new one will be recorded."""
         return next((one for one in self.last if one.age < ONCE_IN), None)
+
+    @property
+    def rest(self) -> float:
+        """How many seconds an app that answers will record no other test for; 0.0 where it would."""
+        return (ONCE_IN - self.lately.age).total_seconds() if self.ears.app and self.lately else 0.0
+
+    def find(self, line: Line, seconds: float) -> Heard | Waiting | None:
+        """Give what proves it: what is recorded anew, else, of a connection as it was before, what was lately."""
+        known = None if self.is_changed else self.lately
+        if self.rest > 0:  # nothing new will be recorded
+            return known
+        return self.wait(line, seconds) or known  # an app that does not answer here may have taken the message
 
     def look(self) -> Heard | Waiting | None:
         """Look for a record that was not there before, or, where no app answers, for a message in the queue."""
@@ -189,7 +200,7 @@ class Proof:
             except UsageError as trouble:  # an app that starts anew does not answer for a while
                 note = str(trouble)
             if time.monotonic() - began > seconds:
-                return self._recorded_lately()  # an app that does not answer here may have taken the message
+                return None
             line.show("test", note)
             time.sleep(wait)
             wait = min(wait * GROWTH, LONGEST_LOOK)

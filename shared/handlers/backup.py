@@ -16,7 +16,7 @@ from shared.handlers.exported import Item, Target
 from shared.handlers.iteration_facts import Reading
 from shared.permissions import Permission
 from shared.redaction import tidy
-from shared.rules.declared import GUID, Doubtful, Fixed, Names, StorageUrl
+from shared.rules.declared import GUID, ContainerUrl, Doubtful, Fixed, Names
 from shared.stages import Done, Job, Pending, Progress, Stage
 from shared.storage.backups import CHUNK, Manifest
 
@@ -41,7 +41,7 @@ class VisionExport(BaseModel):
         default="{{ vision.project }}", description="A declared project; by default the event's."
     )
     iteration: str = Field(default="{{ vision.iteration }}", description="The iteration's id; by default the event's.")
-    second: Annotated[StorageUrl | None, Fixed(), Doubtful(second_copy.no_secret)] = Field(
+    second: Annotated[ContainerUrl | None, Fixed(), Doubtful(second_copy.no_secret)] = Field(
         default=None,
         description="The URL of a container, best in another region, where each backup is kept a second time; "
         "with a SAS it is a setting.",
@@ -58,28 +58,33 @@ def list_exports(params: VisionExport, job: Job) -> Progress:
         return Pending(note=f"action {holder[:8]} is backing it up")
     todo, kept = [], []
     lost: dict[str, str] = dict(job.result.get("lost", {}))
-    missing = {}
+    missing, remedy = {}, job.result.get("remedy", "")
     if not (exports := list(exported.finished(target, job))) and not lost:
         raise TemporaryError(f"Custom Vision lists no finished export of iteration {target.iteration} yet")
-    for export, origin in exports:
-        name = exported.named(export.platform, export.flavor)
-        lost.pop(name, None)
-        if (source := job.clients.backups.look(origin)) is None:
-            missing[name] = "Custom Vision lists it, and it is not there"
+    for one in exports:
+        lost.pop(one.name, None)
+        try:
+            if (origin := one.origin(job)) is None:
+                missing[one.name] = "Custom Vision gives no link to it"
+                continue
+            if (source := job.clients.backups.look(origin)) is None:
+                missing[one.name] = "Custom Vision lists it, and it is not there"
+                continue
+            folder, is_kept = exported.folder_of(one.export, source, target.base, job)
+        except PermanentError as problem:
+            lost[one.name], remedy = problem.reason, problem.remedy or remedy
             continue
-        folder, is_kept = exported.folder_of(export, source, target.base, job)
         if is_kept:
             kept.append(folder)
         else:
-            todo.append(asdict(exported.item_of(export, folder, source, origin)))
+            todo.append(asdict(exported.item_of(one.export, folder, source, origin)))
     since = datetime.fromisoformat(job.memory.get("since", job.now.isoformat()))
     if missing and job.now - since < PATIENCE:
         note = f"the exported {', '.join(missing)} is not there yet"
         return Pending(memory={"since": since.isoformat()}, note=note)
-    told = {"project": target.project, "iteration": target.iteration}
-    return Done(
-        {**told, "todo": todo, "kept": kept, "lost": lost | missing}, f"{len(todo)} to copy, {len(kept)} kept already"
-    )
+    told = {"project": target.project, "iteration": target.iteration, "todo": todo, "kept": kept}
+    note = f"{len(todo)} to copy, {len(kept)} kept already"
+    return Done({**told, "lost": lost | missing, "remedy": remedy}, note)
 
 
 def _target(params: VisionExport, job: Job) -> Target:
@@ -110,6 +115,7 @@ def copy(params: VisionExport, job: Job) -> Progress:
     attempts: dict[str, int] = dict(job.memory.get("attempts", {}))
     states: dict[str, str] = {}
     lost: dict[str, str] = dict(job.result["lost"])
+    remedy: str = job.result.get("remedy", "")
     for item in _todo(job):
         states[item.folder] = state = _state(item, job)
         if state in {"success", "pending"}:
@@ -117,18 +123,22 @@ def copy(params: VisionExport, job: Job) -> Progress:
         if (tried := attempts.get(item.folder, 0)) >= MOST_ATTEMPTS:
             lost[item.name] = f"storage cannot copy it: {state}"
             continue
-        if (origin := exported.fresh(item, _target(params, job), job)) is None:
-            lost[item.name] = "it was gone before it was copied"
+        try:
+            if (origin := exported.fresh(item, _target(params, job), job)) is None:
+                lost[item.name] = "it was gone before it was copied"
+                continue
+            attempts[item.folder] = tried + 1
+            started = job.clients.backups.own.start_copy(item.folder, job.clients.backups.readable(origin), item.etag)
+        except PermanentError as problem:
+            lost[item.name], remedy = problem.reason, problem.remedy or remedy
             continue
-        attempts[item.folder] = tried + 1
-        started = job.clients.backups.own.start_copy(item.folder, job.clients.backups.readable(origin), item.etag)
         if started is None:
             return _again(item, lost, job)
         states[item.folder] = started.state
     todo = [item for item in _todo(job) if item.name not in lost]
     if not all(states[item.folder] == "success" for item in todo):
         return Pending(SOON, memory={"attempts": attempts}, note=_copying(list(states.values())))
-    return Done({"todo": [asdict(item) for item in todo], "lost": lost})
+    return Done({"todo": [asdict(item) for item in todo], "lost": lost, "remedy": remedy})
 
 
 def _again(item: Item, lost: dict[str, str], job: Job) -> Progress:
@@ -219,7 +229,7 @@ def copy_again(params: VisionExport, job: Job) -> Progress:
         told = "; ".join(f"{name}: {why}" for name, why in lost.items())
         raise PermanentError(
             f"{len(folders)} of the exports are kept, and not {told}",
-            remedy="export the iteration to that platform again, then replay the event",
+            remedy=job.result.get("remedy") or "export the iteration to that platform again, then replay the event",
         )
     return progress
 

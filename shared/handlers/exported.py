@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 from shared.clients.vision import Export, Resource
-from shared.errors import PermanentError, TemporaryError
+from shared.errors import PermanentError
 from shared.events import without_url_queries
 from shared.handlers import declared
 from shared.rules.declared import VisionProject
@@ -64,31 +64,58 @@ class Item:
         return named(self.platform, self.flavor)
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A finished export."""
+
+    export: Export
+    blob: Origin | None
+    """The declared container's; None where it has none that is surely of this export."""
+
+    @property
+    def name(self) -> str:
+        """The export, for people."""
+        return named(self.export.platform, self.export.flavor)
+
+    def origin(self, job: Job) -> Origin | None:
+        """Say where it can be read: in the declared container, or by the SAS that comes with it.
+
+        None where Custom Vision gives no link to it yet; PermanentError where its link leads nowhere that we follow.
+        """
+        link = self.export.download_uri
+        if self.blob or not link:
+            return self.blob
+        if "://" not in link:
+            raise PermanentError(
+                f"Custom Vision is in a virtual network and gives no link to {self.name}",
+                remedy="connect the project to a container with `reactor vision connect`, and declare it",
+            )
+        return job.clients.backups.by_sas(link)
+
+
 def named(platform: str, flavor: str | None) -> str:
     """Name an export for people."""
     return f"{platform} {flavor}" if flavor else platform
 
 
-def finished(target: Target, job: Job) -> Iterator[tuple[Export, Origin]]:
-    """List the finished exports, and where each can be read.
+def finished(target: Target, job: Job) -> Iterator[Listed]:
+    """List the finished exports; that one of them cannot be read is no reason to leave the others.
 
-    That is the declared container's blob where its name fits one export only, be that one finished or not: a second
-    flavor may have overwritten it already. Else it is the SAS that comes with the export.
+    The declared container's blob is that of an export where its name fits no other one, be that one finished or not: a
+    second flavor may have overwritten it already.
     """
     exports = job.clients.vision.iterations.exports(target.resource, target.project, target.iteration)
     done = [export for export in exports if export.status.lower() == "done"]
     own = list(_own_blobs(target, job)) if done else []
     for export in done:
         fitting = (origin for match, origin in own if [one for one in exports if _fits(match, one)] == [export])
-        yield export, next(fitting, None) or _by_sas(export, job)
+        yield Listed(export, next(fitting, None))
 
 
 def fresh(item: Item, target: Target, job: Job) -> Origin | None:
-    """Give a fresh source of an export, for a SAS does not last; None where the export is gone."""
-    for export, origin in finished(target, job):
-        if export.is_of(item.platform, item.flavor):
-            return origin
-    return None
+    """Give a fresh source of an export, for a SAS does not last; None where the export, or its link, is gone."""
+    found = (one for one in finished(target, job) if one.export.is_of(item.platform, item.flavor))
+    return one.origin(job) if (one := next(found, None)) else None
 
 
 def _own_blobs(target: Target, job: Job) -> Iterator[tuple[re.Match[str], Origin]]:
@@ -107,17 +134,6 @@ def _fits(match: re.Match[str], export: Export) -> bool:
     return match["platform"].lower() == export.platform.lower() and (
         flavor is None or flavor.lower() == (export.flavor or "").lower()
     )
-
-
-def _by_sas(export: Export, job: Job) -> Origin:
-    if not export.download_uri:
-        raise TemporaryError(f"Custom Vision gives no link to {named(export.platform, export.flavor)} yet")
-    if "://" not in export.download_uri:
-        raise PermanentError(
-            f"Custom Vision is in a virtual network and gives no link to {named(export.platform, export.flavor)}",
-            remedy="connect the project to a container with `reactor vision connect`, and declare it",
-        )
-    return job.clients.backups.by_sas(export.download_uri)
 
 
 # -- folders ----------------------------------------------------------------------------------------------------------

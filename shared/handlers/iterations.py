@@ -59,6 +59,11 @@ def is_newer(one: Iteration, than: Iteration) -> bool:
     return mine is not None and theirs is not None and mine > theirs
 
 
+def names_lock(project: str) -> str:
+    """Name the lock of who publishes: what just lost its name may get it back, and must not be deleted meanwhile."""
+    return f"vision:{project}"
+
+
 def label(iteration: Iteration) -> str:
     """Name an iteration for people."""
     return tidy(iteration.name) or f"iteration {iteration.id}"

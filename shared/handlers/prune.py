@@ -43,8 +43,10 @@ class Vision(BaseModel):
 
 
 def choose(params: Vision, job: Job) -> Progress:
-    """Decide, once, which iterations go."""
+    """Decide, once and while nobody publishes, which iterations go."""
     place = iterations.place(job, params.project)
+    if holder := job.hold(iterations.names_lock(place.project)):
+        return Pending(note=f"waits for action {holder}, which publishes an iteration of the project")
     projects.read_project(place, job)
     there = sorted(job.clients.vision.iterations.list(place.at, place.project), key=projects.age, reverse=True)
     stays = _staying(params, there, job)
@@ -152,7 +154,7 @@ PERMISSIONS = {
 RESULTS = {Vision: ("deleted", "kept", "project")}
 STAGES = {
     Vision: (
-        Stage[Vision]("list", start=choose, effect="reads"),
+        Stage[Vision]("list", start=choose, watch=choose, effect="reads"),
         Stage[Vision]("delete", find=find, start=delete, watch=delete),
     )
 }

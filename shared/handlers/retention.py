@@ -16,7 +16,7 @@ from shared.errors import DeniedError, PermanentError, ReactorError, TemporaryEr
 from shared.handlers import declared, second_copy
 from shared.permissions import Permission
 from shared.policy import Duration
-from shared.rules.declared import Doubtful, Fixed, Names, StorageUrl
+from shared.rules.declared import ContainerUrl, Doubtful, Fixed, Names
 from shared.stages import Done, Job, Pending, Progress, Stage
 from shared.storage.backups import Backup, Store
 
@@ -38,7 +38,7 @@ class Backups(BaseModel):
     older_than: Duration | None = Field(
         default=None, description="Of the others, only those go that were backed up longer ago."
     )
-    second: Annotated[StorageUrl | None, Fixed(), Doubtful(second_copy.no_secret)] = Field(
+    second: Annotated[ContainerUrl | None, Fixed(), Doubtful(second_copy.no_secret)] = Field(
         default=None, description="The URL of the second container, where the same is done; with a SAS it is a setting."
     )
     if_gone: Literal["keep", "prune"] = Field(

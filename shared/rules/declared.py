@@ -112,6 +112,41 @@ Https = Annotated[str, AfterValidator(_https)]
 """A URL that nobody on the way can read; one that holds a setting is judged when it is used."""
 StorageUrl = Annotated[str, AfterValidator(_https_or_loopback)]
 """The same, except that a storage emulator on this machine speaks plain http."""
+_LOOPBACK = r"(127\.0\.0\.1|[lL][oO][cC][aA][lL][hH][oO][sS][tT])"
+PLACE = re.compile(
+    rf"([hH][tT][tT][pP][sS]://(?!{_LOOPBACK}[:/])[^/?#\s\\@]+/|[hH][tT][tT][pP][sS]?://{_LOOPBACK}(:[0-9]+)?/[^/?#\s]+/)"
+    r"[^/?#\s]+/?(\?[^#\s]*)?\Z"
+)
+"""The URL of a container or of a queue: one name below an account, which is the host, or an emulator's first folder."""
+CONTAINER_WANTED = "must be the URL of a container, such as https://<account>.blob.core.windows.net/<container>"
+QUEUE_WANTED = "must be the URL of a queue, such as https://<account>.queue.core.windows.net/<queue>"
+
+
+def is_place(url: str) -> bool:
+    """Tell whether a URL can be that of a container, or of a queue.
+
+    >>> is_place("https://acct.blob.core.windows.net/models"), is_place("https://acct.blob.core.windows.net")
+    (True, False)
+    """
+    return PLACE.match(url) is not None
+
+
+def _container(value: str) -> str:
+    if not templates.is_open(value) and not is_place(value):
+        raise ValueError(CONTAINER_WANTED)
+    return value
+
+
+def _queue(value: str) -> str:
+    if not templates.is_open(value) and not is_place(value):
+        raise ValueError(QUEUE_WANTED)
+    return value
+
+
+ContainerUrl = Annotated[StorageUrl, AfterValidator(_container)]
+"""The URL of a container, maybe with a SAS; none of an account alone, or of a folder."""
+QueueUrl = Annotated[StorageUrl, AfterValidator(_queue)]
+"""The URL of a queue, maybe with a SAS."""
 
 
 class Resource(Declaration):
@@ -150,8 +185,8 @@ class VisionReplica(Declaration):
     training: Resource
     prediction: PredictionResource | None = None
     """Without it nothing is published there."""
-    container: StorageUrl | None = None
-    queue: StorageUrl | None = None
+    container: ContainerUrl | None = None
+    queue: QueueUrl | None = None
 
 
 class VisionProject(Declaration):
@@ -161,7 +196,7 @@ class VisionProject(Declaration):
     training: Resource
     prediction: PredictionResource | None = None
     """The prediction resource, or its ARM id alone: publishing an iteration needs it."""
-    container: StorageUrl | None = None
+    container: ContainerUrl | None = None
     """The URL of the container that Custom Vision was told to write exports to."""
     replica: VisionReplica | None = None
     """Another training resource, best in another region, that copies of the project go to."""
@@ -234,7 +269,7 @@ class Queue(Declaration):
     """A storage queue, by its URL: `https://<account>.queue.core.windows.net/<queue>`."""
 
     kind: Literal["queue"]
-    url: StorageUrl
+    url: QueueUrl
 
 
 class Route(Declaration):

@@ -16,13 +16,14 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from shared.errors import PermanentError
 from shared.settings import Settings
 from shared.storage.backups import CHUNK, MANIFEST
+from shared.storage.backups.manifests import hashes
+from shared.storage.backups.store import no_manifest
 from shared.storage.exceptions import translated
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class File(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    size: int
+    size: int = Field(ge=0)
     sha256: tuple[str, ...]
     """Hex, of each `chunk` bytes in order; below that size it is the file's own, and an empty file has none."""
 
@@ -101,10 +102,18 @@ class DatasetManifest(BaseModel):
     changed: str
     """What is wrong with it because the project changed meanwhile, "" for nothing."""
     files: dict[str, File]
-    chunk: int = CHUNK
+    chunk: int = Field(default=CHUNK, gt=0)
     began: datetime
     written: datetime
     missing: tuple[Missing, ...] = ()
+
+    @model_validator(mode="after")
+    def _has_a_hash_for_every_chunk(self) -> Self:
+        """Refuse one by which a part of a file would pass unread."""
+        for name, file in self.files.items():
+            if len(file.sha256) != (wanted := hashes(file.size, self.chunk)):
+                raise ValueError(f"{name} has {len(file.sha256)} hashes, and should have {wanted}")
+        return self
 
     def pieces(self) -> tuple[str, str]:
         """Write it as JSON, in two pieces between which the missing images belong."""
@@ -209,8 +218,8 @@ class Datasets:
                 return None
         try:
             return DatasetManifest.model_validate_json(text)
-        except ValidationError:
-            raise PermanentError(f"{folder}/{MANIFEST} is not a manifest", remedy="move it away and replay") from None
+        except ValidationError as problem:
+            raise no_manifest(folder, problem) from None
 
     def write_manifest(self, folder: str, manifest: DatasetManifest, missing: Sequence[str]) -> bool:
         """Write a manifest around the staged blocks that list its missing images; False where they are gone."""

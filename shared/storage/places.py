@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from shared.answers import host_of
 from shared.errors import PermanentError
+from shared.rules.declared import is_place
 from shared.storage import PAYLOADS_CONTAINER
 from shared.storage.account import BLOBS, QUEUES
 from shared.storage.exceptions import translated
@@ -20,7 +21,7 @@ from shared.storage.exceptions import translated
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
     from azure.storage.blob import ContainerClient
-    from azure.storage.queue import QueueClient
+    from azure.storage.queue import QueueClient, QueueMessage
 
     from shared.storage.account import Account
 
@@ -117,24 +118,25 @@ class Places:
         """Bring the wanted messages of a queue to another one, and delete that queue; False where some are left in it.
 
         A message is deleted where it was once it is where it should be: a crash leaves it twice, and loses none. What
-        an earlier crash left hidden is waited for.
+        an earlier crash left hidden is waited for. PermanentError where the other queue is missing: all stays then.
         """
         until = time.monotonic() + 2 * HIDDEN_SECONDS
         with translated("Storage", "same"), self._queue(url) as queue, self._queue(target) as other:
-            try:
-                while True:
-                    for message in queue.receive_messages(visibility_timeout=HIDDEN_SECONDS, messages_per_page=AT_ONCE):
+            while time.monotonic() < until:
+                while some := _taken(queue):
+                    for message in some:
                         if is_wanted(str(message.content)):
                             other.send_message(str(message.content), time_to_live=-1)
-                        queue.delete_message(message)
-                    if not queue.get_queue_properties().approximate_message_count:
+                        with suppress(
+                            _missing()
+                        ):  # it was hidden no longer: it comes again, which is better than never
+                            queue.delete_message(message)
+                if _is_empty(queue):
+                    with suppress(_missing()):
                         queue.delete_queue()
-                        return True
-                    if time.monotonic() > until:
-                        return False
-                    time.sleep(BETWEEN_SECONDS)
-            except _missing():
-                return True
+                    return True
+                time.sleep(BETWEEN_SECONDS)
+            return False
 
     @contextmanager
     def _queue(self, url: str) -> Iterator[QueueClient]:
@@ -180,6 +182,21 @@ class Places:
             yield container
 
 
+def _taken(queue: QueueClient) -> list[QueueMessage]:
+    """Take some messages, and hide them from everybody else for a while; none where the queue is missing."""
+    with suppress(_missing()):
+        pages = queue.receive_messages(visibility_timeout=HIDDEN_SECONDS, messages_per_page=AT_ONCE).by_page()
+        return list(next(pages, ()))
+    return []
+
+
+def _is_empty(queue: QueueClient) -> bool:
+    """Tell whether nothing is in a queue, hidden or not, or it is missing."""
+    with suppress(_missing()):
+        return not queue.get_queue_properties().approximate_message_count
+    return True
+
+
 def _missing() -> type[Exception]:
     from azure.core.exceptions import ResourceNotFoundError
 
@@ -199,10 +216,13 @@ def _below(url: str, service: str) -> str:
 
 
 def _safe(url: str, what: str) -> str:
-    """Refuse what our token would be sent to in the clear, or what is opened by a SAS: the service wants none."""
+    """Refuse what our token would be sent to in the clear, or is no such place; and a SAS: the service wants none."""
     parts = urlsplit(url)
     if parts.query:
         raise PermanentError(f"the {what} at {host_of(url)} is given with a query", remedy="give its URL without a SAS")
     if parts.scheme != "https":
         raise PermanentError(f"the {what} at {host_of(url)} must be reached by https", remedy="use the https URL")
+    if not is_place(url):
+        remedy = f"give its URL, which ends with the name of the {what}, and names no folder"
+        raise PermanentError(f"the {what} at {host_of(url)} is given without its name alone", remedy=remedy)
     return url

@@ -23,7 +23,7 @@ KEPT = re.compile(r"^export .*$", re.MULTILINE)
 """What a shell remembers from one block to the next."""
 PROGRESS = re.compile(
     r"^(upload|compute|model|turn|endpoint|deployment|default|check|invoke|run|traffic|cancel|delete|job|fetch"
-    r"|train|watch|performance|test|publish|smoke|export|survey|copy|compare|write|hash|manifest|iterations|project|unpublish|leave|undo)"
+    r"|train|watch|performance|test|publish|smoke|export|survey|list|copy|mark|connect|prune|compare|write|hash|manifest|iterations|project|unpublish|leave|undo)"
     r"(: .*)?\n",
     re.MULTILINE,
 )

@@ -15,6 +15,7 @@ from dev.simulators.vision.domains import DOMAINS
 from shared.actions import Status
 from shared.clients.vision import Box, Guess, Resource
 from shared.errors import PermanentError
+from shared.handlers import prune
 from shared.handlers.publish.params import Vision
 from shared.handlers.publish.samples import judge
 from shared.handlers.publish.taking import check, start, undo, watch
@@ -33,7 +34,7 @@ ACCOUNTS = "/subscriptions/1/resourceGroups/r/providers/Microsoft.CognitiveServi
 RIGHT, WRONG = f"{ACCOUNTS}/fruit-Prediction", f"{ACCOUNTS}/veg-Prediction"
 TRAINED = (Path(__file__).parents[1] / "events/vision_training_completed.json").read_text("utf-8")
 OLD, NEW = "2026-01-01T08:00:00Z", "2026-02-01T08:00:00Z"
-LOCK = f"vision:{PROJECT}/production"
+LOCK = f"vision:{PROJECT}"
 DETECTS = next(domain.id for domain in DOMAINS.values() if domain.type != "Classification")
 
 
@@ -270,6 +271,26 @@ def test_an_answer_of_the_iteration_before_counts_for_nothing(bench: Bench, simu
 
 
 @pytest.mark.guarantee(4)
+def test_what_lost_its_name_is_not_pruned_before_the_new_one_answers(bench: Bench, simulators: Simulators) -> None:
+    """The iteration that was live is there to be given the name back: pruning waits until the publishing is over."""
+    seed(simulators, live())
+    other = replace(bench, key=uuid4().hex)
+
+    def pruning() -> None:
+        told = prune.choose(prune.Vision(project="fruit", keep=1), other.job())
+        assert isinstance(told, Pending)
+        assert told.note == f"waits for action {bench.key}, which publishes an iteration of the project"
+        simulators.vision.fault(
+            "error", method="POST", path="/prediction/", n=99, status=400, body={"code": "BadRequest"}
+        )
+
+    bench.before_stage = before("smoke", pruning)
+    with pytest.raises(PermanentError):
+        publish(bench)
+    assert names(simulators) == {"production": (LIVE, RIGHT)}
+
+
+@pytest.mark.guarantee(4)
 def test_two_at_once_take_turns(bench: Bench, simulators: Simulators) -> None:
     """Whoever comes second waits for the name, and looks anew once the first has ended: it may be the older one."""
     seed(simulators, {"id": LIVE, "name": "Iteration 1", "trainedAt": OLD})
@@ -277,7 +298,7 @@ def test_two_at_once_take_turns(bench: Bench, simulators: Simulators) -> None:
     assert bench.locks.hold(LOCK, newer, bench.job().now, ENDED.__contains__) == ""
     found = check(Vision(project="fruit", iteration=LIVE, name="production"), bench.job())
     assert isinstance(found, Pending)
-    assert found.note == f"waits for action {newer}, which publishes as production"
+    assert found.note == f"waits for action {newer}, which publishes an iteration of the project, or deletes some"
     by_hand(bench, OURS)
     ENDED.add(newer)
     told = publish(bench, iteration=LIVE)

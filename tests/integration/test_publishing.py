@@ -209,7 +209,8 @@ def test_two_trainings_at_once(first: str, story: Story) -> None:
     story.deliver(messages[second], "check")
     story.world.deliver(next(one for one in story.world.queue if json.loads(one.body)["action"] == keys[second]))
     assert (
-        story.action(keys[second]).progress[-1].note == f"waits for action {keys[first]}, which publishes as production"
+        story.action(keys[second]).progress[-1].note
+        == f"waits for action {keys[first]}, which publishes an iteration of the project, or deletes some"
     )
     story.world.run()
     ended = {which: story.action(key) for which, key in keys.items()}

@@ -33,8 +33,8 @@ def check(params: Vision, job: Job) -> Progress:
             f'the project "{params.project}" is declared without a prediction resource',
             remedy="give it `prediction`: the ARM id of the prediction resource to publish to",
         )
-    if holder := job.hold(_lock(place.project, params.name)):
-        return Pending(note=f"waits for action {holder}, which publishes as {params.name}")
+    if holder := job.hold(iterations.names_lock(place.project)):
+        return Pending(note=f"waits for action {holder}, which publishes an iteration of the project, or deletes some")
     there = job.clients.vision.iterations.list(place.at, place.project)
     ours, live = iterations.pick(there, id), iterations.live(there, params.name)
     if ours is None:
@@ -72,10 +72,6 @@ def _why_not(ours: Iteration, live: Iteration | None, place: Place, params: Visi
         if told.get("compared_with") != live.id:
             return f"{iterations.label(live)} is live by now, with which no gate has compared it: replay the event"
     return ""
-
-
-def _lock(project: str, name: str) -> str:
-    return f"vision:{project}/{name}"
 
 
 def _deleted(what: str) -> PermanentError:

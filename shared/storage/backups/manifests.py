@@ -4,8 +4,9 @@ A manifest is written last and never changes. Those of before `about` was added 
 """
 
 from datetime import datetime
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 CHUNK = 64 * 1024 * 1024
 """Bytes under one SHA-256."""
@@ -75,13 +76,29 @@ class Manifest(BaseModel):
     """Where it was copied from, without the query."""
     source_etag: str
     source_modified: datetime
-    size: int
+    size: int = Field(ge=0)
     md5: str | None
     """Hex; None where the source was uploaded in blocks."""
-    chunk: int = CHUNK
+    chunk: int = Field(default=CHUNK, gt=0)
     sha256: tuple[str, ...]
     """Hex, of each `chunk` bytes in order; for a model below that size it is the file's own."""
     about: About | None = None
     """None in manifests that are older than this."""
     copied: datetime | None
     written: datetime
+
+    @model_validator(mode="after")
+    def _has_a_hash_for_every_chunk(self) -> Self:
+        """Refuse one by which a part of the model would pass unread."""
+        if len(self.sha256) != (wanted := hashes(self.size, self.chunk)):
+            raise ValueError(f"it has {len(self.sha256)} hashes, and should have {wanted}")
+        return self
+
+
+def hashes(size: int, chunk: int) -> int:
+    """Count the hashes that a file of this size has.
+
+    >>> hashes(0, 10), hashes(10, 10), hashes(11, 10)
+    (0, 1, 2)
+    """
+    return -(-size // chunk)

@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from shared.answers import host_of
 from shared.errors import PermanentError
 from shared.redaction import tidy
+from shared.rules.declared import is_place
 from shared.storage.account import BLOBS, PIECE
 from shared.storage.exceptions import translated
 
@@ -61,13 +62,18 @@ class Origins:
     def container(self, url: str, what: str) -> "ContainerClient":
         """Give the container of a URL: by our own connection, by its SAS, or by the app's identity.
 
-        `what` names it for people. PermanentError where it is not https, or its SAS has expired.
+        `what` names it for people. PermanentError where it is not https or no container's, or its SAS has expired.
         """
         from azure.storage.blob import ContainerClient
 
-        if (own := self._own_path(url)) is not None:
+        if (own := self._own_path(url)) and "/" not in own:
             return self._account.blobs.get_container_client(own)
         self._refuse_unsafe(url)
+        if own is not None or not is_place(url):
+            raise PermanentError(
+                f"{what} is none: its URL has an account and one name",
+                remedy="name a container, such as https://<account>.blob.core.windows.net/<container>",
+            )
         _refuse_expired(url, what)
         return ContainerClient.from_container_url(url, None if has_sas(url) else self._credential(), **WRITTEN)
 

@@ -82,8 +82,8 @@ class Store:
             return None
         try:
             return Manifest.model_validate_json(text)
-        except ValidationError:
-            raise PermanentError(f"{folder}/{MANIFEST} is not a manifest", remedy="move it away and replay") from None
+        except ValidationError as problem:
+            raise no_manifest(folder, problem) from None
 
     def manifest_text(self, folder: str) -> bytes | None:
         """Read it as it is."""
@@ -250,6 +250,14 @@ class Store:
             raise PermanentError(
                 f"{self.what} has no container {name}", remedy="create it, or name another one"
             ) from None
+
+
+def no_manifest(folder: str, problem: ValidationError) -> PermanentError:
+    """Say what is wrong with a manifest, and nothing of what is in it."""
+    first = problem.errors(include_url=False, include_context=False, include_input=False)[0]
+    where = "".join(f"{key}: " for key in first["loc"])
+    why = tidy(where + first["msg"].removeprefix("Value error, "))
+    return PermanentError(f"{folder}/{MANIFEST} is not a manifest ({why})", remedy="move it away and replay")
 
 
 def md5_of(found: "BlobProperties") -> str:
