@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from math import ceil
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -43,10 +45,10 @@ def unproven(here: Here, proof: Proof, seconds: float) -> PermanentError:
 
     reason = f"the project is connected, but no test of the connection was heard within {seconds:g} s"
     if proof.lately is not None:
-        age, rest = show_age(proof.lately.age), show_age(ONCE_IN - proof.lately.age)
+        age, rest = show_age(proof.lately.age), f"{ceil((ONCE_IN - proof.lately.age) / timedelta(minutes=1))} min"
         return PermanentError(
-            f"the project is connected, but that cannot be proven for another {rest}: the app recorded a test {age} ago, "
-            "before the project was told of this queue, and counts equal messages within 10 minutes as one",
+            f"the project is connected, but that cannot be proven for another {rest}: the app recorded a test {age} "
+            "ago, before the project was told of this queue, and counts equal messages within 10 minutes as one",
             remedy=f"give this command again in {rest}",
         )
     if find_message(_peeked(proof, proof.queue), here.project):

@@ -47,7 +47,7 @@ INVALID = {
 BOUNDS = ("gt", "ge", "lt", "le", "min_length", "max_length")
 """What of pydantic's context these words may use."""
 
-SECRET = frozenset({"key", "password", "secret", "url", "container", "headers"})
+SECRET = frozenset({"key", "password", "secret", "url", "container", "queue", "second", "headers"})
 """Fields that should hold a setting, and may hold a secret by mistake: what is in them is never shown."""
 
 

@@ -223,6 +223,6 @@ def _safe(url: str, what: str) -> str:
     if parts.scheme != "https":
         raise PermanentError(f"the {what} at {host_of(url)} must be reached by https", remedy="use the https URL")
     if not is_place(url):
-        remedy = f"give its URL, which ends with the name of the {what}, and names no folder"
-        raise PermanentError(f"the {what} at {host_of(url)} is given without its name alone", remedy=remedy)
+        remedy = f"give it as https://<account>.<service>.core.windows.net/<{what}>, without a folder"
+        raise PermanentError(f"the {what} at {host_of(url)} is not given as a {what}'s URL", remedy=remedy)
     return url

@@ -18,17 +18,20 @@ from azure.core.exceptions import ResourceExistsError
 
 from cli import steps, vision_places, vision_proof
 from cli.main import main
+from cli.vision_places import aside_of
 from dev.simulators.remote import Simulators
 from dev.simulators.vision import KEY
 from shared.clients import Clients
 from shared.clients.identity import managed_identity
 from shared.clients.vision import Project, Resource
+from shared.errors import PermanentError
 from shared.settings import Settings
 from shared.storage import VISION_QUEUE, places, prepare
 from shared.storage.account import Account
 from tests.integration.world import Crash, Wire
 
-FRUIT = "7d0c2f6e-5b1a-4e0f-8f53-2a86c19b4d01"
+FRUIT, OTHER = "7d0c2f6e-5b1a-4e0f-8f53-2a86c19b4d01", "8d0c2f6e-5b1a-4e0f-8f53-2a86c19b4d02"
+ASIDE = f"{VISION_QUEUE}-aside-{FRUIT.replace('-', '')}"
 RULES = f"""
 version: 1
 vision:
@@ -195,7 +198,7 @@ def test_a_project_that_is_connected_is_tested_again_and_loses_nothing(
 ) -> None:
     """What comes to the other queue meanwhile is brought over, and that queue is gone."""
     assert run("connect", "fruit", "--within", "5s") == 0
-    aside = clients.account.queue(f"{VISION_QUEUE}-aside")
+    aside = clients.account.queue(ASIDE)
     aside.create_queue()
     aside.send_message(json.dumps(TRAINED))
     clients.account.queue(VISION_QUEUE).clear_messages()
@@ -207,21 +210,75 @@ def test_a_project_that_is_connected_is_tested_again_and_loses_nothing(
     assert there(clients, simulators).queue == own_queue(clients)
     kinds = [json.loads(one.content)["type"] for one in clients.account.queue(VISION_QUEUE).peek_messages(32)]
     assert sorted(kinds) == ["ConnectionTest", "Training"]
-    assert "vision-notifications-aside" not in [one.name for one in clients.account.queues.list_queues()]
+    assert ASIDE not in [one.name for one in clients.account.queues.list_queues()]
 
 
 def test_a_test_that_was_cut_off_is_finished_by_the_next(clients: Clients, simulators: Simulators) -> None:
     """The project is told of its own queue again, and what came to the other one is brought over."""
-    aside = clients.account.queue(f"{VISION_QUEUE}-aside")
+    aside = clients.account.queue(ASIDE)
     aside.create_queue()
-    simulators.vision.seed(
-        projects=[{"id": FRUIT, "name": "fruit", "settings": {"notificationQueueUri": f"{own_queue(clients)}-aside"}}]
-    )
+    settings = {"notificationQueueUri": aside_of(own_queue(clients), FRUIT)}
+    simulators.vision.seed(projects=[{"id": FRUIT, "name": "fruit", "settings": settings}])
     aside.send_message(json.dumps(TRAINED))
     assert run("connect", "fruit", "--within", "5s") == 0
     assert there(clients, simulators).queue == own_queue(clients)
     kinds = [json.loads(one.content)["type"] for one in clients.account.queue(VISION_QUEUE).peek_messages(32)]
     assert sorted(kinds) == ["ConnectionTest", "Training"]
+
+
+def test_another_project_that_was_cut_off_keeps_its_queue(
+    clients: Clients, simulators: Simulators, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """A project that still notifies another queue goes on to, whichever project is connected meanwhile."""
+    fruit = RULES.split("vision:\n")[1].removesuffix("rules: []\n")
+    both = RULES.replace("rules: []", fruit.replace("fruit", "other").replace(FRUIT, OTHER) + "rules: []")
+    (tmp_path / "rules.yaml").write_text(both, "utf-8")
+    simulators.vision.seed(projects=[{"id": FRUIT, "name": "fruit"}, {"id": OTHER, "name": "other"}])
+    assert run("connect", "fruit", "--within", "5s") == 0
+    simulators.vision.fault("error", method="PATCH", skip=1, n=1, status=400, body={"code": "BadRequest"})
+    assert run("connect", "fruit", "--within", "5s") == 1
+    left = there(clients, simulators).queue
+    assert left != own_queue(clients)
+    for _ in range(2):  # the second time it is tested again, by a queue of its own
+        assert run("connect", "other", "--within", "5s") == 0
+    assert there(clients, simulators).queue == left
+    names = [one.name for one in clients.account.queues.list_queues()]
+    assert [left.endswith(f"/{name}") for name in names].count(True) == 1
+    clients.account.queue(left.rpartition("/")[2]).send_message(json.dumps(TRAINED))
+    assert run("connect", "fruit", "--within", "5s") == 0
+    kinds = [json.loads(one.content)["type"] for one in clients.account.queue(VISION_QUEUE).peek_messages(32)]
+    assert "Training" in kinds
+
+
+def test_all_messages_are_brought_over_though_one_is_gone_meanwhile(clients: Clients) -> None:
+    """A message that somebody else took away while it was moved is no reason to leave those behind it."""
+    source, target = clients.account.queue("left"), clients.account.queue("right")
+    for queue in (source, target):
+        queue.create_queue()
+    source.send_message("first")
+
+    def is_wanted(text: str) -> bool:
+        if text == "first":
+            source.clear_messages()
+            source.send_message("second")
+        return True
+
+    assert places.Places(clients.account, managed_identity, "backups").move(source.url, target.url, is_wanted)
+    assert [one.content for one in target.peek_messages(32)] == ["first", "second"]
+    assert "left" not in [one.name for one in clients.account.queues.list_queues()]
+    target.delete_queue()
+
+
+def test_where_they_should_go_must_be_there(clients: Clients) -> None:
+    """A queue that is missing is no reason to believe that everything is brought over."""
+    source = clients.account.queue("left-alone")
+    source.create_queue()
+    source.send_message("news")
+    moving = places.Places(clients.account, managed_identity, "backups")
+    with pytest.raises(PermanentError, match="QueueNotFound"):
+        moving.move(source.url, clients.account.queue("nowhere").url, bool)
+    assert source.get_queue_properties().approximate_message_count == 1
+    source.delete_queue()
 
 
 def test_the_way_back_is_tried_for_a_while(
@@ -241,7 +298,7 @@ def test_where_the_way_back_fails_it_says_so(
     assert run("connect", "fruit", "--within", "5s") == 0
     simulators.vision.fault("error", method="PATCH", skip=1, n=1, status=400, body={"code": "BadRequest"})
     assert run("connect", "fruit", "--within", "5s") == 1
-    assert "-aside now: give this command again, nothing is lost" in capsys.readouterr().err
+    assert f"/{ASIDE} now: give this command again, nothing is lost" in capsys.readouterr().err
     assert run("connect", "fruit", "--within", "5s") == 0
     assert there(clients, simulators).queue == own_queue(clients)
 
@@ -402,7 +459,7 @@ def test_ctrl_c_leaves_the_project_connected_and_nothing_aside(
     simulators.vision.seed(settings={"notify": False})
 
     def stop(_seconds: float) -> None:
-        clients.account.queue(f"{VISION_QUEUE}-aside").send_message(json.dumps(TRAINED))
+        clients.account.queue(ASIDE).send_message(json.dumps(TRAINED))
         raise KeyboardInterrupt
 
     clients.account.queue(VISION_QUEUE).clear_messages()
@@ -412,7 +469,7 @@ def test_ctrl_c_leaves_the_project_connected_and_nothing_aside(
     assert there(clients, simulators).queue == own_queue(clients)
     kinds = [json.loads(one.content)["type"] for one in clients.account.queue(VISION_QUEUE).peek_messages(32)]
     assert kinds == ["Training"]
-    assert f"{VISION_QUEUE}-aside" not in [one.name for one in clients.account.queues.list_queues()]
+    assert ASIDE not in [one.name for one in clients.account.queues.list_queues()]
 
 
 # -- crashes ----------------------------------------------------------------------------------------------------------
@@ -425,7 +482,7 @@ def test_a_test_that_dies_anywhere_is_finished_by_the_next(
     monkeypatch.setattr(places, "HIDDEN_SECONDS", 1)
     monkeypatch.setattr(places, "BETWEEN_SECONDS", 0.1)
     assert run("connect", "fruit", "--within", "5s") == 0
-    queue, aside = clients.account.queue(VISION_QUEUE), clients.account.queue(f"{VISION_QUEUE}-aside")
+    queue, aside = clients.account.queue(VISION_QUEUE), clients.account.queue(ASIDE)
     reached = 0
     for number in count(1):
         with suppress(ResourceExistsError):

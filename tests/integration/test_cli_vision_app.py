@@ -3,12 +3,15 @@
 import json
 import os
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from azure.core.exceptions import ResourceExistsError
 
 from cli import vision_proof
 from cli.main import main
@@ -24,7 +27,7 @@ from shared.storage.account import Account
 from shared.storage.records import OCCURRENCE
 
 REPOSITORY = Path(__file__).parents[2]
-FRUIT, SHELF, UNDECLARED = (f"5e9b1c3a-77d2-4c8e-b0f4-61a2d8e9c70{digit}" for digit in (1, 2, 3))
+FRUIT, SHELF, UNDECLARED, STALL, MOVED = (f"5e9b1c3a-77d2-4c8e-b0f4-61a2d8e9c70{digit}" for digit in (1, 2, 3, 5, 6))
 RULES = f"""
 version: 1
 vision:
@@ -33,6 +36,12 @@ vision:
     training: {{endpoint: "${{SIMULATOR_VISION}}", key: "${{SIMULATOR_VISION_KEY}}"}}
   shelf:
     project: {SHELF}
+    training: {{endpoint: "${{SIMULATOR_VISION}}", key: "${{SIMULATOR_VISION_KEY}}"}}
+  stall:
+    project: {STALL}
+    training: {{endpoint: "${{SIMULATOR_VISION}}", key: "${{SIMULATOR_VISION_KEY}}"}}
+  moved:
+    project: {MOVED}
     training: {{endpoint: "${{SIMULATOR_VISION}}", key: "${{SIMULATOR_VISION_KEY}}"}}
 rules: []
 """
@@ -71,7 +80,7 @@ def on(ready: Path, simulators: Simulators, monkeypatch: pytest.MonkeyPatch) -> 
     """Give that file, with the projects as at the start."""
     for name in ("REACTOR_URL", "REACTOR_VISION_PROJECT", "AzureWebJobsStorage"):
         monkeypatch.delenv(name, raising=False)
-    names = {FRUIT: "fruit", SHELF: "shelf", UNDECLARED: "other"}
+    names = {FRUIT: "fruit", SHELF: "shelf", UNDECLARED: "other", STALL: "stall", MOVED: "moved"}
     simulators.vision.seed(projects=[{"id": id, "name": name} for id, name in names.items()])
     return ready
 
@@ -105,22 +114,59 @@ def test_what_the_app_would_count_as_the_same_is_not_waited_for(
     assert " s ago, event " in again["proof"]
 
 
+def forget(on: Path, project: str) -> None:
+    """Have the app record the next test of a project, as if the last one had been long ago."""
+    message = json.dumps({"version": "1.0", "type": "ConnectionTest", "Content": {"projectId": project}})
+    storage = Storage(connection_string=json.loads(on.read_text("utf-8"))["settings"]["AzureWebJobsStorage"])
+    account = Account(storage, managed_identity)
+    while account.queue(VISION_QUEUE).get_queue_properties().approximate_message_count:
+        time.sleep(0.1)  # one that is not taken yet would be recorded anew
+    account.table(EVENTS_TABLE).delete_entity(vision_notification(message).key, OCCURRENCE)
+
+
 def test_a_connection_that_stands_is_tested_again(
     on: Path, capsys: pytest.CaptureFixture[str], simulators: Simulators, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ten minutes later the project is told of its queue anew, and the app records what comes of it."""
-    first = connect(on, "shelf", capsys)
+    first = connect(on, "stall", capsys)
     monkeypatch.setattr(vision_proof, "ONCE_IN", timedelta())
-    message = json.dumps({"version": "1.0", "type": "ConnectionTest", "Content": {"projectId": SHELF}})
-    storage = Storage(connection_string=json.loads(on.read_text("utf-8"))["settings"]["AzureWebJobsStorage"])
-    events = Account(storage, managed_identity).table(EVENTS_TABLE)
-    events.delete_entity(vision_notification(message).key, OCCURRENCE)  # as if it had been long ago
+    forget(on, STALL)
     sent = len(simulators.vision.state()["sent"])
-    again = connect(on, "shelf", capsys)
+    again = connect(on, "stall", capsys)
     assert again["changed"] == []
     assert again["proof"].startswith("the app recorded ConnectionTested, event ")
     assert again["proof"] != first["proof"]
-    assert [one["Content"]["projectId"] for one in simulators.vision.state()["sent"][sent:]] == [SHELF, SHELF]
+    assert [one["Content"]["projectId"] for one in simulators.vision.state()["sent"][sent:]] == [STALL, STALL]
+
+
+def point_elsewhere(on: Path, simulators: Simulators) -> None:
+    """Have a project notify another queue, as somebody sets it by hand."""
+    storage = Storage(connection_string=json.loads(on.read_text("utf-8"))["settings"]["AzureWebJobsStorage"])
+    elsewhere = Account(storage, managed_identity).queue("elsewhere")
+    with suppress(ResourceExistsError):
+        elsewhere.create_queue()
+    queue = {"notificationQueueUri": elsewhere.url}
+    simulators.vision.seed(projects=[{"id": MOVED, "name": "moved", "settings": queue}])
+
+
+def test_what_was_recorded_before_the_queue_was_set_is_no_proof(
+    on: Path, capsys: pytest.CaptureFixture[str], simulators: Simulators, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An app that records no other test yet proves nothing of a new connection: that is said, with when it will."""
+    connect(on, "moved", capsys)
+    point_elsewhere(on, simulators)
+    assert main(["vision", "connect", "moved", "--ready", str(on), "--within", "20s"]) == 1
+    said = capsys.readouterr()
+    assert "proof      none" in said.out
+    assert "cannot be proven for another 10 min: the app recorded a test" in said.err
+    assert "give this command again in 10 min" in said.err
+
+    point_elsewhere(on, simulators)
+    monkeypatch.setattr(vision_proof, "ONCE_IN", timedelta(seconds=15))
+    forget(on, MOVED)  # the app would record another one from now on
+    again = connect(on, "moved", capsys)
+    assert "queue" in again["changed"]
+    assert again["proof"].startswith("the app recorded ConnectionTested, event ")
 
 
 def test_a_project_that_is_not_declared_is_heard_and_nothing_is_done(

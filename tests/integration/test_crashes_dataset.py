@@ -48,7 +48,7 @@ rules:
     on: TrainingCompleted
     do: [backup.vision_dataset]
 """
-STRIDE = int(os.environ.get("STRIDE", "9"))
+STRIDE = int(os.environ.get("STRIDE", "20"))
 """Beside each write to the backups, every so manieth boundary is crashed at; 1 tries all."""
 REPOSITORY = Path(__file__).parents[2]
 WRITES = re.compile(r" PUT .*/backups/")
@@ -153,7 +153,7 @@ def check(place: Place, ids: list[str], emulator: Azurite) -> None:
 
 # -- a large project --------------------------------------------------------------------------------------------------
 
-IMAGES = int(os.environ.get("IMAGES", "10000"))
+IMAGES = int(os.environ.get("IMAGES", "4000"))
 MIB = 1024
 """KiB."""
 

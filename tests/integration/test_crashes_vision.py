@@ -43,9 +43,6 @@ vision:
     project: {project}
     training: {{endpoint: "{vision}", key: "${{VISION_KEY}}"}}
     prediction: {{resource: {prediction}, endpoint: "{vision}", key: "${{PREDICTION_KEY}}"}}
-    replica:
-      training: {{endpoint: "{replica}", key: "${{VISION_KEY}}"}}
-      prediction: {prediction}-2
 rules:
   - name: work
     on: ModelRegistered
@@ -64,9 +61,6 @@ LEARN = """
       - backup.vision_export: {project: fruit, iteration: "{{ steps.train.iteration }}"}
       - prune.vision: {project: fruit, keep: 1}
 """
-COPY = """
-      - replicate.vision: {project: fruit}
-"""
 
 
 @dataclass
@@ -83,7 +77,6 @@ class Place:
             workspace=WS,
             project=self.project,
             vision=self.simulators.vision.url,
-            replica=self.simulators.vision_replica.url,
             prediction=PREDICTION,
             do=do,
         )
@@ -106,9 +99,8 @@ class Place:
             "images": {"count": 20, "tags": ["apple", "banana"], "size": [32, 32]},
             "iterations": [old],
         }
-        at_once = {"training_seconds": 0, "export_seconds": 0, "import_seconds": 0}
+        at_once = {"training_seconds": 0, "export_seconds": 0}
         self.simulators.vision.seed(projects=[project], settings=at_once | settings)
-        self.simulators.vision_replica.seed(settings=at_once)
 
     @property
     def iterations(self) -> dict[str, dict[str, Any]]:
@@ -151,15 +143,6 @@ def put_back(place: Place, action: Action) -> None:
     assert len(place.iterations) == 2
 
 
-def copied(place: Place, action: Action) -> None:
-    """See that there is one whole copy, with what was published published there."""
-    assert action.status is Status.SUCCEEDED, action.reason
-    (copy,) = place.simulators.vision_replica.state()["projects"]
-    assert (copy["status"], copy["image_count"]) == ("Succeeded", 20)
-    found = copy["iterations"].values() if isinstance(copy["iterations"], dict) else copy["iterations"]
-    assert [one["publishName"] for one in found] == ["shop"]
-
-
 @dataclass(frozen=True)
 class Story:
     """What a rule does, what is different about the service, and what must come of it."""
@@ -174,7 +157,6 @@ class Story:
 STORIES = {
     "learnt": Story(LEARN, learnt),
     "put back": Story(LEARN, put_back, prediction_key="an-old-key"),
-    "copied": Story(COPY, copied),
 }
 
 

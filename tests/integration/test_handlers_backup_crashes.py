@@ -41,7 +41,7 @@ rules:
       - backup.vision_export: {{second: "${{SECOND}}"}}
       - prune.backups: {{keep: 1, second: "${{SECOND}}"}}
 """
-STRIDE = int(os.environ.get("STRIDE", "9"))
+STRIDE = int(os.environ.get("STRIDE", "20"))
 """Beside each write to the stores, every so manieth boundary is crashed at; 1 tries all, for some minutes."""
 WRITES = re.compile(r" (PUT|DELETE) .*/(backups|second)-")
 SENT = datetime(2026, 11, 22, 8, 15, tzinfo=UTC)

@@ -270,9 +270,9 @@ def test_nothing_is_sent_in_the_clear(place: str) -> None:
         (message,) = messages(url)
         assert message.startswith(f"{place}: must be https")
         assert place.endswith("endpoint") or "canary" not in message
-    for url in ("https://example.com", "${URL}", "http://${HOST}/x"):
+    for url in ("https://example.com/x", "${URL}", "http://${HOST}/x"):
         assert messages(url) == []
-    for url in ("http://127.0.0.1:10000/a/b", "http://localhost/x"):
+    for url in ("http://127.0.0.1:10000/a/b", "http://localhost/a/b"):
         assert bool(messages(url)) is (place not in STORAGE)
 
 

@@ -35,7 +35,7 @@ WHOLE = """version: 1
 mode: live
 workspaces: {fraud: "${FRAUD}"}
 factories: {etl: /subscriptions/1/RESOURCEGROUPS/d/providers/Microsoft.DataFactory/factories/etl}
-vision: {fruit: {project: "${FRUIT}", training: {endpoint: "https://fruit.example", key: "${KEY}"}}}
+vision: {fruit: {project: "${FRUIT}", training: {endpoint: "https://fruit.example", key: "${KEY}"}, container: "https://a/b"}}
 language: {bot: {project: a, primary: {endpoint: "https://a"}, secondary: {endpoint: "https://b"}, deployments: [p]}}
 channels:
   oncall: {kind: teams, url: "${ONCALL}"}
@@ -215,6 +215,49 @@ def test_it_catches_mistakes(old: str, new: str) -> None:
     assert problems(text)
 
 
+# -- containers and queues --------------------------------------------------------------------------------------------
+
+ENDPOINT = '{endpoint: "https://fruit.example"}'
+FRUIT = f'vision: {{fruit: {{project: "${{FRUIT}}", training: {ENDPOINT}, %s}}}}\nrules: []\n'
+KEEP = FRUIT.replace(", %s}", "}").replace("[]", '[{name: a, on: ExportCompleted, do: [{%s: {second: "URL"}}]}]')
+PLACES = {
+    "vision.fruit.container": FRUIT % 'container: "URL"',
+    "vision.fruit.replica.container": FRUIT % f'replica: {{training: {ENDPOINT}, container: "URL"}}',
+    "vision.fruit.replica.queue": FRUIT % f'replica: {{training: {ENDPOINT}, queue: "URL"}}',
+    "channels.hook.url": 'channels: {hook: {kind: queue, url: "URL"}}\nrules: []\n',
+    "error: second": KEEP % "backup.vision_export",
+    "error: second: must be the URL of a container": KEEP % "prune.backups",
+}
+"""Where the URL of a container or of a queue stands, as an error names it, and a file that has it there."""
+NO_PLACES = (
+    *("https://a.blob.core.windows.net", "https://a.blob.core.windows.net/", "https://a.blob.core.windows.net?sig=c2F"),
+    *("https://a.blob.core.windows.net/b/c", "https://a.blob.core.windows.net//", "https:///b", "exports", "a/b/c"),
+    *("http://127.0.0.1:10000/devstoreaccount1", "https://localhost/a", "http://127.0.0.1:10000/a/b/c", "ftp://a/b"),
+    *("https://a.blob.core.windows.net/b#c", "https://user@a.blob.core.windows.net/b", "https://a.blob .net/b"),
+)
+ALL_PLACES = (
+    *("https://a.blob.core.windows.net/b", "HTTPS://A.blob.core.windows.net/b/", "https://127.0.0.2/b"),
+    *("http://127.0.0.1:10000/a/b", "http://LOCALHOST/a/b/", "https://127.0.0.1:10000/a/b?sv=1", "${URL}"),
+    *("https://${ACCOUNT}.blob.core.windows.net", "https://a.blob.core.windows.net/${NAME}"),
+)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_container_or_a_queue_is_named_in_its_url(place: str) -> None:
+    """An account alone, or a folder, is an error for `rules check` and in an editor; what a setting says is not."""
+    text = "version: 1\n" + PLACES[place]
+    for url in NO_PLACES:
+        with pytest.raises(RulesError) as caught:
+            load(text.replace('"URL"', f'"{url}"'), ACTIONS, "rules.yaml")
+        assert place in str(caught.value)
+        assert "such as https://<account>." in str(caught.value)
+        assert "c2F" not in str(caught.value)
+        assert problems(text.replace('"URL"', f'"{url}"')), url
+    for url in ALL_PLACES:
+        load(text.replace('"URL"', f'"{url}"'), ACTIONS, "rules.yaml")
+        assert problems(text.replace('"URL"', f'"{url}"')) == [], url
+
+
 # -- whatever `rules check` accepts -----------------------------------------------------------------------------------
 
 VALUES: list[Any] = [
@@ -230,6 +273,7 @@ VALUES: list[Any] = [
         "{{ subject }}",
         "{% if id %}a{% endif %}",
         "https://a",
+        "https://a/b",
     ),
     *("RunFailed", "fraud", "oncall", "live", "a@example.com", "model.name", "00000000000000000000000000000000"),
     *(0, 1, 5, 0.5, -1, [], ["a"], [1], [[0, 1]], ["RunFailed"], {}, {"a": "b"}, {"StringIn": ["a"]}, [{}], ["oncall"]),

@@ -71,8 +71,8 @@ class Origins:
         self._refuse_unsafe(url)
         if own is not None or not is_place(url):
             raise PermanentError(
-                f"{what} is none: its URL has an account and one name",
-                remedy="name a container, such as https://<account>.blob.core.windows.net/<container>",
+                f"{what} is not given as a container's URL",
+                remedy="give it as https://<account>.blob.core.windows.net/<container>, without a folder",
             )
         _refuse_expired(url, what)
         return ContainerClient.from_container_url(url, None if has_sas(url) else self._credential(), **WRITTEN)
