@@ -189,7 +189,7 @@ def restore(here: Here, options: Namespace) -> int:
 def _target(here: Here, to: str) -> Store:
     """Give the store that is written to; UsageError where it is the one that is read."""
     if to != APP:
-        target = here.elsewhere(to, "the target")
+        target = here.elsewhere(to, "--to")
     elif here.around.has_storage:
         target = here.backups.own
     else:

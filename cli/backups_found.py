@@ -46,13 +46,16 @@ class Here:
     def store(self) -> Store:
         """The store that is looked at: the app's, or the one of --container."""
         url = self.options.container
-        return self.elsewhere(url, "the container") if url else self.backups.own
+        return self.elsewhere(url, "--container") if url else self.backups.own
 
-    def elsewhere(self, url: str, what: str) -> Store:
-        """Give the store in a container, by its URL or by the setting that holds it: `${NAME}`."""
+    def elsewhere(self, url: str, option: str) -> Store:
+        """Give the store in a container, by its URL or by the setting that holds it: `${NAME}`.
+
+        PermanentError names the option where that is no container.
+        """
         from shared.rules import templates
 
-        return self.backups.elsewhere(str(templates.resolve(url, self.around.values)), what)
+        return self.backups.elsewhere(str(templates.resolve(url, self.around.values)), option)
 
     @property
     def name(self) -> str:

@@ -19,6 +19,7 @@ FAMILIES: Mapping[str, str] = {
     "invoke": "runs",
     "train": "runs",
     "register": "models",
+    "export": "models",
     "deploy": "deployments",
     "retire": "deployments",
     "publish": "deployments",
@@ -27,6 +28,7 @@ FAMILIES: Mapping[str, str] = {
     "alert": "alerts",
     "forward": "alerts",
     "approval": "approvals",
+    "prune": "other",
     "gate": "",
 }
 """First word of a step's action to what it counts as; "" for what only decides."""

@@ -110,9 +110,17 @@ class Steps:
                 raise
             reason, remedy = trouble.reason, getattr(trouble, "remedy", "")
         told = len(self.notes)
-        self._stage(handler, handler.stage(handler.undoes), params, "")
+        try:
+            self._stage(handler, handler.stage(handler.undoes), params, "")
+        except (PermanentError, TemporaryError) as problem:
+            why = self.so_far(f"{reason}; and what was changed could not be undone: {problem.reason}")
+            raise PermanentError(why, remedy=getattr(problem, "remedy", "") or remedy) from None
         undone, self.notes = self.notes[told:], self.notes[:told]
         raise PermanentError("; ".join([reason, *undone]), remedy=remedy)
+
+    def so_far(self, what: str) -> str:
+        """Add what was found and done by now, where something was changed and nobody has changed it back."""
+        return f"{what}; so far: {'; '.join(self.notes)}" if self.has_acted and self.notes else what
 
     def _stage(self, handler: Handler, stage: Stage[Any], params: BaseModel, until: str) -> str:
         """Perform one stage to its end, and name the next one, "" for none."""

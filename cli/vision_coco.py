@@ -6,15 +6,17 @@ https://cocodataset.org/#format-data
 from __future__ import annotations
 
 import json
+import os
+from collections import Counter
 from pathlib import Path, PurePosixPath
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, StringConstraints, ValidationError
 
 from cli.documents import read
 from cli.errors import UsageError
 from cli.vision_images import Head
-from cli.vision_labelled import Bad, Box, Collected, Show, one_form
+from cli.vision_labelled import Bad, Box, Collected, Show, one_form, readable
 
 MOST_REGIONS = 300
 SMALLEST = 1e-4
@@ -23,7 +25,17 @@ TURNED = 0.01
 """How much the shape of an image may differ from what the file says of it."""
 MENDED = "mend the COCO file"
 
-Key = Annotated[str, BeforeValidator(str)]
+
+def _key(value: object) -> str:
+    """Write an id: programs write the same one as a number, a text, or a number with a point.
+
+    >>> _key(1), _key(1.0), _key("1")
+    ('1', '1', '1')
+    """
+    return str(int(value) if isinstance(value, float) and value.is_integer() else value)
+
+
+Key = Annotated[str, BeforeValidator(_key)]
 
 
 class _Image(BaseModel):
@@ -35,7 +47,7 @@ class _Image(BaseModel):
 
 class _Category(BaseModel):
     id: Key
-    name: str = Field(min_length=1)
+    name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
 class _Annotation(BaseModel):
@@ -53,7 +65,7 @@ class _File(BaseModel):
 def read_coco(folder: Path, file: Path, show: Show, *, detects: bool) -> Collected:
     """Read the images of a folder that a COCO file tells of: their regions, or only their tags."""
     coco, collected = _load(file), Collected()
-    names = {category.id: one_form(category.name.strip()) for category in coco.categories}
+    names = {category.id: one_form(category.name) for category in coco.categories}
     told: dict[str, list[_Annotation]] = {image.id: [] for image in coco.images}
     missing: dict[str, int] = {}
     for one in coco.annotations:
@@ -78,25 +90,32 @@ def read_coco(folder: Path, file: Path, show: Show, *, detects: bool) -> Collect
 
 
 def _load(file: Path) -> _File:
+    """Read the file; UsageError where it is none, or where an id is not that of one thing alone."""
     try:
-        return _File.model_validate(json.loads(read(file)))
+        coco = _File.model_validate(json.loads(read(file)))
     except ValidationError as problem:
         first = problem.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise UsageError(f"{file} is no COCO file: {where}: {first['msg'].lower()}") from None
     except (ValueError, RecursionError):
         raise UsageError(f"{file} is no COCO file: it is not JSON") from None
+    for what, ids in (("images", coco.images), ("categories", coco.categories)):
+        twice = [id for id, number in Counter(one.id for one in ids).items() if number > 1]
+        if twice:
+            raise UsageError(f"{file}: {what}: the id {twice[0]} is there twice; {MENDED}")
+    return coco
 
 
 def _inside(folder: Path, image: _Image, annotations: int, collected: Collected) -> Path | None:
     """Find an image's file in the folder; what lies elsewhere is never sent."""
     name = PurePosixPath(image.file_name.replace("\\", "/"))
     path = folder / name
+    shown = readable(image.file_name)
     if name.is_absolute() or ".." in name.parts:
-        collected.bad.append(Bad(image.file_name, f"it is not in {folder}", "give the folder that all images are in"))
-    elif not path.is_file():
+        collected.bad.append(Bad(shown, f"it is not in {folder}", "give the folder that all images are in"))
+    elif not os.path.isfile(path):  # noqa: PTH113 # any name may stand there, and this one raises at none
         why = f"it is not in {folder}, and {annotations} of the annotations are of it"
-        collected.bad.append(Bad(image.file_name, why, "put it there, or take it out of the COCO file"))
+        collected.bad.append(Bad(shown, why, "put it there, or take it out of the COCO file"))
     else:
         return path
     return None

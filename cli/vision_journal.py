@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,18 +24,35 @@ class Kept(NamedTuple):
     """The hash of what it was labelled with."""
 
 
+class Begun(NamedTuple):
+    """A training that was begun with just what is noted."""
+
+    iteration: str
+    how: str
+    """The options that say how it is trained."""
+
+
 class Journal:
     """What one project has of the images of a folder."""
 
     def __init__(self, path: Path, project: str) -> None:
         self.path = path
         self._project = project
-        self._kept = dict(_read(path, project))
+        self._kept: dict[str, Kept] = {}
+        self.begun: Begun | None = None
+        """None where an image was noted since."""
+        for content, told in _read(path, project):
+            if isinstance(told, Begun):
+                self.begun = told
+            else:
+                self._kept[content], self.begun = told, None
 
     @classmethod
     def of(cls, folder: Path, endpoint: str, project: str, path: Path | None = None) -> Journal:
         """Open the journal of a folder, for a project of a resource; UsageError where none can be kept there."""
-        whole = folder.absolute()
+        whole = Path(os.path.abspath(folder))  # noqa: PTH100 # a link stays one, and `..` has no name
+        if not path and not whole.name:
+            raise UsageError(f"there is nothing beside {whole} to keep what was uploaded in; --journal FILE says where")
         journal = cls(
             path or whole.with_name(f"{whole.name}.uploaded.jsonl"), f"{endpoint.rstrip('/').lower()}/{project}"
         )
@@ -66,19 +83,23 @@ class Journal:
             for image, id in taken.items()
         )
         self._kept |= {image.content: Kept(id, image.label) for image, id in taken.items()}
+        self.begun = None if taken else self.begun
 
-    def forget(self, ids: Iterable[str]) -> int:
+    def begin(self, iteration: str, how: str) -> None:
+        """Note that a training was begun: whoever stopped looking follows it later."""
+        self._write([{"project": self._project, "trained": iteration, "how": how}])
+        self.begun = Begun(iteration, how)
+
+    def forget(self, ids: Iterable[str]) -> None:
         """Drop images that the project does not have any more; they are sent again."""
         gone = frozenset(ids)
-        before = len(self._kept)
         self._kept = {content: kept for content, kept in self._kept.items() if kept.id not in gone}
-        return before - len(self._kept)
 
     def _write(self, entries: Iterable[Mapping[str, str]]) -> None:
         """Append lines, after the end of one that was cut short, and have them on the disk before going on."""
         try:
             with self.path.open("ab+") as file:
-                lines = "".join(f"{json.dumps(entry, ensure_ascii=False)}\n" for entry in entries).encode()
+                lines = "".join(f"{json.dumps(entry)}\n" for entry in entries).encode()
                 if not lines:
                     return
                 if size := file.seek(0, os.SEEK_END):
@@ -93,14 +114,18 @@ class Journal:
             ) from None
 
 
-def _read(path: Path, project: str) -> Iterable[tuple[str, Kept]]:
+def _read(path: Path, project: str) -> Iterator[tuple[str, Kept | Begun]]:
     """Read the lines of one project; later ones win."""
     try:
         with path.open(encoding="utf-8", errors="replace") as file:
             for line in file:
                 try:
                     entry = json.loads(line)
-                    if entry["project"] == project:
+                    if entry["project"] != project:
+                        continue
+                    if "trained" in entry:
+                        yield "", Begun(str(entry["trained"]), str(entry["how"]))
+                    else:
                         yield str(entry["content"]), Kept(str(entry["id"]), str(entry["label"]))
                 except (ValueError, KeyError, TypeError, RecursionError):
                     continue

@@ -79,6 +79,9 @@ class Collected:
 
     def take(self, path: Path, name: str, label: Callable[[Head], tuple[tuple[str, ...], tuple[Box, ...]]]) -> None:
         """Look at a file, and add it to the one or the other; what it is labelled with may need its size."""
+        if (shown := readable(name)) != name:
+            self.bad.append(Bad(shown, "its name, or its folder's, is no UTF-8", "rename it"))
+            return
         try:
             about = path.stat()
             content, head = load(path) if S_ISREG(about.st_mode) else (b"", Wrong("it is no file", "take it out"))
@@ -170,6 +173,15 @@ def _entries(folder: Path) -> list[Path]:
 
 
 LITTER = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
+
+
+def readable(name: str) -> str:
+    r"""Write a name so that it can be sent and shown: what is no UTF-8 of it is escaped.
+
+    >>> print(readable("caf\udce9.png"))
+    caf\udce9.png
+    """
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def one_form(name: str) -> str:

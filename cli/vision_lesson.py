@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -14,8 +15,9 @@ from cli.vision_project import Here, find
 if TYPE_CHECKING:
     from cli.vision_journal import Journal
     from cli.vision_labelled import Collected, Labelled
-    from cli.vision_upload import Outcome
-    from shared.clients.vision import Iteration, Performance, Project, Tag
+    from cli.vision_there import There
+    from cli.vision_upload import Outcome, Upload
+    from shared.clients.vision import Image, Iteration, Performance, Project, Tag
 
 UNCHANGED = "nothing has changed"
 """How the step begins to say that no training is needed."""
@@ -32,6 +34,8 @@ class Lesson:
     detects: bool
     told: dict[str, Any] = field(default_factory=dict)
     """For programs."""
+    journal: Journal = field(init=False)
+    """What the project has of the folder; once it is uploaded."""
 
     @classmethod
     def of(cls, options: Namespace) -> Lesson:
@@ -81,15 +85,18 @@ class Lesson:
     def upload(self, images: list[Labelled]) -> Outcome:
         """Upload what the project does not have yet, or has with another label."""
         from cli.steps import interruptible
+        from cli.vision_there import There
         from cli.vision_upload import Upload
 
-        journal = self._journal()
+        there = There(self._page)
+        journal = self.journal = self._journal(images, there)
         tags = {tag.name: tag for tag in self.here.vision.tags.list(self.here.at, self.here.project)}
         new = [image for image in images if not journal.has(image)]
-        if not self.options.no_train:
-            self._refuse_too_few(new, tags)
-        ids = {name: tag.id for name, tag in self._with_missing(tags, images).items()}
         relabelled = [kept.id for image in new if (kept := journal.find(image))]
+        if not self.options.no_train:
+            gone = Counter(tag for label in there.labels(relabelled).values() for tag in label.tags)
+            self._refuse_too_few(new, tags, gone)
+        ids = {name: tag.id for name, tag in self._with_missing(tags, images).items()}
         if relabelled:
             self.here.vision.images.delete(self.here.at, self.here.project, relabelled)
         bar = self._bar("uploaded")
@@ -98,10 +105,12 @@ class Lesson:
             ids,
             journal,
             lambda number: bar.show(number, len(new)),
+            there=there,
         )
         try:
             with interruptible(f"what was uploaded is kept, and {AGAIN}"):
                 outcome = uploading.run(new)
+                relabelled += self._label_anew(uploading, images)
         finally:
             bar.close()
             self.told["images"] = {
@@ -112,6 +121,30 @@ class Lesson:
         self._say_uploaded(images, new, outcome, relabelled)
         return outcome
 
+    def _page(self, skip: int) -> list[Image]:
+        """List the project's images after so many, newest first."""
+        from cli.vision_upload import patiently
+
+        here = self.here
+        return patiently(lambda: here.vision.images.page(here.at, here.project, skip=skip, tagged=None, order="Newest"))
+
+    def _label_anew(self, uploading: Upload, images: list[Labelled]) -> list[str]:
+        """Replace what the project had with another label before, and the journal knew nothing of."""
+        from cli.vision_labelled import Bad
+        from cli.vision_there import replaceable
+
+        outcome, one_tag = uploading.outcome, self.project.classification == "Multiclass"
+        wrong, bad = replaceable(outcome.others, images, self.journal, one_tag=one_tag)
+        outcome.bad += bad
+        if not wrong or outcome.is_full:
+            return []
+        ids = sorted({*wrong.values()})
+        self.here.vision.images.delete(self.here.at, self.here.project, ids)
+        outcome.others = {}
+        uploading.run(wrong)
+        outcome.bad += [Bad(one.name, "the project has it with another label again", AGAIN) for one in outcome.others]
+        return ids
+
     def _say_uploaded(
         self, images: list[Labelled], new: list[Labelled], outcome: Outcome, relabelled: list[str]
     ) -> None:
@@ -120,37 +153,32 @@ class Lesson:
 
         parts = [f"{outcome.taken:,} uploaded"] if outcome.taken or not images else []
         parts += [f"{outcome.duplicates:,} of them there before"] if outcome.duplicates else []
+        parts += [f"{outcome.unsure:,} of them with a label that is not known"] if outcome.unsure else []
         parts += [f"{len(relabelled):,} of them labelled anew"] if relabelled else []
         parts += [f"{len(images) - len(new):,} uploaded before"] if len(images) > len(new) else []
         parts += [f"{len(outcome.bad):,} not taken"] if outcome.bad else []
         what = f"{count(len(images), 'image')} with {count(len(tags_of(images)), 'tag')}"
         self.say(f"{self.project.name}: {what}: {', '.join(parts)}")
 
-    def _journal(self) -> Journal:
+    def _journal(self, images: Iterable[Labelled], there: There) -> Journal:
         """Open the journal, and drop what the project has lost since."""
         from cli.tables import count
         from cli.vision_journal import Journal
 
-        here = self.here
-        journal = Journal.of(self.options.folder, here.at.endpoint, here.project, self.options.journal)
-        if len(journal) and here.vision.images.count(here.at, here.project) < len(journal):
-            left, skip = set(journal.ids), 0
-            while page := here.vision.images.page(here.at, here.project, skip=skip, tagged=None):
-                left -= {image.id for image in page}
-                skip += len(page)
-            lost = journal.forget(left)
-            print(f"reactor: the project lost {count(lost, 'image')} since, which go out again", file=sys.stderr)
+        journal = Journal.of(self.options.folder, self.here.at.endpoint, self.here.project, self.options.journal)
+        lost = journal.ids - there.labels(journal.ids).keys()
+        again = [image for image in images if (kept := journal.find(image)) and kept.id in lost]
+        journal.forget(lost)
+        if again:
+            print(f"reactor: the project lost {count(len(again), 'image')} since, which go out again", file=sys.stderr)
         return journal
 
-    def _refuse_too_few(self, new: Iterable[Labelled], tags: Mapping[str, Tag]) -> None:
+    def _refuse_too_few(self, new: Iterable[Labelled], tags: Mapping[str, Tag], gone: Counter[str]) -> None:
         """Refuse what cannot be trained with, before anything is sent."""
         from cli.vision_labelled import shortages
 
-        short = list(
-            shortages(
-                new, {tag.name: tag.images for tag in tags.values() if tag.type != "Negative"}, detects=self.detects
-            )
-        )
+        left = {tag.name: max(tag.images - gone[tag.name], 0) for tag in tags.values() if tag.type != "Negative"}
+        short = list(shortages(new, left, detects=self.detects))
         if short:
             raise RefusedError(
                 f"too little to train with, so nothing was sent: {'; '.join(short)}\n"
@@ -189,10 +217,12 @@ class Lesson:
             project=here.project,
             is_connected=bool(self.project.queue),
             is_over=lambda iteration: self._read(iteration).is_over,
+            begins=lambda iteration: self.journal.begin(iteration, how(self.options)),
         )
+        params = to_train(self.options) | {"under_way": self._beside()}
         try:
             with interruptible("a training that was begun goes on; the same command follows it"):
-                steps.perform("train.vision", to_train(self.options))
+                steps.perform("train.vision", params)
         except PermanentError as problem:
             if not problem.reason.startswith(UNCHANGED):
                 raise
@@ -202,6 +232,18 @@ class Lesson:
             trained = self._read(steps.result["iteration"])
             self.say(f"{trained.name} is trained")
         self._tell(trained)
+
+    def _beside(self) -> str:
+        """Say what is done beside a training that is under way: only what we began with these images is followed."""
+        from shared.handlers.projects import under_way
+
+        begun = self.journal.begun
+        running = under_way(self.here.vision.iterations.list(self.here.at, self.here.project))
+        if running and begun and (begun.iteration, begun.how) == (running.id, how(self.options)):
+            return "follow"
+        if running:
+            print(f"reactor: {running.name} is being trained without all of this: waiting for its end", file=sys.stderr)
+        return "wait"
 
     def _newest(self, problem: Exception) -> Iteration:
         there = self.here.vision.iterations.list(self.here.at, self.here.project)
@@ -234,7 +276,7 @@ class Lesson:
         from cli.steps import Steps, interruptible, line_of
 
         steps = Steps(self.here, line_of(self.options))
-        with interruptible("the same command publishes it"):
+        with interruptible(lambda: steps.so_far("the same command publishes it")):
             steps.perform("publish.vision", {"name": name, "iteration": self.told["iteration"]["id"]})
         self.told["published"] = name
         self.say(steps.notes[-1])
@@ -244,6 +286,11 @@ class Lesson:
 def to_train(options: Namespace) -> dict[str, Any]:
     """Write the options as the parameters of the step."""
     return {"type": options.type, "budget": options.budget, "force": options.force}
+
+
+def how(options: Namespace) -> str:
+    """Write how it is trained, to be compared."""
+    return " ".join([options.type, *([options.budget] if options.budget else [])])
 
 
 def refuse_wrong(options: Namespace, here: Here) -> None:

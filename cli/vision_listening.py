@@ -35,11 +35,15 @@ class Listening(Steps):
     """Whether the service tells of its end."""
     is_over: Callable[[str], bool] = lambda _iteration: True
     """Asks the service itself."""
+    begins: Callable[[str], None] = lambda _iteration: None
+    """Is told which iteration is begun."""
     since: datetime = field(default_factory=lambda: datetime.now(UTC) - timedelta(minutes=1))
     """Nothing that was heard before is about it."""
 
     def _stage(self, handler: Handler, stage: Stage[Any], params: BaseModel, until: str) -> str:
         """Perform one stage; before the one that watches the training, wait until something is to be seen."""
+        if stage.name == "watch" and self.result["started"]:
+            self.begins(self.result["iteration"])
         if stage.name == "watch" and self.is_connected and self.here.account is not None:
             self._listen(datetime.now(UTC) + (stage.within(params) if stage.within else timedelta()))
         return super()._stage(handler, stage, params, until)

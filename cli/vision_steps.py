@@ -52,7 +52,7 @@ def perform(options: Namespace) -> int:
     steps = Steps(here, line_of(options))
     if command.action == "prune.vision" and not _confirmed(steps, params, options):
         return 1
-    with interruptible(command.goes_on):
+    with interruptible(lambda: steps.so_far(command.goes_on)):
         result = steps.perform(command.action, params)
     if options.json:
         print_json(_results(command.action, result))

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cli.vision_images import MIB
 from cli.vision_labelled import Bad, Labelled
+from cli.vision_there import Other
 
 if TYPE_CHECKING:
     from cli.vision_journal import Journal
+    from cli.vision_there import There
     from shared.clients.vision import NewImage, Uploaded
     from shared.errors import ReactorError
 
@@ -37,8 +39,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 600.0
 """Seconds before an image is tried again, twice as long each time; and how long a pause the service may ask for."""
 
 AGAIN = "give the same command again"
-TRANSIENT = frozenset({"ErrorSource", "ErrorStorage", "ErrorUnknown"})
-TAKEN = frozenset({"OK", "OKDuplicate"})
+TAKEN, DUPLICATE, UNTOLD = "OK", "OKDuplicate", "ErrorUnknown"
+TRANSIENT = frozenset({"ErrorSource", "ErrorStorage", UNTOLD})
 FULL = "ErrorLimitExceed"
 CHANGED = "changed"
 """What we say ourselves of a file that is not what was looked at any more."""
@@ -58,6 +60,7 @@ REMEDIES: Mapping[str, tuple[str, str]] = {
         "delete images, or move the resource to S0; then give the same command again",
     ),
     CHANGED: ("the file was changed or taken away while it was uploaded", AGAIN),
+    DUPLICATE: ("the project has it, and does not show how it is labelled", AGAIN),
     **dict.fromkeys(TRANSIENT, ("the service could not take it, however often it was asked", AGAIN)),
 }
 """What the service says of an image, in our words, and what helps."""
@@ -81,6 +84,10 @@ class Outcome:
     taken: int = 0
     duplicates: int = 0
     """Of these, what the project had already."""
+    unsure: int = 0
+    """Of these, what the project had already with a label that nobody knows."""
+    others: dict[Labelled, Other] = field(default_factory=dict)
+    """What the project had already with another label: not taken."""
     bad: list[Bad] = field(default_factory=list)
     is_full: bool = False
 
@@ -109,7 +116,14 @@ class Upload:
     """One upload of a folder's images to a project."""
 
     def __init__(
-        self, send: Send, tags: Mapping[str, str], journal: Journal, show: Callable[[int], None], at_once: int = AT_ONCE
+        self,
+        send: Send,
+        tags: Mapping[str, str],
+        journal: Journal,
+        show: Callable[[int], None],
+        at_once: int = AT_ONCE,
+        *,
+        there: There | None = None,
     ) -> None:
         self._send = send
         self._tags = tags
@@ -117,6 +131,8 @@ class Upload:
         self._journal = journal
         self._show = show
         self._at_once = at_once
+        self._there = there
+        """Says how duplicates are labelled; without it, none is noted as what the folder says of it."""
         self.outcome = Outcome()
         self._again: list[Part] = []
         self._running: dict[Future[Sequence[Uploaded]], Part] = {}
@@ -172,14 +188,13 @@ class Upload:
         """Read a batch and send it; on a thread of the pool."""
         from shared.clients.vision import Uploaded
 
-        sent, lost = [], []
-        for image in part.images:
-            made = self._read(image)
-            if made is None:
-                lost.append(Uploaded(image.name, CHANGED, ""))
-            else:
-                sent.append(made)
-        return [*(self._send(sent) if sent else ()), *lost]
+        made = [self._read(image) for image in part.images]
+        sent = [one for one in made if one is not None]
+        answers = iter(self._send(sent) if sent else ())
+        return [
+            Uploaded(image.name, CHANGED, "") if one is None else next(answers, Uploaded(image.name, UNTOLD, ""))
+            for image, one in zip(part.images, made, strict=True)
+        ]
 
     def _read(self, image: Labelled) -> NewImage | None:
         """Read a file; None where it is not what was looked at any more."""
@@ -239,20 +254,27 @@ class Upload:
 
     def _judge(self, part: Part, answered: Sequence[Uploaded]) -> None:
         """Go by what the service says of each image."""
-        said = {one.name: one for one in answered}
         taken: dict[Labelled, str] = {}
         later: list[Labelled] = []
-        for image in part.images:
-            one = said.get(image.name)
-            status = one.status if one else "ErrorUnknown"
-            if one and status in TAKEN:
+        found = {one.id for one in answered if one.status == DUPLICATE and one.id}
+        labels = self._there.labels(found) if self._there and found else {}
+        for image, one in zip(part.images, answered, strict=True):
+            is_there, label = one.status == DUPLICATE, labels.get(one.id)
+            if one.status == TAKEN or (is_there and label is not None and label.is_that_of(image)):
                 taken[image] = one.id
-                self.outcome.duplicates += status == "OKDuplicate"
-            elif status in TRANSIENT and part.tries + 1 < MOST_TRIES:
+                self.outcome.duplicates += is_there
+            elif is_there and label is not None:
+                self.outcome.others[image] = Other(one.id, label)
+            elif is_there and not (one.id and self._there):
+                self.outcome.unsure += 1
+                self.outcome.duplicates += 1
+                self.outcome.taken += 1
+            elif (is_there or one.status in TRANSIENT) and part.tries + 1 < MOST_TRIES:
                 later.append(image)
             else:
-                self.outcome.is_full |= status == FULL
-                self.outcome.bad.append(Bad(image.name, *REMEDIES.get(status, (f"the service says {status}", AGAIN))))
+                self.outcome.is_full |= one.status == FULL
+                said = REMEDIES.get(one.status, (f"the service says {one.status}", AGAIN))
+                self.outcome.bad.append(Bad(image.name, *said))
         self._journal.keep(taken)
         self.outcome.taken += len(taken)
         if later:
@@ -265,8 +287,8 @@ class Upload:
         for done in wait(self._running).done:
             if not done.cancelled() and done.exception() is None:
                 part = self._running[done]
-                names = {one.name: one.id for one in done.result() if one.status in TAKEN}
-                self._journal.keep({image: names[image.name] for image in part.images if image.name in names})
+                answers = zip(part.images, done.result(), strict=True)
+                self._journal.keep({image: one.id for image, one in answers if one.status == TAKEN})
 
 
 def patiently[T](ask: Callable[[], T]) -> T:

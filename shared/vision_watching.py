@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from shared import endings, parse
 from shared.endings import Ending
 from shared.errors import MalformedError, ReactorError
-from shared.handlers.declared import filled_in, guid
+from shared.handlers.declared import core, filled_in, guid
 from shared.rules import templates
 from shared.rules.declared import VisionProject, source_key
 from shared.rules.heard import heard
@@ -35,7 +35,7 @@ WHILE = timedelta(seconds=30)
 TOLD_EVERY = timedelta(hours=1)
 """How often the log says that a project cannot be looked at."""
 NEWEST = 3
-"""Iterations whose exports are looked at, besides those with an export that is not over."""
+"""Iterations whose exports are looked at, besides those that are published, and those with an export under way."""
 MOST_HEARD = 1_000
 """Notifications that are compared with."""
 OVER = {"completed": "Completed", "failed": "Failed", "done": "Completed"}
@@ -94,7 +94,7 @@ class VisionWatch:
         """Look at one project; return how many notifications were missed."""
         from shared.clients.vision import Resource
 
-        filled = filled_in(declared, lambda value: templates.resolve(value, self._values), "vision", name)
+        filled = filled_in(core(declared), lambda value: templates.resolve(value, self._values), "vision", name)
         project, at = guid(filled.project), Resource.of(filled.training)
         before, etag = self._sightings.read_project(project)
         now = self._clock()
@@ -125,7 +125,7 @@ class VisionWatch:
                 continue
             exportable += 1
             known = [] if before is None else [name for name in before.seen if name.startswith(f"export/{one.id}/")]
-            if exportable <= NEWEST or one.id in open_:
+            if exportable <= NEWEST or one.publish_name or one.id in open_:
                 looked_at.append(one.id)
                 for export in self._clients.vision.iterations.exports(at, project, one.id):
                     status = OVER.get(export.status.lower(), "")

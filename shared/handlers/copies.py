@@ -33,7 +33,7 @@ class Replica:
 
 def replica(job: Job, given: str) -> Replica:
     """Find a declared project and its replica; PermanentError where that is none."""
-    source = iterations.place(job, given)
+    source = iterations.place(job, given, needs="replica")
     about = source.about.replica
     if about is None:
         raise PermanentError(

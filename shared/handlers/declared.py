@@ -22,13 +22,21 @@ def factory(job: Job, given: str) -> str:
     return _arm_id(job, "factories", given)
 
 
-def vision(job: Job, given: str) -> tuple[str, VisionProject]:
-    """Return a declared Custom Vision project and its id in one spelling, from its name or its id in any spelling."""
+def vision(job: Job, given: str, *, needs: str = "") -> tuple[str, VisionProject]:
+    """Return a declared Custom Vision project and its id in one spelling, from its name or its id in any spelling.
+
+    Of `prediction` and `replica` it has what it `needs`: the settings of the other need not be there.
+    """
     for name, declared in job.declared.vision.items():
         if given == name or guid(given) == guid(_known(job, declared.project)):
-            filled = filled_in(declared, job.resolve, "vision", name)
+            filled = filled_in(core(declared, needs), job.resolve, "vision", name)
             return guid(filled.project), filled
     raise _not_declared("Custom Vision project", given, job.declared.vision)
+
+
+def core(project: VisionProject, needs: str = "") -> VisionProject:
+    """Leave out of a declared project what is not needed of `prediction` and `replica`."""
+    return project.model_copy(update={part: None for part in ("prediction", "replica") if part != needs})
 
 
 def channel(job: Job, name: str) -> Channel:

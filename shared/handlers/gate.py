@@ -87,7 +87,11 @@ class Gate(BaseModel):
         default=0.3, ge=0, le=1, description="How much of a box must be right, where the project detects objects."
     )
     worst_tag_at_least: float | None = Field(
-        default=None, description="The least that the metric may be of any tag of the iteration.", allow_inf_nan=False
+        default=None,
+        description="The least that the metric may be of any tag of the iteration.",
+        ge=0,
+        le=1,
+        allow_inf_nan=False,
     )
     publish_name: Annotated[str, Follows(PUBLISHES, needed_by="better_than", called="name")] = Field(
         default="",

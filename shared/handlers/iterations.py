@@ -25,9 +25,9 @@ class Place:
     about: VisionProject
 
 
-def place(job: Job, given: str) -> Place:
-    """Find a declared project, by its name or its id."""
-    project, about = declared.vision(job, given)
+def place(job: Job, given: str, *, needs: str = "") -> Place:
+    """Find a declared project, by its name or its id, with its `prediction` or its `replica` where that is needed."""
+    project, about = declared.vision(job, given, needs=needs)
     return Place(project, Resource.of(about.training), about)
 
 

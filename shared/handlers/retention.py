@@ -164,12 +164,13 @@ def delete(params: Backups, job: Job) -> Progress:
 def _delete(todo: list[tuple[str, str]], params: Backups, job: Job) -> set[str]:
     """Delete backups, and give the folders that were spared."""
     project, about = declared.vision(job, params.project)
-    published = _published(Resource.of(about.training), project, job) or frozenset()
+    published = _published(Resource.of(about.training), project, job)
+    is_gone = published is None and params.if_gone == "keep"  # since this was decided
     stores = _stores(params, job)
     spared = set()
     for place, folder in todo:
         base, iteration = "/".join(folder.split("/")[:2]), folder.split("/")[1]
-        if iteration in published or job.hold(second_copy.lock(base)):
+        if is_gone or iteration in (published or ()) or job.hold(second_copy.lock(base)):
             spared.add(folder)
             continue
         stores[place].delete(folder)

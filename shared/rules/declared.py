@@ -153,7 +153,7 @@ class Resource(Declaration):
     """An Azure AI resource; without a key the app's identity is used, which needs the resource's own subdomain."""
 
     endpoint: Https
-    key: str | None = None
+    key: str | None = Field(default=None, repr=False)
 
     @model_validator(mode="after")
     def _has_a_way_in(self) -> Self:
@@ -168,7 +168,7 @@ class Prediction(Declaration):
 
     resource: Annotated[str, ArmId("Microsoft.CognitiveServices/accounts")]
     endpoint: Https | None = None
-    key: str | None = None
+    key: str | None = Field(default=None, repr=False)
 
 
 def _prediction(value: Any) -> Any:
@@ -262,7 +262,7 @@ class EventGridTopic(Declaration):
 
     kind: Literal["event_grid"]
     endpoint: Https
-    key: str | None = None
+    key: str | None = Field(default=None, repr=False)
 
 
 class Queue(Declaration):

@@ -112,7 +112,7 @@ class DatasetManifest(BaseModel):
         """Refuse one by which a part of a file would pass unread."""
         for name, file in self.files.items():
             if len(file.sha256) != (wanted := hashes(file.size, self.chunk)):
-                raise ValueError(f"{name} has {len(file.sha256)} hashes, and should have {wanted}")
+                raise ValueError(f"{name} has {len(file.sha256):,} hashes, and should have {wanted:,}")
         return self
 
     def pieces(self) -> tuple[str, str]:

@@ -333,6 +333,37 @@ def test_an_old_unfinished_copy_is_broken(
     assert "it is not whole: its action failed" in capsys.readouterr().out
 
 
+def lies(bench: Bench, **change: Any) -> None:
+    """Have a manifest say something else."""
+    path = f"{folder(bench)}/manifest.json"
+    said = json.loads(container_of(bench).download_blob(path).readall()) | change
+    container_of(bench).upload_blob(path, json.dumps(said), overwrite=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"sha256": []}, "it has 0 hashes, and should have 1"),
+        ({"chunk": 0}, "chunk: Input should be greater than 0"),
+        ({"chunk": -5}, "chunk: Input should be greater than 0"),
+        ({"chunk": 1000}, "it has 1 hashes, and should have 4"),
+        ({"size": 10**13}, "it has 1 hashes, and should have 149,012"),
+    ],
+)
+def test_a_manifest_that_lies_is_found_out(
+    change: dict[str, Any], says: str, bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where it has no hash for a part of the model, nothing is fetched or brought by it, and verify calls it broken."""
+    lies(bench, **change)
+    checked = told(capsys, "verify", "fruit/aaaa", code=1)
+    assert says in checked[0]["why"]
+    assert says in refused(capsys, "get", "fruit/aaaa/ONNX", "--to", "m.zip")
+    assert says in refused(capsys, "restore", "fruit/aaaa/ONNX", "--to", "back")
+    assert not list(tmp_path.rglob("*.zip*"))
+    assert run("list") == 0
+    assert "broken" in capsys.readouterr().out
+
+
 # -- get --------------------------------------------------------------------------------------------------------------
 
 
@@ -533,6 +564,16 @@ def test_where_it_is_already_is_no_target(bench: Bench, capsys: pytest.CaptureFi
     assert "names the container that is read" in refused(capsys, "restore", "fruit/aaaa", "--to", "app", code=2)
     said = refused(capsys, "restore", "fruit/aaaa", "--to", container_of(bench).url)
     assert "is the app's own container of backups" in said
+
+
+@pytest.mark.parametrize("url", ["https://a.blob.core.windows.net", "https://a.blob.core.windows.net/b/c?sig=c2Vj"])
+def test_what_is_no_container_is_refused(url: str, bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    """The URL of an account or of a folder is no target and no source, and the command says how one is given."""
+    for arguments in (("restore", "fruit/aaaa", "--to", url), ("list", "--container", url)):
+        said = refused(capsys, *arguments)
+        assert f"{arguments[-2]} (a.blob.core.windows.net" in said
+        assert "https://<account>.blob.core.windows.net/<container>" in said
+        assert "c2Vj" not in said
 
 
 # -- the bar ----------------------------------------------------------------------------------------------------------

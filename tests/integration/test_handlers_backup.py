@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -20,7 +20,7 @@ from shared.handlers import backup
 from shared.storage.backups import Origin
 from tests.integration.canned import Reply, serve
 from tests.integration.keeping import Make, container_of, maker, second_container, seed, stored
-from tests.integration.stages import clients_of
+from tests.integration.stages import Bench, clients_of
 
 MODELS = [{"platform": "ONNX", "bytes": 3000}, {"platform": "TensorFlow", "flavor": "TensorFlowLite", "bytes": 100}]
 
@@ -169,6 +169,73 @@ def test_a_copy_that_was_cut_short_is_made_again(make: Make, project: str, store
     assert stored(bench, path).startswith(b"PK")
 
 
+# -- one of several exports cannot be kept ----------------------------------------------------------------------------
+
+
+def listing(bench: Bench, simulators: Simulators, *, times: int = 99, skip: int = 0, **changes: str) -> None:
+    """Have the list of exports say something else of the ONNX model."""
+    (project,) = (one.project for one in bench.declared.vision.values())
+    url = f"{simulators.vision.url}/customvision/v3.3/training/projects/{project}/iterations/{project}/export"
+    exports = requests.get(url, headers={"Training-Key": KEY}, timeout=10).json()
+    body = [one | (changes if one["platform"] == "ONNX" else {}) for one in exports]
+    simulators.vision.fault("error", status=200, method="GET", path="/export$", n=times, skip=skip, body=body)
+
+
+@pytest.mark.parametrize(
+    ("link", "reason", "remedy"),
+    [
+        ("artifacts/m.zip", "in a virtual network and gives no link to ONNX", "reactor vision connect"),
+        ("https://evil.example/m.zip?sig=c2Vj", "a model is not copied from evil.example", "REACTOR_VISION_BLOB_HOSTS"),
+    ],
+)
+@pytest.mark.parametrize("skip", [0, 1])
+def test_a_link_that_is_of_no_use_keeps_no_other_export_from_being_kept(
+    *, skip: int, link: str, reason: str, remedy: str, make: Make, project: str, simulators: Simulators
+) -> None:
+    """The others are whole; then the step fails, and says which one is not kept, why, and what helps."""
+    bench = make(project)
+    listing(bench, simulators, skip=skip, downloadUri=link)
+    with pytest.raises(PermanentError, match=f"1 of the exports are kept, and not ONNX: .*{reason}") as caught:
+        bench.run("backup.vision_export")
+    assert remedy in caught.value.remedy
+    assert "c2Vj" not in repr(caught.value)
+    assert bench.clients.backups.manifest(f"{project}/{project}/TensorFlow/TensorFlowLite")
+    assert bench.clients.backups.manifest(f"{project}/{project}/ONNX/default") is None
+
+
+def test_a_link_that_comes_late_is_waited_for(make: Make, project: str, simulators: Simulators) -> None:
+    """An export that is done and has no link yet is asked for again, and kept with the others."""
+    bench = make(project)
+    listing(bench, simulators, times=2, downloadUri="")
+    told = bench.run("backup.vision_export")
+    assert len(told.result["stored"]) == 2
+    assert told.notes[0] == "the exported ONNX is not there yet"
+
+
+def test_a_link_that_never_comes_keeps_no_other_export_from_being_kept(
+    make: Make, project: str, simulators: Simulators, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a while the others are kept without it."""
+    monkeypatch.setattr(backup, "PATIENCE", timedelta(0))
+    bench = make(project)
+    listing(bench, simulators, downloadUri="")
+    with pytest.raises(PermanentError, match="not ONNX: Custom Vision gives no link to it"):
+        bench.run("backup.vision_export")
+    assert bench.clients.backups.manifest(f"{project}/{project}/TensorFlow/TensorFlowLite")
+
+
+def test_a_manifest_that_is_none_keeps_no_other_export_from_being_kept(make: Make, project: str) -> None:
+    """What is kept already and cannot be read is named, left as it is, and the others are kept."""
+    bench = make(project)
+    path = f"{project}/{project}/ONNX/default/manifest.json"
+    container_of(bench).upload_blob(path, b"{}")
+    with pytest.raises(PermanentError, match=f"not ONNX: {path} is not a manifest") as caught:
+        bench.run("backup.vision_export")
+    assert caught.value.remedy == "move it away and replay"
+    assert bench.clients.backups.manifest(f"{project}/{project}/TensorFlow/TensorFlowLite")
+    assert stored(bench, path) == b"{}"
+
+
 def test_hashing_resumes_by_chunk(
     make: Make, project: str, store: BlobServiceClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -236,6 +303,16 @@ def test_an_iteration_that_is_no_id_is_not_asked_for(
     with pytest.raises(PermanentError, match="iteration: "):
         make(project).run("backup.vision_export", iteration=iteration)
     assert simulators.vision.seen() == []
+
+
+@pytest.mark.parametrize("url", ["https://a.blob.core.windows.net", "https://a.blob.core.windows.net/b/c?sig=c2Vj"])
+def test_a_setting_that_is_no_container_is_named(url: str, make: Make, project: str) -> None:
+    """A declared container, or a second one, whose setting is the URL of an account or of a folder is no crash."""
+    bench = make(project, container="${CONTAINER}")
+    bench.values = {**bench.values, "CONTAINER": url}
+    with pytest.raises(PermanentError, match=r"vision\.fruit\.container: .*must be the URL of a container") as caught:
+        bench.run("backup.vision_export")
+    assert "c2Vj" not in repr(caught.value)
 
 
 def test_a_setting_that_is_no_project_is_named(make: Make, project: str) -> None:

@@ -1,7 +1,9 @@
 """The store of backups: what it lists, what is whole, by which URL others may read it, and how much memory it takes."""
 
+import json
 import tracemalloc
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -14,7 +16,7 @@ from azure.storage.blob import BlobClient, ContainerClient
 from dev.azurite import Azurite
 from dev.simulators.remote import Simulators
 from shared.errors import PermanentError
-from shared.storage.backups import CHUNK, Store
+from shared.storage.backups import CHUNK, Manifest, Store
 from tests.integration.canned import Reply, serve
 from tests.integration.keeping import container_of, maker, second_container, seed
 from tests.integration.stages import Bench, clients_of
@@ -22,6 +24,7 @@ from tests.integration.stages import Bench, clients_of
 MIB = 1024 * 1024
 PROJECT = "0f8fad5b-d9cb-469f-a165-70867728950e"
 ONE, TWO = "11111111-1111-4111-8111-111111111111", "d2222222-2222-4222-8222-222222222222"
+NOW = datetime(2026, 11, 22, 8, 15, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -114,6 +117,51 @@ def test_what_a_policy_keeps_is_not_asked_for_again(bench: Bench, monkeypatch: p
     with pytest.raises(PermanentError, match=r"a policy of Storage keeps .*manifest\.json") as caught:
         bench.clients.backups.own.delete(f"{PROJECT}/{ONE}/ONNX/default")
     assert caught.value.remedy == "wait until it is over, or lift it"
+
+
+NO_CONTAINERS = [
+    "https://a.blob.core.windows.net",
+    "https://a.blob.core.windows.net/?sig=c2Vj",
+    "{own}",
+    "{own}/b/c",
+    "{own}/",
+]
+
+
+@pytest.mark.parametrize("url", NO_CONTAINERS)
+def test_a_url_that_names_no_container_is_refused(bench: Bench, url: str) -> None:
+    """That of an account, or of a folder, is told by what it was given for: whoever gave it can correct it."""
+    url = url.format(own=bench.clients.account.blobs.url.rstrip("/"))
+    for ask in (bench.clients.backups.elsewhere, lambda one: list(bench.clients.backups.find_in_container(one, "a"))):
+        with pytest.raises(PermanentError, match=r"the (second|declared) container .*is not given as") as caught:
+            ask(url)
+        assert "https://<account>.blob.core.windows.net/<container>" in caught.value.remedy
+        assert "c2Vj" not in caught.value.reason
+
+
+@pytest.mark.parametrize("change", [{"sha256": []}, {"chunk": 0}, {"chunk": -5}, {"chunk": 3}, {"size": -1}])
+def test_a_manifest_has_a_hash_for_every_part(bench: Bench, change: dict[str, Any]) -> None:
+    """One by which a part of the model would pass unread is none, and nothing of it is told but what is wrong."""
+    whole = Manifest(
+        project=PROJECT,
+        iteration=ONE,
+        platform="ONNX",
+        flavor=None,
+        source="https://a.example/m.zip",
+        source_etag="1",
+        source_modified=NOW,
+        size=5,
+        md5=None,
+        sha256=("ab" * 32,),
+        copied=None,
+        written=NOW,
+    )
+    text = json.dumps(whole.model_dump(mode="json") | change).encode()
+    bench.clients.backups.own.write_manifest("a/b", text)
+    with pytest.raises(PermanentError, match=r"a/b/manifest\.json is not a manifest \((it has|chunk: |size: )"):
+        bench.clients.backups.own.manifest("a/b")
+    bench.clients.backups.own.write_manifest("a/c", whole)
+    assert bench.clients.backups.own.manifest("a/c") == whole
 
 
 # -- URLs that others read by -----------------------------------------------------------------------------------------

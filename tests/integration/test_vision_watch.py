@@ -259,6 +259,33 @@ def test_a_project_that_cannot_be_read_is_told_once_an_hour(
     assert "an-old-key" not in line
 
 
+def test_the_exports_of_what_is_published_are_looked_at(make: Make, project: Project) -> None:
+    """However old it is: what is live is what is exported most."""
+    world = make()
+    live = {"id": str(uuid.uuid4()), "trainedAt": "2025-01-01T00:00:00Z", "publishName": "shop"}
+    newer = [{"id": str(uuid.uuid4()), "trainedAt": f"2026-01-0{day}T00:00:00Z"} for day in range(1, 6)]
+    project.shows("Completed", more=(live, *newer))
+    sweep(world)
+    project.shows("Completed", more=(live | {"exports": [{"platform": "CoreML", "status": "Failed"}]}, *newer))
+    assert missed(world) == ["ExportFailed CoreML"]
+
+
+def test_a_setting_that_looking_does_not_need_may_be_missing(
+    project: Project, make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The keys of the prediction resource and of the replica are for others."""
+    world = make()
+    text = world.rules_text.replace(
+        "\nrules:", '\n    replica: {training: {endpoint: "https://copy.example", key: "${NOT_SET}"}}\nrules:', 1
+    )
+    world.rules = world.load(text)
+    project.shows("Training")
+    with caplog.at_level(logging.ERROR, logger="reactor"):
+        sweep(world)
+    assert project.asked("iterations") == 1
+    assert not caplog.records
+
+
 def test_a_round_costs_few_requests(make: Make, project: Project) -> None:
     """One request for the iterations, and one for the exports of each of the three newest."""
     more = tuple({"id": str(uuid.uuid4()), "trainedAt": f"2026-01-0{day}T00:00:00Z"} for day in range(1, 9))

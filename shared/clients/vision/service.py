@@ -39,6 +39,13 @@ def _instant(value: datetime | None) -> datetime | None:
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+ROUNDING = 1e-6
+
+
+def _within(value: float) -> float:
+    return min(max(value, 0.0), 1.0)
+
+
 def _nothing_as[T](default: T) -> BeforeValidator:
     return BeforeValidator(lambda value: default if value is None else value)
 
@@ -51,8 +58,8 @@ Instant = Annotated[datetime | None, AfterValidator(_instant)]
 Text = Annotated[str, _nothing_as("")]
 """A text that a person chose, as it is; "" for none."""
 Number = Annotated[int, Field(ge=0), _nothing_as(0)]
-Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-"""From 0 to 1."""
+Share = Annotated[float, Field(ge=-ROUNDING, le=1 + ROUNDING, allow_inf_nan=False), AfterValidator(_within)]
+"""From 0 to 1; what single precision made a little more is 1."""
 
 
 class Read(BaseModel):

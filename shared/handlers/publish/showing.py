@@ -80,7 +80,7 @@ def _images(count: int) -> str:
 
 def ask(params: Vision, job: Job) -> Progress:
     """Ask the prediction resource what is in an image; it may take a while to know of what was published."""
-    place = iterations.place(job, params.project)
+    place = iterations.place(job, params.project, needs="prediction")
     prediction, result = place.about.prediction, job.result
     if prediction is None or prediction.endpoint is None:
         note = "the prediction resource was not asked: its endpoint is not declared"

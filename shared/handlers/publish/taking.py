@@ -26,7 +26,7 @@ LOOKS = 2
 
 def check(params: Vision, job: Job) -> Progress:
     """Take the name, and look whether the iteration may have it: only from an older one."""
-    place = iterations.place(job, params.project)
+    place = iterations.place(job, params.project, needs="prediction")
     prediction, id = place.about.prediction, iterations.read_id(params.iteration)
     if prediction is None:
         raise PermanentError(

@@ -87,7 +87,7 @@ class Backups:
     def find_in_container(self, container: str, prefix: str) -> Iterator[tuple[str, Origin]]:
         """List the blobs of a declared container whose names begin with `prefix`."""
         with translated("the declared container"):
-            found = self._origins.container(container, "the declared container")
+            found = self._origins.container(container, f"the declared container ({named(container)})")
             for name in found.list_blob_names(name_starts_with=prefix):
                 base, _, query = container.partition("?")
                 url = f"{base.rstrip('/')}/{quote(name)}" + (f"?{query}" if query else "")

@@ -91,7 +91,7 @@ class Manifest(BaseModel):
     def _has_a_hash_for_every_chunk(self) -> Self:
         """Refuse one by which a part of the model would pass unread."""
         if len(self.sha256) != (wanted := hashes(self.size, self.chunk)):
-            raise ValueError(f"it has {len(self.sha256)} hashes, and should have {wanted}")
+            raise ValueError(f"it has {len(self.sha256):,} hashes, and should have {wanted:,}")
         return self
 
 

@@ -234,6 +234,12 @@ class Store:
 
     # -- clients ------------------------------------------------------------------------------------------------------
 
+    @contextmanager
+    def container(self, effect: Effect = "read") -> "Iterator[ContainerClient]":
+        """Give the client of the container, for who keeps other things there; its exceptions become ours."""
+        with self._translated(effect):
+            yield self._container()
+
     def _blob(self, folder: str, name: str) -> "BlobClient":
         return self._container().get_blob_client(f"{folder}/{name}")
 
