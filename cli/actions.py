@@ -9,7 +9,17 @@ from typing import Any, NamedTuple
 
 from cli.app import add_options, add_person, connect
 from cli.documents import print_json
-from cli.listing import DEFAULT_MOST, Json, add_filters, add_output, asked_for, kinds_of, nothing, read_pages
+from cli.listing import (
+    DEFAULT_MOST,
+    Json,
+    add_filters,
+    add_output,
+    asked_for,
+    kinds_of,
+    nothing,
+    read_pages,
+    subject_of,
+)
 
 STATUSES = ("open", "succeeded", "failed", "skipped", "canceled", "rejected", "expired")
 
@@ -102,7 +112,7 @@ def _table(actions: Sequence[Json], paint: Any, width: int, *, local: bool) -> I
 
 def _words(action: Json) -> str:
     """Say how an action stands; where there is nothing to say, what it answers."""
-    words = action["reason"] or f"{kinds_of(action)} {action['subject']}".strip()
+    words = action["reason"] or f"{kinds_of(action)} {subject_of(action)}".strip()
     return f"dry run: {words}" if action["mode"] == "dry_run" else str(words)
 
 

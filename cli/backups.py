@@ -1,4 +1,4 @@
-"""`reactor backups list|verify|get|restore`: what is kept of Custom Vision's models, whether it is whole, and back."""
+"""`reactor backups list|verify|get|restore`: what is kept of Custom Vision, whether it is whole, and back."""
 
 from __future__ import annotations
 
@@ -6,21 +6,23 @@ import sys
 from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cli.backups_found import ADDRESS, Here, add_options, fitting, told
+from cli.backups_found import ADDRESS, NEWEST, Here, add_options, fitting, told
 
 if TYPE_CHECKING:
     from shared.storage.backups import About, Backup, Manifest
 
+IMAGES = f"; or images: PROJECT/datasets/VERSION, or PROJECT/datasets/{NEWEST}"
 DEFAULT = "default"
 """The folder of an export without a flavor."""
 
 
 def add_commands(groups: Any) -> None:
     """Add `reactor backups …` to the parser."""
-    backups = groups.add_parser("backups", help="the backups of Custom Vision's models: list, check, fetch, restore")
+    backups = groups.add_parser(
+        "backups", help="the backups of Custom Vision's models and images: list, check, fetch, restore"
+    )
     commands = backups.add_commands("COMMAND")
 
     one = commands.add_parser("list", help="list backups by project, iteration, platform and flavor")
@@ -28,18 +30,23 @@ def add_commands(groups: Any) -> None:
     _finish(one, list_backups)
 
     one = commands.add_parser("verify", help="read backups again and compare their size and hashes")
-    one.add_argument("backup", metavar="BACKUP", nargs="?", default="", help=f"only these: {ADDRESS}; default: all")
+    one.add_argument(
+        "backup", metavar="BACKUP", nargs="?", default="", help=f"only these: {ADDRESS}{IMAGES}; default: all"
+    )
     _finish(one, verify)
 
-    one = commands.add_parser("get", help="fetch a model into a file; the same command goes on with half a file")
-    one.add_argument("backup", metavar="BACKUP", nargs="?", default="", help=f"{ADDRESS}; default: the newest")
+    one = commands.add_parser("get", help="fetch a model into a file, or images into a folder; it goes on where it was")
+    one.add_argument("backup", metavar="BACKUP", nargs="?", default="", help=f"{ADDRESS}{IMAGES}; default: the newest")
     one.add_argument(
-        "--to", type=Path, metavar="PATH", help="the file, or the folder that it comes into; default: here"
+        "--to",
+        metavar="PATH",
+        help="the file, or the folder that it comes into, with a slash at its end where it is not there yet; of images "
+        "the folder; default: here",
     )
     _finish(one, get)
 
-    one = commands.add_parser("restore", help="bring models to another container, or to a folder")
-    one.add_argument("backup", metavar="BACKUP", nargs="?", default="", help=f"{ADDRESS}; default: the newest")
+    one = commands.add_parser("restore", help="bring models and images to another container, or to a folder")
+    one.add_argument("backup", metavar="BACKUP", nargs="?", default="", help=f"{ADDRESS}{IMAGES}; default: the newest")
     one.add_argument(
         "--to",
         metavar="URL|FOLDER",
@@ -47,7 +54,7 @@ def add_commands(groups: Any) -> None:
         help="a container, with a SAS, best as ${NAME} of an environment variable, or as who is signed in; a folder; "
         "or `app`, the app's own store",
     )
-    one.add_argument("--all", action="store_true", help="all that fit, instead of one")
+    one.add_argument("--all", action="store_true", help="all that fit, instead of one: models and data sets")
     _finish(one, restore)
 
 

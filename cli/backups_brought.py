@@ -8,9 +8,9 @@ import time
 from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
-from cli.backups_found import Here, chosen, written
+from cli.backups_found import Here, chosen, fitting, written
 from cli.errors import RefusedError, UsageError
 
 if TYPE_CHECKING:
@@ -43,18 +43,24 @@ class Model(NamedTuple):
 
 
 def get(here: Here, options: Namespace) -> int:
-    """Fetch a model into a file."""
+    """Fetch a model into a file, or a data set into a folder."""
+    from cli import backups_images_brought
+    from cli.backups_datasets import is_of_dataset, tell_left_out
     from cli.documents import print_json
 
+    if is_of_dataset(options.backup):
+        return backups_images_brought.get(here, options)
+    tell_left_out(here, options.backup, "PROJECT/datasets/newest fetches the newest")
     (backup,) = chosen(here, options.backup)
-    to = options.to or Path()
-    file = to / _file_name(backup, here) if to.is_dir() or str(options.to or "").endswith(os.sep) else to
+    to = Path(options.to or "")
+    is_folder = to.is_dir() or str(options.to or "").endswith(("/", os.sep))
+    file = to / _file_name(backup, here) if is_folder else to
     model = _model(here, backup)
-    fetch(model, file, _bar(model, options))
+    how = fetch(model, file, _bar(model, options))
     if options.json:
-        print_json({"folder": backup.folder, "file": str(file), "size": model.manifest.size})
+        print_json({"folder": backup.folder, "file": str(file), "size": model.manifest.size, "how": how})
     else:
-        print(file)
+        print(f"{file}  {how}")
     return 0
 
 
@@ -77,8 +83,10 @@ def _bar(model: Model, options: Namespace) -> Bar:
     return Bar(is_shown=not options.json, told=in_bytes(model.manifest.size))
 
 
-def fetch(model: Model, file: Path, bar: Bar) -> None:
+def fetch(model: Model, file: Path, bar: Bar) -> str:
     """Fetch a model into a file: what is there already is not fetched again, and nothing else is overwritten.
+
+    Say which of the two it was.
 
     The bytes go into a file beside it, whose name it gets once every hash is as it should be.
     """
@@ -87,7 +95,7 @@ def fetch(model: Model, file: Path, bar: Bar) -> None:
         if file.exists():
             with file.open("rb") as there:
                 if _is_it(there, model, bar):
-                    return
+                    return "was there already"
             raise RefusedError(f"{file} is there already, with another content: name another file with --to")
         file.parent.mkdir(parents=True, exist_ok=True)
         with part.open("r+b" if part.exists() else "w+b") as held:
@@ -103,6 +111,7 @@ def fetch(model: Model, file: Path, bar: Bar) -> None:
         ) from None
     finally:
         bar.close()
+    return "fetched"
 
 
 def _fetch_part(model: Model, number: int, held: BinaryIO, bar: Bar) -> None:
@@ -161,13 +170,21 @@ def _is_it(there: BinaryIO, model: Model, bar: Bar) -> bool:
 
 
 def restore(here: Here, options: Namespace) -> int:
-    """Bring models, with their manifests, to a folder or to another container."""
+    """Bring models, with their manifests, to a folder or to another container; with `--all` data sets as well."""
+    from cli import backups_images_brought
+    from cli.backups_datasets import is_of_dataset, tell_left_out, whole
     from cli.documents import print_json
 
-    backups = chosen(here, options.backup, every=options.all)
     is_far = options.to == APP or "://" in options.to or "${" in options.to
     target = _target(here, options.to) if is_far else None
-    brought = []
+    if is_of_dataset(options.backup):
+        return backups_images_brought.restore(here, options, target)
+    if not options.all:
+        tell_left_out(here, options.backup, "--all takes them along, PROJECT/datasets/newest is the newest")
+    folders = whole(here, options.backup) if options.all else []
+    has_models = not folders or any(one.is_whole for one in fitting(options.backup, here.store.list(), here))
+    backups = chosen(here, options.backup, every=options.all) if has_models else []
+    brought: list[dict[str, Any]] = []
     for backup in backups:
         model = _model(here, backup)
         bar = _bar(model, options)
@@ -176,13 +193,15 @@ def restore(here: Here, options: Namespace) -> int:
             brought.append({"folder": backup.folder, "to": target.url(backup.folder), "how": how})
         else:
             to = Path(options.to) / backup.folder if options.all else Path(options.to)
-            fetch(model, to / "model.zip", bar)
+            how = fetch(model, to / "model.zip", bar)
             _write_manifest(to / "manifest.json", model)
-            brought.append({"folder": backup.folder, "to": str(to / "model.zip"), "how": "fetched"})
+            brought.append({"folder": backup.folder, "to": str(to / "model.zip"), "how": how})
         if not options.json:
             print(f"{brought[-1]['to'] if target is None else written(backup, here)}  {brought[-1]['how']}", flush=True)
+    datasets = backups_images_brought.brought(here, folders, options, target)
     if options.json:
-        print_json(brought)
+        print_json([*brought, *(one.shown() for one in datasets)])
+    backups_images_brought.refuse_wrong(here, datasets)
     return 0
 
 

@@ -33,13 +33,15 @@ class Checked(NamedTuple):
 
 
 def verify(here: Here, options: Namespace) -> int:
-    """Check the backups that fit an address; 1 where one is broken."""
+    """Check the backups and data sets that fit an address; 1 where one is broken."""
+    from cli import backups_images_checked
+    from cli.backups_datasets import folders
     from cli.documents import print_json
     from cli.progress import Bar, in_bytes, size
     from cli.tables import GREEN, RED, YELLOW, count, painter
 
     backups = fitting(options.backup, here.store.list(), here)
-    if not backups:
+    if not backups and not folders(here, options.backup):
         raise RefusedError(f'no backup fits "{options.backup}"' if options.backup else f"no backups in {here.name}")
     total, read = sum(one.size for one in backups), 0
     bar = Bar(is_shown=not options.json, told=in_bytes(total))
@@ -57,16 +59,19 @@ def verify(here: Here, options: Namespace) -> int:
             colour, mark = (RED, "broken") if one.wrong else (YELLOW, "not whole") if one.note else (GREEN, "ok")
             words = f": {one.wrong or one.note}" if one.wrong or one.note else ""
             print(f"{paint(colour, mark.ljust(9))}  {written(backup, here)}  {size(backup.size)}{words}", flush=True)
+    datasets = backups_images_checked.verify(here, options.backup, is_quiet=options.json)
     broken = [one for one in checked if one.wrong]
     if options.json:
-        print_json([_shown(one) for one in checked])
+        print_json([*map(_shown, checked), *(one.shown() for one in datasets)])
     elif broken:
         print(f"{len(broken)} of {count(len(checked), 'backup')} broken: {REMEDY}")
-    else:
+    elif checked:
         print(
             f"{count(len([one for one in checked if not one.note]), 'backup')}, {size(read)}: all as they were written"
         )
-    return 1 if broken else 0
+    if not options.json:
+        backups_images_checked.tell(datasets)
+    return 1 if broken or any(one.is_broken for one in datasets) else 0
 
 
 def _shown(one: Checked) -> dict[str, Any]:

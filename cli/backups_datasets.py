@@ -116,7 +116,7 @@ def store_of(here: Here) -> DatasetStore:
 
 
 def folders(here: Here, address: str) -> list[str]:
-    """Name the folders of the data sets that an address may mean, unfinished ones too; the newest is each last one."""
+    """Name the folders of the data sets that an address may mean, unfinished ones too: by their names, so by age."""
     project, *rest = [*_parts(address), ""][:3]
     if len(_parts(address)) > 1 and not is_of_dataset(address):
         return []
@@ -155,19 +155,20 @@ def chosen(here: Here, address: str, *, every: bool = False) -> list[str]:
 
     Where no version is said, it is the newest; RefusedError lists them where it is not clear which one is meant.
     """
-    fits = folders(here, address)
-    whole = [folder for folder in fits if _is_whole(here, folder)]
-    if not whole:
-        raise RefusedError(_nothing(here, address, fits))
-    if every:
-        return whole
-    if len(_parts(address)) < 3:
-        whole = list({folder.partition("/")[0]: folder for folder in whole}.values())
-    if len(whole) > 1:
-        more = f"\n  and {len(whole) - MOST_NAMED} more" if len(whole) > MOST_NAMED else ""
-        lines = [f"  {written(folder, here)}" for folder in whole[:MOST_NAMED]]
+    is_newest = not every and len(_parts(address)) < 3
+    found = whole(here, f"{_parts(address)[0]}/{DATASETS}/{NEWEST}" if is_newest else address)
+    if not found:
+        raise RefusedError(_nothing(here, address, folders(here, address)))
+    if len(found) > 1 and not every:
+        more = f"\n  and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+        lines = [f"  {written(folder, here)}" for folder in found[:MOST_NAMED]]
         raise RefusedError("\n".join(["which one? These fit:", *lines]) + more)
-    return whole
+    return found
+
+
+def whole(here: Here, address: str) -> list[str]:
+    """Name the folders of the data sets that an address fits and that are whole."""
+    return [folder for folder in folders(here, address) if _is_whole(here, folder)]
 
 
 def written(folder: str, here: Here) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cli.errors import RefusedError
 
@@ -23,6 +23,10 @@ MOST_SHOWN = 5
 """Images and files that a line names."""
 
 
+class DamagedError(RefusedError):
+    """A file of a version is not what was written."""
+
+
 class Wrong(NamedTuple):
     """A file or an image, and what is wrong with it."""
 
@@ -32,6 +36,8 @@ class Wrong(NamedTuple):
 
 class Named(BaseModel):
     """An image as coco.json names it; its name leads nowhere else."""
+
+    model_config = ConfigDict(frozen=True)
 
     file_name: str = Field(pattern=r"^[0-9A-Za-z-]+\.[a-z]+$")
     width: int
@@ -59,13 +65,13 @@ class Version:
 
     @property
     def files(self) -> tuple[str, ...]:
-        """Its files but coco.json and the manifest."""
-        from shared.storage.datasets import LINES, TABLE
+        """Its files but the manifest."""
+        from shared.storage.datasets import COCO, LINES, TABLE
 
-        return LINES, TABLE
+        return LINES, TABLE, COCO
 
     def read(self, name: str) -> Iterator[bytes]:
-        """Read a file; RefusedError at the end of what is not as it was written."""
+        """Read a file; DamagedError at the end of what is not as it was written."""
         told = self.manifest.files.get(name)
         if told is None:  # nobody hashed it: it says the same in every version
             yield from self.store.read(f"{self.folder}/{name}")
@@ -77,7 +83,7 @@ class Version:
                 digest.update(piece)
                 yield piece
             if digest.hexdigest() != wanted:
-                raise RefusedError(f"{name}: SHA-256 differs in part {number + 1} of {len(told.sha256)}")
+                raise DamagedError(f"its SHA-256 differs in part {number + 1} of {len(told.sha256)}")
 
     def coco(self) -> bytes:
         """Read coco.json."""
@@ -95,13 +101,13 @@ def opened(store: DatasetStore, folder: str) -> Version:
 
 
 def named_in(coco: bytes) -> list[Named]:
-    """Name the images of a coco.json; RefusedError where it is none."""
+    """Name the images of a coco.json; DamagedError where it is none."""
     try:
         return _Coco.model_validate_json(coco).images
     except ValidationError as problem:
         first = problem.errors(include_url=False, include_context=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"]))
-        raise RefusedError(f"coco.json is none: {where}: {first['msg'].lower()}") from None
+        raise DamagedError(f"it is no COCO file: {where}: {first['msg'].lower()}") from None
 
 
 def wrong_with(named: Named, content: bytes) -> str:
@@ -138,8 +144,10 @@ def md5_of(content: bytes) -> str:
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
-def in_short(wrong: list[Wrong], of: int) -> str:
-    """Say what is wrong with some files and images of a version."""
+def in_short(wrong: Sequence[Wrong], of: int) -> str:
+    """Say what is wrong with some files and images of a version that has so many images."""
+    from cli.tables import count
+
     shown = "; ".join(f"{one.name}: {one.why}" for one in wrong[:MOST_SHOWN])
     more = f"; and {len(wrong) - MOST_SHOWN} more" if len(wrong) > MOST_SHOWN else ""
-    return f"{len(wrong):,} of {of:,} files and images are wrong: {shown}{more}"
+    return f"{len(wrong):,} wrong, of {count(of, 'image')}: {shown}{more}"

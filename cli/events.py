@@ -11,7 +11,18 @@ from cli import send
 from cli.app import App, add_person, connect
 from cli.documents import print_json
 from cli.errors import UsageError
-from cli.listing import DEFAULT_MOST, Json, add_filters, add_output, asked_for, kinds_of, nothing, read_pages, source_of
+from cli.listing import (
+    DEFAULT_MOST,
+    Json,
+    add_filters,
+    add_output,
+    asked_for,
+    kinds_of,
+    nothing,
+    read_pages,
+    source_of,
+    subject_of,
+)
 
 STATUSES = ("planned", "unplanned", "parked", "refused", "ignored")
 REPLAYED_AT_ONCE = 1_000
@@ -90,7 +101,7 @@ def _table(events: Sequence[Json], paint: Any, width: int, *, local: bool) -> It
             Cell(short_key(event["key"])),
             Cell(kinds_of(event) or "-"),
             Cell(source_of(event) or "-"),
-            Cell(event["subject"] or "-"),
+            Cell(subject_of(event) or "-"),
             Cell(event["status"], COLOURS.get(event["status"], "")),
             Cell(_rules(event) or event["reason"] or "no rule answers", "" if event["rules"] else DIM),
         ]

@@ -129,7 +129,7 @@ def _routed(step: Json, declared: Declared | None, event: Event) -> Json:
     """Give the channels that a step's routes lead to, for this event."""
     from shared.handlers import ACTIONS
     from shared.rules.declared import Route
-    from shared.rules.steps import parameters
+    from shared.rules.parameters import parameters
     from shared.rules.templates import context
 
     target = ACTIONS.get(step["action"])

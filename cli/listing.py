@@ -16,6 +16,8 @@ PAGES = 200
 """Pages that one listing asks for: a page may be empty where hardly anything fits."""
 SAID_BETTER = ("RunStatusChanged", "DatasetDriftDetected")
 """The wire's names, where a derived kind beside them says what is meant."""
+VISION = "customvision"
+"""How the sources begin that are Custom Vision projects."""
 
 Json = Mapping[str, Any]
 
@@ -74,6 +76,14 @@ def kinds_of(listed: Json) -> str:
     """Name the derived kinds, or else the wire's own."""
     kinds = listed["kinds"]
     return " ".join([kind for kind in kinds if kind not in SAID_BETTER] or kinds)
+
+
+def subject_of(listed: Json) -> str:
+    """Give what an event is about; a Custom Vision project by its declared name, which its id says nothing beside."""
+    subject, (family, _, project) = str(listed["subject"]), str(listed["source"]).partition("/")
+    if family != VISION or not project or not listed["source_names"]:
+        return subject
+    return subject.replace(f"projects/{project}", f"projects/{listed['source_names'][0]}", 1)
 
 
 def source_of(listed: Json) -> str:

@@ -57,6 +57,7 @@ EXAMPLES: Mapping[str, str] = {
     "vision train": "reactor vision train images --project fruit --publish fruit-classifier",
     "vision predict": "reactor vision predict photo.jpg --project fruit --name fruit-classifier",
     "vision publish": "reactor vision publish fruit --name fruit-classifier",
+    "vision unpublish": "reactor vision unpublish fruit --name fruit-classifier",
     "vision export": "reactor vision export fruit --platform ONNX --platform TensorFlow/TensorFlowLite",
     "vision prune": "reactor vision prune fruit --keep 5 --only-backed-up",
     "vision replicate": "reactor vision replicate fruit",

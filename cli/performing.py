@@ -15,7 +15,7 @@ from shared.errors import PermanentError
 from shared.events import without_url_queries
 from shared.handlers import ACTIONS
 from shared.rules import templates
-from shared.rules.steps import parameters
+from shared.rules.parameters import parameters
 
 
 def performed(answer: Answer, turn: Turn) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from shared.rules.declared import Declared
 from shared.rules.filters import OPERATORS, SUBJECT_WORDS
 from shared.rules.kinds import KINDS, RESERVED
 from shared.rules.loading import MODES
-from shared.rules.steps import parameters
+from shared.rules.parameters import parameters
 from shared.rules.where import ALL, ANY, NOT, SWITCHES
 
 # -- what is declared -------------------------------------------------------------------------------------------------

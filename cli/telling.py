@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cli.listing import subject_of
 from cli.tables import (
     BOLD,
     COLOURS,
@@ -28,9 +29,15 @@ from cli.tables import (
     shorten,
     zone,
 )
+from shared.handlers import ACTIONS
+from shared.rules.parameters import parameters
 
 PLAIN_KEY = re.compile(r"[\w-]+\Z")
 """A key that a path needs no brackets for."""
+URL = re.compile(r"https?://\S{1,2000}\Z")
+"""What somebody copies, all or nothing."""
+MOST_LISTED = 20
+"""Elements of a list that have a line each."""
 SHORT_HASH = 12
 Json = Mapping[str, Any]
 
@@ -47,7 +54,7 @@ class Teller:
     def event(self, event: Json) -> Iterator[str]:
         """Tell all of an event."""
         kinds = " ".join(event["kinds"]) or event["type"] or "no event"
-        yield self.paint(BOLD, clean(f"{kinds}  {event['subject']}".rstrip()))
+        yield self.paint(BOLD, clean(f"{kinds}  {subject_of(event)}".rstrip()))
         yield from self._pairs(
             {
                 "key": event["key"],
@@ -127,7 +134,7 @@ class Teller:
         if told_in:
             facts["answered"] = f"already, for event {short_key(elsewhere)}" if elsewhere else ""
         else:
-            event = f"{' '.join(action['kinds'])}  {action['subject']}  (event {short_key(action['event'])})"
+            event = f"{' '.join(action['kinds'])}  {subject_of(action)}  (event {short_key(action['event'])})"
             facts = {
                 "key": action["key"],
                 "status": action["status"],
@@ -160,7 +167,10 @@ class Teller:
             yield f"    {began}  {pad(title, width)}  {state}{': ' if words else ''}{clean(words)}"
             if alone:
                 yield from self._pairs(dict(_flat(step["params"] or {})), " " * 16)
-                yield from self._pairs({f"→ {name}": value for name, value in _flat(step["result"])}, " " * 16)
+                given, others = _given(step)
+                yield from self._pairs({f"→ {name}": value for name, value in given.items()}, " " * 16)
+                if others:
+                    yield self.paint(DIM, f"{' ' * 16}and {count(others, 'value')} of its own, with --json")
         if alone and any(times):
             last = next(time for time in times if time)
             yield self.paint(DIM, f"    times are {zone(last)}, of when a step's last stage began")
@@ -219,15 +229,37 @@ def _span(text: str) -> str:
     return text.replace("P", "").replace("T", "").lower()
 
 
+def _given(step: Json) -> tuple[dict[str, str], int]:
+    """Give what a step found out for those after it, and count what else it kept for itself.
+
+    Of one that has not succeeded all is given: that it was half done is all that there is to see.
+    """
+    found = dict(_flat(step["result"]))
+    target = ACTIONS.get(step["action"])
+    offered = parameters(target).results if target and step["state"] == "succeeded" else None
+    if offered is None:
+        return found, 0
+    given = {
+        path: value
+        for path, value in found.items()
+        if any(path == name or path.startswith((f"{name}.", f"{name}[")) for name in offered)
+    }
+    return given, len(found) - len(given)
+
+
 def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
-    """Give every field under its path, each value on one line."""
+    """Give every field under its path, each value on one line; of a list that is too long for it, each element."""
     if isinstance(value, Mapping) and value:
         for key, item in value.items():
             inner = f".{key}" if PLAIN_KEY.match(key) else f"['{key}']"
             yield from _flat(item, f"{name}{inner}" if name else key)
+    elif isinstance(value, list) and len(value) <= MOST_LISTED and measure(as_json(value)) > LONGEST_VALUE:
+        for position, item in enumerate(value):
+            yield from _flat(item, f"{name}[{position}]")
     elif name and value not in (None, "", {}, []):
         yield name, _cut(value if isinstance(value, str) else as_json(value))
 
 
 def _cut(text: str) -> str:
-    return shorten(text, LONGEST_VALUE)
+    """Keep a value on a line; of what is copied from there, a URL, nothing is taken."""
+    return text if URL.match(text) else shorten(text, LONGEST_VALUE)

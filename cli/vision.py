@@ -7,7 +7,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from cli import vision_connect, vision_create, vision_predict, vision_status, vision_steps, vision_train
+from cli import (
+    vision_connect,
+    vision_create,
+    vision_predict,
+    vision_status,
+    vision_steps,
+    vision_train,
+    vision_unpublish,
+)
 
 
 def add_commands(groups: Any) -> None:
@@ -20,3 +28,4 @@ def add_commands(groups: Any) -> None:
     vision_train.add_command(commands)
     vision_predict.add_command(commands)
     vision_steps.add_command(commands)
+    vision_unpublish.add_command(commands)

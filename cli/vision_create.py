@@ -251,7 +251,7 @@ def delete(options: Namespace) -> int:
     images = here.vision.images.count(here.at, here.project, tagged=None)
     what = f"{project.name} ({project.id}), its {count(len(iterations), 'iteration')} and {count(images, 'image')}"
     in_use = f"; published: {', '.join(one.publish_name for one in published)}" if published else ""
-    if not options.yes and not confirmed(f"delete {what}{in_use}{_kept(here, iterations)}?"):
+    if not options.yes and not confirmed(f"delete {what}{in_use}; {_left(here, iterations, images)}?"):
         print("nothing was deleted", file=sys.stderr)
         return 1
     line = line_of(options)
@@ -266,18 +266,22 @@ def delete(options: Namespace) -> int:
     return 0
 
 
-def _kept(here: Here, iterations: Sequence[Iteration]) -> str:
-    """Say how many of the models are backed up, where that can be seen from here."""
+def _left(here: Here, iterations: Sequence[Iteration], images: int) -> str:
+    """Say how many of the models and the images are not backed up, where that can be seen from here."""
+    from cli.vision_kept import read_kept
     from shared.errors import ReactorError
 
     trained = {one.id for one in iterations if one.is_good}
-    if here.account is None or not trained:
-        return ""
+    if here.account is None:
+        return "what of it is backed up is not known here"
     try:
-        kept = trained & {backup.iteration for backup in here.clients.backups.own.list(here.project) if backup.is_whole}
-    except ReactorError:
-        return ""
-    return f"; backed up: {len(kept)} of {len(trained)} models"
+        kept = {backup.iteration for backup in here.clients.backups.own.list(here.project) if backup.is_whole}
+        lost = {"models": len(trained - kept), "images": read_kept(here, images).left}
+    except ReactorError as problem:
+        return f"what of it is backed up cannot be read: {problem.reason}"
+    of = {"models": len(trained), "images": images}
+    told = [f"{number:,} of {of[name]:,} {name}" for name, number in lost.items() if number]
+    return f"NOT BACKED UP: {', '.join(told)}" if told else "all of it is backed up"
 
 
 def _delete_all(here: Here, published: Sequence[Iteration], iterations: Sequence[Iteration], line: Line) -> None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Mapping
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from cli.errors import UsageError
 from cli.surroundings import Surroundings
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel, ValidationError
+
+    from shared.clients.vision import Resource
     from shared.rules.declared import VisionProject
 
 KEY_SETTING, PREDICTION_KEY_SETTING = "REACTOR_VISION_KEY", "REACTOR_VISION_PREDICTION_KEY"
@@ -42,13 +46,35 @@ def prediction_of(options: Namespace, around: Surroundings) -> dict[str, str]:
     """Write a prediction resource; {} where none is given."""
     resource = getattr(options, "prediction", None)
     endpoint = getattr(options, "prediction_endpoint", None)
-    if not (resource or endpoint):
-        return {}
     if not resource:
-        raise UsageError("--prediction-endpoint: give --prediction, the resource's ARM id, too")
+        return {}  # an endpoint alone is enough to ask, and nothing that could be published on
     key = _key(getattr(options, "prediction_key_setting", None), PREDICTION_KEY_SETTING, "prediction_key", around)
     made = {"resource": resource, "endpoint": endpoint, "key": key}
     return {name: value for name, value in made.items() if value}
+
+
+def prediction_at(options: Namespace, around: Surroundings) -> Resource | None:
+    """Give the prediction resource that is to be asked, which needs no ARM id; None where no endpoint is given."""
+    from pydantic import ValidationError
+
+    from shared.clients.vision import Resource
+    from shared.rules import declared
+
+    if not options.prediction_endpoint:
+        return None
+    key = _key(options.prediction_key_setting, PREDICTION_KEY_SETTING, "prediction_key", around)
+    resource = {"endpoint": options.prediction_endpoint} | ({"key": key} if key else {})
+    try:
+        given = declared.Resource.model_validate(resource)
+    except ValidationError as problem:
+        raise UsageError(f"--prediction-endpoint: {_said(problem)}") from None
+    return Resource.of(filled_in(given, around.values, "--prediction-endpoint"))
+
+
+def said_again(options: Namespace, *names: str) -> str:
+    """Write options as they were given, each with a space before it; those that were not are left out."""
+    given = ((name, getattr(options, name, None)) for name in names)
+    return "".join(f" --{name.replace('_', '-')} {quote(str(value))}" for name, value in given if value)
 
 
 def _key(named: str | None, default: str, local: str, around: Surroundings) -> str:
@@ -68,11 +94,13 @@ def project_of(project: str, **parts: Any) -> VisionProject:
     try:
         return VisionProject.model_validate({"project": project, **parts})
     except ValidationError as problem:
-        wrong = problem.errors()[0]
-        said = str(wrong["msg"]).removeprefix("Value error, ")
-        field = "_".join(str(part) for part in wrong["loc"])
+        field = "_".join(str(part) for part in problem.errors()[0]["loc"])
         option = OPTIONS.get(field, "")
-        raise UsageError(f"{option}: {said}" if option else said) from None
+        raise UsageError(f"{option}: {_said(problem)}" if option else _said(problem)) from None
+
+
+def _said(problem: ValidationError) -> str:
+    return str(problem.errors()[0]["msg"]).removeprefix("Value error, ")
 
 
 def written(resource: Mapping[str, str]) -> str:
@@ -94,7 +122,7 @@ def filled(text: str, values: Mapping[str, str]) -> str:
         return ""
 
 
-def filled_in(project: VisionProject, values: Mapping[str, str], name: str) -> VisionProject:
+def filled_in[D: BaseModel](project: D, values: Mapping[str, str], name: str) -> D:
     """Fill settings in, and check what they make of it; UsageError names each that is not set, and shows no value."""
     from pydantic import ValidationError
 

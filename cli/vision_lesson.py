@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cli.errors import RefusedError, UsageError
+from cli.vision_asked import how, refuse_wrong, to_train
 from cli.vision_project import Here, find
 
 if TYPE_CHECKING:
@@ -280,35 +281,4 @@ class Lesson:
             steps.perform("publish.vision", {"name": name, "iteration": self.told["iteration"]["id"]})
         self.told["published"] = name
         self.say(steps.notes[-1])
-        self.say(f"`reactor vision predict FILE --project {self.here.name} --name {name}` asks it")
-
-
-def to_train(options: Namespace) -> dict[str, Any]:
-    """Write the options as the parameters of the step."""
-    return {"type": options.type, "budget": options.budget, "force": options.force}
-
-
-def how(options: Namespace) -> str:
-    """Write how it is trained, to be compared."""
-    return " ".join([options.type, *([options.budget] if options.budget else [])])
-
-
-def refuse_wrong(options: Namespace, here: Here) -> None:
-    """Refuse what the steps would refuse in the end, before anything is uploaded."""
-    from shared.errors import PermanentError
-    from shared.handlers import ACTIONS
-    from shared.stages import find_handler
-
-    asked = {} if options.no_train else {"train.vision": to_train(options)}
-    if options.publish:
-        asked["publish.vision"] = {"name": options.publish}
-        if here.about.prediction is None:
-            raise UsageError(
-                f"--publish: {here.name} has no prediction resource: declare its ARM id as prediction, or give "
-                "--prediction with --endpoint"
-            )
-    for action, params in asked.items():
-        try:
-            find_handler(ACTIONS, action).parse({name: one for name, one in params.items() if one is not None})
-        except PermanentError as problem:
-            raise UsageError(problem.reason) from None
+        self.say(f"`{self.here.asks(name)}` asks it")

@@ -67,7 +67,7 @@ def predict(options: Namespace) -> int:
 
     images = list(_images(options.images))
     here = find(options)
-    ask = _quick_test(here, options.iteration) if options.iteration else _published(here, options.name)
+    ask = _quick_test(here, options.iteration) if options.iteration else _published(here, options)
     seen: list[Seen] = []
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for some in batched(images, AT_ONCE, strict=False):  # no more are read than are asked about
@@ -108,19 +108,22 @@ Ask = Callable[[str, bytes], "list[Guess]"]
 """Is given a URL, or an image's bytes."""
 
 
-def _published(here: Here, name: str) -> Ask:
+def _published(here: Here, options: Namespace) -> Ask:
     """Ask the prediction resource; RefusedError where nothing is published under the name."""
+    from cli.vision_given import prediction_at
     from shared.clients.vision import Resource
     from shared.rules.problems import did_you_mean
 
-    prediction = here.about.prediction
-    if prediction is None or prediction.endpoint is None:
+    name, at, prediction = options.name, prediction_at(options, here.around), here.about.prediction
+    if at is None and prediction is not None and prediction.endpoint is not None:
+        at = Resource.of(prediction)
+    if at is None:
         raise UsageError(
             f"the endpoint of the prediction resource is not known: declare it for {here.name} as prediction: "
-            "{resource: <ARM id>, endpoint: https://…, key: …}, or give --prediction and --prediction-endpoint; "
+            "{resource: <ARM id>, endpoint: https://…, key: …}, or give --prediction-endpoint; "
             "--iteration asks by the training resource"
         )
-    at, vision = Resource.of(prediction), here.vision
+    vision = here.vision
     project = vision.projects.read(here.at, here.project)
     if project is None:
         raise RefusedError(f"project {here.project} is not there: check its id, and its training resource's endpoint")

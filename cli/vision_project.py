@@ -26,6 +26,7 @@ from cli.vision_given import (
     prediction_of,
     project_of,
     resource_of,
+    said_again,
     written,
 )
 
@@ -53,6 +54,22 @@ class Here:
     declared: Declared
     """The project alone, as a rules file would declare it, with `${NAME}` where its settings are."""
     around: Surroundings
+    options: str = ""
+    """The options by which a command found it, to be given again: each with a space before it."""
+    asked_at: str = ""
+    """The same for the prediction resource."""
+
+    @property
+    def words(self) -> str:
+        """Name it as every command of `reactor vision` takes it."""
+        return f"{self.name}{self.options}"
+
+    def asks(self, published: str) -> str:
+        """Write the command that asks what is published."""
+        prediction = self.declared.vision[self.name].prediction
+        is_known = prediction is not None and prediction.endpoint is not None
+        asked_at = self.asked_at or ("" if is_known else " --prediction-endpoint URL")
+        return f"reactor vision predict FILE --project {self.words} --name {published}{asked_at}"
 
     @cached_property
     def about(self) -> VisionProject:
@@ -196,7 +213,7 @@ def find_all(options: Namespace) -> list[Here]:
     projects = rules.declared.vision if rules else {}
     if not projects:
         raise UsageError(f"{WHICH}; {origin} declares none" if rules else f"{WHICH}; there is no {origin} here")
-    return [_here(name, _with_key(project, options.key_setting), around) for name, project in projects.items()]
+    return [_here(name, _with_key(one, options.key_setting), around, options) for name, one in projects.items()]
 
 
 def find_resource(options: Namespace) -> tuple[Surroundings, Resource, str]:
@@ -226,7 +243,7 @@ def _by_id(wanted: str, options: Namespace, around: Surroundings) -> Here:
     parts: dict[str, Any] = {"training": resource_of(options, around)}
     if prediction := prediction_of(options, around):
         parts["prediction"] = prediction
-    return _here(wanted, project_of(wanted, **parts), around)
+    return _here(wanted, project_of(wanted, **parts), around, options)
 
 
 def _declared(wanted: str, options: Namespace, around: Surroundings, otherwise: str = WHICH) -> Here:
@@ -245,7 +262,7 @@ def _declared(wanted: str, options: Namespace, around: Surroundings, otherwise: 
         ids = {guid(filled(one.project, around.values)): known for known, one in projects.items()}
         name = ids.get(guid(wanted), "")
     if name:
-        return _here(name, _with_key(projects[name], options.key_setting), around)
+        return _here(name, _with_key(projects[name], options.key_setting), around, options)
     if GUID.match(wanted):
         if around.is_local:
             return _by_id(wanted, options, around)
@@ -260,7 +277,9 @@ def _with_key(project: VisionProject, key_setting: str | None) -> VisionProject:
     return project.model_copy(update={"training": training})
 
 
-def _here(name: str, project: VisionProject, around: Surroundings) -> Here:
+def _here(name: str, project: VisionProject, around: Surroundings, options: Namespace) -> Here:
     from shared.rules.declared import Declared
 
-    return Here(name, Declared(vision={name: project}), around)
+    again = said_again(options, "rules", "endpoint", "key_setting")
+    asked_at = said_again(options, "prediction_endpoint", "prediction_key_setting")
+    return Here(name, Declared(vision={name: project}), around, again, asked_at)

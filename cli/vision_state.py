@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
@@ -46,6 +46,9 @@ class IterationState:
     trained: datetime | None
     """When its training ended; where it has not, when it was made."""
     published: str
+    is_good: bool = False
+    """Whether it is a model."""
+    exportable: bool = False
     precision: float | None = None
     recall: float | None = None
     error: str = ""
@@ -74,9 +77,19 @@ class State:
     backed_up: datetime | None = None
     """When the newest whole backup of a model was finished."""
     images: int | None = None
-    """Images of the newest whole data set that is kept; None for none, and where it was not looked closely."""
-    images_kept: datetime | None = None
-    """When that was finished."""
+    """Images that the project has; None where that cannot be read."""
+    tags: dict[str, int] = field(default_factory=dict)
+    """How many images each tag has, where it was looked closely."""
+    images_kept: int | None = None
+    """Images of the newest whole data set that is kept; None where that cannot be known here."""
+    images_left: int | None = None
+    """Images of the project that are not kept; None where that cannot be known here."""
+    data_set: datetime | None = None
+    """When the newest whole data set was finished; None for none."""
+    knows_backups: bool = False
+    """Whether it can be seen from here what is backed up."""
+    again: str = ""
+    """How it is named to another command."""
     unread: str = ""
     """Why it could not be read, and what helps."""
     unread_parts: list[str] = field(default_factory=list)
@@ -86,6 +99,13 @@ class State:
     def last(self) -> IterationState | None:
         """The newest iteration."""
         return self.iterations[0] if self.iterations else None
+
+    @property
+    def models_left(self) -> list[IterationState]:
+        """List what is published and not backed up; where nothing is published, the newest model if it is not."""
+        models = [one for one in self.iterations if one.is_good]
+        wanted = [one for one in models if one.published] or models[:1]
+        return [one for one in wanted if self.knows_backups and one.backed_up is None]
 
 
 def read_state(here: Here, tests: list[Heard], *, is_close: bool) -> State:
@@ -97,7 +117,7 @@ def read_state(here: Here, tests: list[Heard], *, is_close: bool) -> State:
     from cli.errors import UsageError
     from shared.errors import PermanentError, ReactorError
 
-    state = State(here.name)
+    state = State(here.name, again=here.words)
     try:
         state.project = here.project
         project = here.vision.projects.read(here.at, here.project)
@@ -106,8 +126,7 @@ def read_state(here: Here, tests: list[Heard], *, is_close: bool) -> State:
             return state
         _connection(state, here, project, tests)
         _iterations(state, here, is_close=is_close)
-        if is_close and here.account is not None:
-            _dataset(state, here)
+        _images(state, here, is_close=is_close)
     except PermanentError as problem:
         state.unread = "; ".join(text for text in (problem.reason, problem.remedy) if text)
     except (ReactorError, UsageError) as problem:
@@ -134,21 +153,33 @@ def _iterations(state: State, here: Here, *, is_close: bool) -> None:
     state.published = [one.publish_name for one in found if one.publish_name]
     for number, one in enumerate(found):
         made = IterationState(one.id, one.name, one.status, one.trained_at or one.created, one.publish_name)
+        made.is_good, made.exportable = one.is_good, one.exportable
         made.backed_up = max((backup.changed for backup in kept.get(one.id, ())), default=None)
         if is_close or number < NEWEST or one.publish_name:
-            _closer(made, here, one)
+            state.unread_parts += _closer(made, here, one)
         state.iterations.append(made)
 
 
-def _closer(made: IterationState, here: Here, one: Iteration) -> None:
-    """Read how good an iteration is and what it was exported to; for a failed one, why."""
-    if one.is_good:
-        measured = here.vision.iterations.performance(here.at, here.project, one.id)
-        made.precision, made.recall = measured.precision, measured.recall
-        exports = here.vision.iterations.exports(here.at, here.project, one.id) if one.exportable else ()
-        made.exports = [ExportState(export.platform, export.flavor or "", export.status) for export in exports]
-    elif one.is_over:
+def _closer(made: IterationState, here: Here, one: Iteration) -> Iterator[str]:
+    """Read how good an iteration is and what it was exported to; for a failed one, why. Gives what cannot be read."""
+    from shared.errors import ReactorError
+
+    def measures() -> None:
+        found = here.vision.iterations.performance(here.at, here.project, one.id)
+        made.precision, made.recall = found.precision, found.recall
+
+    def exports() -> None:
+        found = here.vision.iterations.exports(here.at, here.project, one.id) if one.exportable else ()
+        made.exports = [ExportState(export.platform, export.flavor or "", export.status) for export in found]
+
+    def failure() -> None:
         made.error = here.vision.iterations.why_failed(here.at, here.project, one.id)
+
+    for read in (measures, exports) if one.is_good else (failure,) if one.is_over else ():
+        try:
+            read()
+        except ReactorError as problem:
+            yield f"the {read.__name__} of {one.name}: {problem.reason}"
 
 
 def _backups(state: State, here: Here) -> Mapping[str, list[Backup]]:
@@ -157,27 +188,31 @@ def _backups(state: State, here: Here) -> Mapping[str, list[Backup]]:
 
     kept: dict[str, list[Backup]] = {}
     if here.account is None:
-        state.unread_parts.append("backups: the app's storage is not known here")
+        told = "the app's storage is not known here: set AzureWebJobsStorage or AzureWebJobsStorage__accountName"
+        state.unread_parts.append(f"backups: {told}")
         return kept
     try:
         for backup in here.clients.backups.own.list(here.project):
             if backup.is_whole:
                 kept.setdefault(backup.iteration, []).append(backup)
+        state.knows_backups = True
     except ReactorError as problem:
         state.unread_parts.append(f"backups: {problem.reason}")
     state.backed_up = max((backup.changed for some in kept.values() for backup in some), default=None)
     return kept
 
 
-def _dataset(state: State, here: Here) -> None:
-    """Find the newest data set that is whole."""
+def _images(state: State, here: Here, *, is_close: bool) -> None:
+    """Count the images, and those that are kept; what hinders that hides nothing else."""
+    from cli.vision_kept import read_kept
     from shared.errors import ReactorError
 
     try:
-        folders = sorted(here.clients.backups.own.folders(f"{here.project}/datasets/"), reverse=True)
-        for folder in folders:
-            if found := here.clients.datasets.manifest(folder.rstrip("/")):
-                state.images, state.images_kept = found.images, found.written
-                return
+        state.images = here.vision.images.count(here.at, here.project, tagged=None)
+        if is_close:
+            state.tags = {one.name: one.images for one in here.vision.tags.list(here.at, here.project)}
+        if here.account is not None:
+            kept = read_kept(here, state.images)
+            state.images_kept, state.images_left, state.data_set = kept.kept, kept.left, kept.written
     except ReactorError as problem:
-        state.unread_parts.append(f"data sets: {problem.reason}")
+        state.unread_parts.append(f"images: {problem.reason}")

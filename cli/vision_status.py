@@ -52,8 +52,11 @@ def status(options: Namespace) -> int:
     lines = _one(read[0], painter(), room()) if is_close and read else _all(read, painter(), room())
     for line in lines:
         print(line)
-    left = (RETIRES - datetime.now(UTC).date()).days
-    print(f"Custom Vision retires on {RETIRES}, in {left:,} days: what is backed up by then is kept")
+    days = (RETIRES - datetime.now(UTC).date()).days
+    print(f"Custom Vision retires on {RETIRES}, in {days:,} days: what is backed up by then is kept")
+    for state in read:
+        for line in _left(state):
+            print(line)
     sys.stdout.flush()
     for state in states:
         for told in [f"cannot be read: {state.unread}"] if state.unread else state.unread_parts:
@@ -81,7 +84,7 @@ def _all(states: Sequence[State], paint: Paint, width: int) -> Iterator[str]:
     columns = [
         *(Column("PROJECT", 8), Column("HEARD"), Column("TESTED (UTC)"), Column("ITERATIONS"), Column("PUBLISHED", 9)),
         *(Column("TRAINED (UTC)"), Column("ENDED"), Column("PRECISION"), Column("RECALL"), Column("EXPORTS", 7)),
-        Column("BACKED UP"),
+        *(Column("BACKED UP"), Column("IMAGES KEPT")),
     ]
     rows = []
     for state in states:
@@ -96,10 +99,39 @@ def _all(states: Sequence[State], paint: Paint, width: int) -> Iterator[str]:
                 Cell(", ".join(state.published) or "-"),
                 *(_trained(last)[:-1] if last else [Cell("-")] * 4),
                 Cell(_counted([export for one in state.iterations for export in one.exports])),
-                Cell(moment_of(state.backed_up), "" if state.backed_up or not used else YELLOW),
+                Cell(_unless_unknown(state, moment_of(state.backed_up)), YELLOW if state.models_left else ""),
+                Cell(_images(state), YELLOW if state.images_left else ""),
             ]
         )
     yield from table(columns, rows, width, paint)
+
+
+def _images(state: State) -> str:
+    """Say how many of the images are kept; "?" where that cannot be seen from here."""
+    kept, there = (f"{number:,}" if number is not None else "?" for number in (state.images_kept, state.images))
+    return f"{kept} of {there}"
+
+
+def _unless_unknown(state: State, told: str) -> str:
+    return told if state.knows_backups else "?"
+
+
+def _left(state: State) -> Iterator[str]:
+    """Say what of a project would be lost, and what keeps it."""
+    from cli.tables import clean
+
+    if state.images_left:
+        images = f"{state.images_left:,} of {state.images:,} images"
+        yield f"not kept: {state.name}: {images}: `reactor vision dataset {state.again}` keeps them"
+    for one in state.models_left:
+        called = clean(f"{one.name}, published as {one.published}" if one.published else one.name)
+        how = (
+            f"`reactor vision export {state.again} --iteration {one.id} --platform ONNX` exports it, and a rule with "
+            "backup.vision_export keeps that"
+            if one.exportable
+            else "it cannot be exported, only models of compact domains can be: train one with the same images"
+        )
+        yield f"not kept: {state.name}: {called}: {how}"
 
 
 def _trained(one: IterationState) -> list[Cell]:
@@ -151,7 +183,7 @@ def moment_of(time: datetime | None) -> str:
 
 
 def _one(state: State, paint: Paint, width: int) -> Iterator[str]:
-    from cli.tables import BOLD
+    from cli.tables import BOLD, clean
     from cli.vision_state import CAP
 
     hears = {
@@ -166,12 +198,13 @@ def _one(state: State, paint: Paint, width: int) -> Iterator[str]:
     yield f"  last test   {moment_of(state.tested)}"
     yield f"  iterations  {len(state.iterations)} of {CAP}"
     yield f"  published   {', '.join(state.published) or '-'}"
-    yield f"  backed up   {moment_of(state.backed_up)}"
-    yield f"  images      {f'{state.images:,} kept, {moment_of(state.images_kept)}' if state.images_kept else '-'}"
-    yield from _iterations(state.iterations, paint, width)
+    yield f"  backed up   {_unless_unknown(state, moment_of(state.backed_up))}"
+    yield f"  images      {_images(state)} kept{f', {moment_of(state.data_set)}' if state.data_set else ''}"
+    yield f"  tags        {', '.join(f'{clean(name)} {count:,}' for name, count in state.tags.items()) or '-'}"
+    yield from _iterations(state.iterations, paint, width, knows=state.knows_backups)
 
 
-def _iterations(iterations: Sequence[IterationState], paint: Paint, width: int) -> Iterator[str]:
+def _iterations(iterations: Sequence[IterationState], paint: Paint, width: int, *, knows: bool) -> Iterator[str]:
     from cli.tables import Cell, Column, table
 
     if not iterations:
@@ -181,7 +214,7 @@ def _iterations(iterations: Sequence[IterationState], paint: Paint, width: int) 
         *(Column("EXPORTS", 12), Column("PUBLISHED AS", 12), Column("BACKED UP")),
     ]
     rows = [
-        [Cell(one.name), *_trained(one), Cell(one.published or "-"), Cell(moment_of(one.backed_up))]
+        [Cell(one.name), *_trained(one), Cell(one.published or "-"), Cell(moment_of(one.backed_up) if knows else "?")]
         for one in iterations
     ]
     yield from table(columns, rows, width, paint)

@@ -27,6 +27,8 @@ class Command(NamedTuple):
     read: Callable[[Namespace, Here], Params]
     """Writes the options as the parameters of the step."""
     tell: Callable[[Mapping[str, Any], Here], Iterator[str]]
+    says_first: Callable[[Namespace], Params] = lambda _options: {}
+    """Says what is known before the first stage, which no rule can say."""
     goes_on: str = "Custom Vision goes on with what was begun; the same command again looks how far it is"
     """What is said to whoever stops looking."""
 
@@ -49,7 +51,7 @@ def perform(options: Namespace) -> int:
     command: Command = options.command
     here = find(options)
     params = command.read(options, here)
-    steps = Steps(here, line_of(options))
+    steps = Steps(here, line_of(options), result=dict(command.says_first(options)))
     if command.action == "prune.vision" and not _confirmed(steps, params, options):
         return 1
     with interruptible(lambda: steps.so_far(command.goes_on)):
@@ -115,6 +117,7 @@ def _add_publish(one: ArgumentParser) -> None:
     one.add_argument("--expects", metavar="TAG", help="what must be seen first in --sample")
     one.add_argument("--probability", type=float, metavar="P", help="how sure it must be of that; default: 0.5")
     one.add_argument("--samples", type=int, metavar="N", help="how many images of the project are shown; default: 3")
+    one.add_argument("--older", action="store_true", help="put it in the place of a newer one: the way back")
     _add_within(one, "how long the prediction resource may take to answer for it")
     add_prediction(one)
 
@@ -124,11 +127,33 @@ def _read_publish(options: Namespace, here: Here) -> Params:
         how = "--prediction gives its ARM id" if options.endpoint else "declare `prediction` with the project"
         raise UsageError(f"{here.name} has no prediction resource to publish on: {how}")
     names = ("name", "sample", "expects", "probability", "samples", "within")
-    return {name: getattr(options, name) for name in names} | {"iteration": _iteration(options.iteration, here)}
+    iteration = _iteration(options.iteration, here)
+    if not options.older:
+        _refuse_older(iteration, options.name, here)
+    return {name: getattr(options, name) for name in names} | {"iteration": iteration}
+
+
+def _refuse_older(iteration: str, name: str, here: Here) -> None:
+    """Refuse to put an iteration in the place of a newer one by mistake."""
+    from shared.handlers import iterations
+
+    there = here.vision.iterations.list(here.at, here.project)
+    ours, live = iterations.pick(there, iteration), iterations.live(there, name)
+    if ours and live and iterations.is_newer(live, ours):
+        raise RefusedError(
+            f"{live.name}, which was trained later than {ours.name}, is published as {name}; "
+            f"--older puts {ours.name} in its place"
+        )
+
+
+def _goes_back(options: Namespace) -> Params:
+    from shared.handlers.publish.taking import GOES_BACK
+
+    return {GOES_BACK: True} if options.older else {}
 
 
 def _tell_publish(result: Mapping[str, Any], here: Here) -> Iterator[str]:
-    yield f"`reactor vision predict FILE --project {here.name} --name {result['name']}` asks it"
+    yield f"`{here.asks(result['name'])}` asks it"
 
 
 # -- export -----------------------------------------------------------------------------------------------------------
@@ -160,7 +185,7 @@ def _tell_export(result: Mapping[str, Any], here: Here) -> Iterator[str]:
     project = here.vision.projects.read(here.at, here.project)
     if project is not None and project.container:
         yield f"  in {project.container}"
-    yield f"`reactor vision status {here.name}` lists what {result['name']} is exported to"
+    yield f"`reactor vision status {here.words}` lists what {result['name']} is exported to"
 
 
 # -- prune ------------------------------------------------------------------------------------------------------------
@@ -223,7 +248,10 @@ def _add_dataset(one: ArgumentParser) -> None:
 
 def _read_dataset(options: Namespace, here: Here) -> Params:
     if here.account is None:
-        raise UsageError("the app's storage is not known here: set AzureWebJobsStorage… as the app has it")
+        raise UsageError(
+            "the app's storage is not known here: set AzureWebJobsStorage or AzureWebJobsStorage__accountName; "
+            "no app need run, a storage account is enough"
+        )
     return {"untagged": options.untagged, "datastore": options.datastore, "within": options.within}
 
 
@@ -236,7 +264,7 @@ COMMANDS: Mapping[str, Command] = {
     "publish": Command(
         "publish.vision",
         "publish an iteration: tried out before, asked after, the name given back where that fails",
-        *(_add_publish, _read_publish, _tell_publish),
+        *(_add_publish, _read_publish, _tell_publish, _goes_back),
         goes_on="what is published by now stays so: `reactor vision status` shows it",
     ),
     "export": Command("export.vision", "export an iteration, and wait for it", _add_export, _read_export, _tell_export),

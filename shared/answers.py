@@ -136,7 +136,8 @@ def error(service: str, status: int, headers: Mapping[str, str], body: str, effe
     """
     said = complaint(body)
     request = tidy(headers.get("x-ms-request-id", ""))
-    words = f"{service} answered {status}" + (f" {said.text}" if said.text else "")
+    text = said.text.removeprefix(str(status)).lstrip(": ") if said.code == str(status) else said.text
+    words = f"{service} answered {status}" + (f" {text}" if text else "")
     words += f" (request {request})" if request else ""
     after = retry_after(headers, said.text)
     for applies, make in _MEANINGS:
@@ -195,7 +196,8 @@ def _denied(words: str, after: float | None) -> ReactorError:
     )
 
 
-_WRONG_KEY = "put the current key into the app's setting, and use this resource's own endpoint"
+WRONG_KEY = "put the current key into the app's setting, and use this resource's own endpoint"
+"""What helps where nothing is known of the setting."""
 _MEANINGS: tuple[tuple[Callable[[int, Complaint, Effect], bool], Callable[[str, float | None], ReactorError]], ...] = (
     (lambda status, _, __: status == 429, _temporary()),
     (lambda _, said, __: bool(_TAKEN.search(said.text)), _permanent("choose another name: this one is taken")),
@@ -203,7 +205,7 @@ _MEANINGS: tuple[tuple[Callable[[int, Complaint, Effect], bool], Callable[[str, 
     (lambda status, _, effect: effect == "start" and (status == 408 or status >= 500), _unanswered),
     (lambda status, _, __: status == 408 or status >= 500, _temporary()),
     (lambda status, said, __: 400 <= status < 500 and bool(_BUSY.search(said.text)), _temporary()),
-    (lambda status, said, __: status == 401 and bool(_KEY.search(said.text)), _permanent(_WRONG_KEY)),
+    (lambda status, said, __: status == 401 and bool(_KEY.search(said.text)), _permanent(WRONG_KEY)),
     (lambda status, _, __: status == 401, _temporary("; a new token is asked for")),
     (lambda status, _, __: status == 403, _denied),
     (lambda status, _, __: status == 404, _permanent("check that it exists and that the rules file names it right")),

@@ -1,11 +1,15 @@
 """Makes what somebody else said fit to be kept: without secrets, on one line, short, and always writable as UTF-8."""
 
 import re
+from difflib import SequenceMatcher
+from urllib.parse import unquote
 
 from shared.events import without_url_queries
 
 LONGEST_TEXT = 256
 """Characters of a service's own words that are kept."""
+ENOUGH = 12
+"""Characters of a known secret by which a word is known to hold a part of it."""
 
 _SECRET = re.compile(
     r"""(?P<name>\b(?:sig|secret|password|pwd|account_?key|shared_?access_?key|api[-_]?key)["']?\s*[=:]\s*["']?"""
@@ -34,3 +38,25 @@ def redacted(text: str) -> str:
 
     writable = text.encode("utf-8", "replace").decode()
     return _SECRET.sub(cover, str(without_url_queries(writable)))
+
+
+def without(text: str, secret: str) -> str:
+    """Cover each word that holds a known secret or a part of it: also cut off, percent-encoded, in another case.
+
+    >>> without("the token a%2Blengthy%2Bsec… is no good", "a+lengthy+secret")
+    'the token *** is no good'
+    """
+    plain = _plain(secret)
+
+    def cover(match: re.Match[str]) -> str:
+        word = SequenceMatcher(None, _plain(match[0]), plain, autojunk=False)
+        return "***" if word.find_longest_match().size >= ENOUGH else match[0]
+
+    return re.sub(r"\S+", cover, text) if secret else text
+
+
+def _plain(text: str) -> str:
+    """Undo percent-encoding, however often it was done."""
+    while (less := unquote(text)) != text:
+        text = less
+    return text.lower()

@@ -19,7 +19,7 @@ from shared.rules import declared, sandbox
 from shared.rules.filters import OPERATORS
 from shared.rules.grants import stated
 from shared.rules.kinds import ENVELOPE, KINDS, RESERVED
-from shared.rules.steps import parameters
+from shared.rules.parameters import parameters
 from shared.rules.where import NOT, SWITCHES
 
 PARTS: Mapping[str, type[BaseModel]] = {"limit": Limit, "cancel_on": CancelOn, "expect": Expectation}

@@ -28,6 +28,7 @@ MOST_ROUNDS = 10
 """Times that the exports are listed anew because one of them changed meanwhile."""
 PATIENCE = timedelta(minutes=15)
 """How long a model is waited for that is listed and not there, before the others are kept without it."""
+NO_LINK = "Custom Vision gives no link to it"
 SOON = 2.0
 """Seconds until a copy is looked at for the first time."""
 
@@ -65,7 +66,7 @@ def list_exports(params: VisionExport, job: Job) -> Progress:
         lost.pop(one.name, None)
         try:
             if (origin := one.origin(job)) is None:
-                missing[one.name] = "Custom Vision gives no link to it"
+                missing[one.name] = NO_LINK
                 continue
             if (source := job.clients.backups.look(origin)) is None:
                 missing[one.name] = "Custom Vision lists it, and it is not there"
@@ -113,6 +114,7 @@ def copy(params: VisionExport, job: Job) -> Progress:
     Where a source is another blob by now, such as one that a second flavor has overwritten, all are listed anew.
     """
     attempts: dict[str, int] = dict(job.memory.get("attempts", {}))
+    since, is_waiting = datetime.fromisoformat(job.memory.get("since") or job.now.isoformat()), False
     states: dict[str, str] = {}
     lost: dict[str, str] = dict(job.result["lost"])
     remedy: str = job.result.get("remedy", "")
@@ -124,8 +126,12 @@ def copy(params: VisionExport, job: Job) -> Progress:
             lost[item.name] = f"storage cannot copy it: {state}"
             continue
         try:
-            if (origin := exported.fresh(item, _target(params, job), job)) is None:
+            if (one := exported.again(item, _target(params, job), job)) is None:
                 lost[item.name] = "it was gone before it was copied"
+                continue
+            if (origin := one.origin(job)) is None:
+                is_waiting = True
+                lost |= {} if job.now - since < PATIENCE else {item.name: NO_LINK}
                 continue
             attempts[item.folder] = tried + 1
             started = job.clients.backups.own.start_copy(item.folder, job.clients.backups.readable(origin), item.etag)
@@ -133,24 +139,25 @@ def copy(params: VisionExport, job: Job) -> Progress:
             lost[item.name], remedy = problem.reason, problem.remedy or remedy
             continue
         if started is None:
-            return _again(item, lost, job)
+            return _again(item, {"lost": lost, "remedy": remedy}, job)
         states[item.folder] = started.state
     todo = [item for item in _todo(job) if item.name not in lost]
     if not all(states[item.folder] == "success" for item in todo):
-        return Pending(SOON, memory={"attempts": attempts}, note=_copying(list(states.values())))
+        memory = {"attempts": attempts, "since": since.isoformat() if is_waiting else ""}
+        after = None if is_waiting and "pending" not in states.values() else SOON
+        return Pending(after, memory=memory, note=_copying(list(states.values())))
     return Done({"todo": [asdict(item) for item in todo], "lost": lost, "remedy": remedy})
 
 
-def _again(item: Item, lost: dict[str, str], job: Job) -> Progress:
+def _again(item: Item, told: dict[str, Any], job: Job) -> Progress:
     rounds = int(job.result.get("rounds", 0)) + 1
     if rounds > MOST_ROUNDS:
         raise PermanentError(
             f"the export {item.name} was another one each of {MOST_ROUNDS} times that it was to be copied",
             remedy="replay the event once nothing exports this iteration any more",
         )
-    return Done(
-        {"rounds": rounds, "lost": lost}, note=f"{item.name} was exported again since it was listed", next="list"
-    )
+    note = f"{item.name} was exported again since it was listed"
+    return Done({**told, "rounds": rounds}, note=note, next="list")
 
 
 def _state(item: Item, job: Job) -> str:

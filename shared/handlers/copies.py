@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from shared.clients.vision import Project, Resource
+from shared.clients.vision.remedies import LIMITS
 from shared.errors import PermanentError
 from shared.handlers import iterations
 from shared.handlers.iterations import Place
@@ -18,6 +19,8 @@ from shared.stages import Job
 SUFFIX = re.compile(r" \(reactor [0-9a-f]{12}(?: 2)?\)\Z")
 MARK = re.compile(r"\s*\[ML Reactor's copy of [0-9a-f-]{36}\]")
 ATTEMPTS = (1, 2)
+CROWDED = 0.9
+"""Of the projects that a resource may have: so many are worth a word where all copies are kept."""
 LONGEST = 75
 """Characters of a name that a copy is called after: with its suffix it has 100 at most."""
 
@@ -80,6 +83,17 @@ def delete(job: Job, at: Resource, copy: str) -> None:
         if one.publish_name:
             job.clients.vision.iterations.unpublish(at, copy, one.id)
     job.clients.vision.projects.delete(at, copy)
+
+
+def crowded(projects: int) -> str:
+    """Say, as the end of a note, that a resource of so many projects has room for few more copies; else "".
+
+    Its tier is not known: the smaller one says so itself, for it is full with two.
+    """
+    most = LIMITS["projects"][1]
+    if projects < CROWDED * most:
+        return ""
+    return f"; the replica has {projects} of {most} projects at most, and every copy is kept: `keep` says how many"
 
 
 def _mark(project: str) -> str:

@@ -17,11 +17,13 @@ from shared.clients.vision import Export, Iteration
 from shared.errors import PermanentError, ReactorError
 from shared.handlers import iterations, projects
 from shared.handlers.iterations import Place
+from shared.parse.vision import PLATFORMS
 from shared.permissions import Permission
 from shared.policy import Duration
 from shared.redaction import tidy
 from shared.rules import templates
-from shared.rules.declared import Names
+from shared.rules.declared import Doubtful, Names
+from shared.rules.problems import did_you_mean, shorten
 from shared.stages import Done, Job, Pending, Progress, Stage
 
 APART = timedelta(minutes=12)
@@ -37,6 +39,16 @@ def _spelled(given: str) -> str:
     return given
 
 
+def _undocumented(given: Any) -> str:
+    """Doubt a platform that Custom Vision's pages do not list; it may have come since."""
+    platform = given.partition("/")[0] if isinstance(given, str) else ""
+    if not platform.strip() or templates.is_open(platform) or platform.lower() in PLATFORMS:
+        return ""
+    known = PLATFORMS.values()
+    meant = did_you_mean(platform, known) or f": it documents {', '.join(known)}"
+    return f"Custom Vision documents no platform {shorten(platform)}{meant}"
+
+
 class Vision(BaseModel):
     """Exports an iteration of a Custom Vision project, and follows the exports to their end."""
 
@@ -46,7 +58,7 @@ class Vision(BaseModel):
         default="{{ vision.project }}", description="A declared project; by default the event's."
     )
     iteration: str = Field(default="{{ vision.iteration }}", description="The iteration's id; by default the event's.")
-    platforms: list[Annotated[str, AfterValidator(_spelled)]] = Field(
+    platforms: Annotated[list[Annotated[str, AfterValidator(_spelled)]], Doubtful(_undocumented)] = Field(
         description="What to export to: a platform, such as ONNX, or one with a flavor, such as "
         "TensorFlow/TensorFlowLite; Custom Vision says what there is.",
         min_length=1,

@@ -112,10 +112,9 @@ def finished(target: Target, job: Job) -> Iterator[Listed]:
         yield Listed(export, next(fitting, None))
 
 
-def fresh(item: Item, target: Target, job: Job) -> Origin | None:
-    """Give a fresh source of an export, for a SAS does not last; None where the export, or its link, is gone."""
-    found = (one for one in finished(target, job) if one.export.is_of(item.platform, item.flavor))
-    return one.origin(job) if (one := next(found, None)) else None
+def again(item: Item, target: Target, job: Job) -> Listed | None:
+    """Find an export once more, for a SAS does not last; None where it is gone."""
+    return next((one for one in finished(target, job) if one.export.is_of(item.platform, item.flavor)), None)
 
 
 def _own_blobs(target: Target, job: Job) -> Iterator[tuple[re.Match[str], Origin]]:

@@ -5,7 +5,7 @@ what is live, or both. Where it does not hold, the action ends as skipped, with 
 reason.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -266,6 +266,19 @@ def _short(model_id: str) -> str:
     return f"{name.rpartition('/')[2]}:{version}" if name else model_id
 
 
+def _percents(params: Gate, families: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Point out a bar above 1 for what Custom Vision measures from 0 to 1."""
+    about_iteration = params.given(OF_ITERATIONS) or (set(families) == {"vision"} and not params.given(OF_MODELS))
+    if not about_iteration or params.metric not in METRICS:
+        return
+    for name in ("at_least", "at_most", "by"):
+        bar = getattr(params, name)
+        if bar is not None and bar > 1:
+            meant = f": {bar / 100:g} for {bar:g} %" if bar <= PERCENT else ""
+            yield name, f"{name} is {bar:g}, and the {params.metric} of an iteration is from 0 to 1{meant}"
+
+
+PERCENT = 100
 _ML = "Microsoft.MachineLearningServices/workspaces"
 PERMISSIONS = {
     Gate: (
@@ -275,5 +288,6 @@ PERMISSIONS = {
         *recognition.READS,
     )
 }
+DOUBTS = {Gate: _percents}
 RESULTS = {Gate: ("passed", "metric", "live", "compared_with", "compared_at")}
 STAGES = {Gate: (Stage[Gate]("decide", start=decide, effect="decides"),)}

@@ -37,7 +37,7 @@ class Vision(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    project: Annotated[str, Names("vision")] = Field(
+    project: Annotated[str, Names("vision", has="replica")] = Field(
         default="{{ vision.project }}", description="A declared project with a replica; by default the event's."
     )
     name: str = Field(
@@ -76,10 +76,11 @@ def check(params: Vision, job: Job) -> Progress:
     if running := projects.under_way(there):
         wake_on = f"training:{source.project}/{running.id}"
         return Pending(note=f"waits for {iterations.label(running)}, which is being trained", wake_on=wake_on)
-    job.clients.vision.projects.list(where.at)  # who cannot read the replica need not begin
+    others = len(job.clients.vision.projects.list(where.at))  # who cannot read the replica need not begin
     live = {one.publish_name: one.name for one in there if one.publish_name}
     told = {"project": source.project, "after": params.name or copies.plain(project.name), "attempt": 1, "live": live}
-    return Done(told, note=f"{len(there)} iterations, {len(live)} of them published")
+    warning = "" if params.keep else copies.crowded(others)
+    return Done(told, note=f"{len(there)} iterations, {len(live)} of them published{warning}")
 
 
 # -- copy -------------------------------------------------------------------------------------------------------------
@@ -259,15 +260,21 @@ def _is_shown(one: Iteration, name: str, resource: str) -> bool:
 def prune(params: Vision, job: Job) -> Progress:
     """Delete the oldest whole copies of this project that are more than are kept, one at a time."""
     if not params.keep:
-        return Done({"pruned": []})
+        return Done({"pruned": []}, note=_copied(job))
     where, pruned = copies.replica(job, params.project), list(job.memory.get("pruned", ()))
     for one in _older(where, job)[params.keep :]:
         try:
             copies.delete(job, where.at, one.id)
         except PermanentError as problem:
-            return Done({"pruned": pruned}, note=f"an older copy could not be deleted: {problem.reason}")
+            return Done({"pruned": pruned}, note=f"{_copied(job)}; an older copy was not deleted: {problem.reason}")
         return Pending(0, memory={"pruned": [*pruned, one.id]}, note=f"{len(pruned) + 1} older copies deleted")
-    return Done({"pruned": pruned}, note=f"{len(pruned)} older copies deleted")
+    return Done({"pruned": pruned}, note=f"{_copied(job)}; {len(pruned)} older copies deleted")
+
+
+def _copied(job: Job) -> str:
+    """Say what came of it all: the last note is what is told of the step."""
+    where = f"{tidy(job.result['name'])} ({job.result['copy']})"
+    return f"{_told({name: job.result[name] for name in COUNTED})} copied to {where}"
 
 
 def _older(where: Replica, job: Job) -> list[Project]:

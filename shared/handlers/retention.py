@@ -4,9 +4,12 @@ What goes is decided once, from the store and from what Custom Vision says is pu
 nothing is deleted.
 """
 
+import time
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import batched
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -22,6 +25,12 @@ from shared.storage.backups import Backup, Store
 
 AT_ONCE = 20
 """Backups that are deleted before a function returns."""
+READERS = 8
+"""Manifests that are read at once: there may be thousands."""
+SLICE = 8 * READERS
+"""Manifests that are read between two glances at the clock."""
+SECONDS = 20.0
+"""A look begins no further slice later than this."""
 LEFTOVER = timedelta(days=7)
 """How long what is not whole is left alone: the action that was copying it may be replayed."""
 
@@ -59,13 +68,20 @@ class Kept:
 
 
 def list_backups(params: Backups, job: Job) -> Progress:
-    """Decide what goes."""
+    """Read when each backup was made, some at a time; then decide what goes."""
     project, about = declared.vision(job, params.project)
     published = _published(Resource.of(about.training), project, job)
+    written = {place: dict(times) for place, times in job.memory.get("written", {}).items()}
+    listed: dict[str, list[Backup]] = {}
+    until = time.monotonic() + SECONDS
+    for place, store in _stores(params, job).items():
+        listed[place] = list(store.list(project))
+        if left := _read(listed[place], store, written.setdefault(place, {}), until):
+            return Pending(0, memory={"written": written}, note=f"{left} manifests to read")
     told: dict[str, Any] = {"project": project}
     notes = []
-    for place, store in _stores(params, job).items():
-        found = [_kept(one, store) for one in store.list(project)]
+    for place, backups in listed.items():
+        found = [_kept(one, written[place]) for one in backups]
         is_left = published is None and params.if_gone == "keep"
         goes = set() if is_left else old(found, published or frozenset(), params, job.now)
         folders = [one.backup.folder for one in found]
@@ -107,13 +123,32 @@ def _stores(params: Backups, job: Job) -> dict[str, Store]:
     return {"own": backups.own} | ({"second": backups.elsewhere(params.second)} if params.second else {})
 
 
-def _kept(backup: Backup, store: Store) -> Kept:
-    """Say when a backup was made: its manifest knows, also where it was brought to another container since."""
+def _read(backups: Iterable[Backup], store: Store, written: dict[str, str], until: float) -> int:
+    """Read when backups were made, by their folders, until it has taken long; return how many are left."""
+    todo = [one.folder for one in backups if one.is_whole and one.folder not in written]
+    done = 0
+    with ThreadPoolExecutor(READERS) as readers:
+        for some in batched(todo, SLICE, strict=False):
+            written |= zip(some, readers.map(lambda folder: _written(folder, store), some), strict=True)
+            done += len(some)
+            if time.monotonic() > until:
+                break
+    return len(todo) - done
+
+
+def _written(folder: str, store: Store) -> str:
+    """Say when a backup was made, as its manifest does; "" where that cannot be read."""
     try:
-        manifest = store.manifest(backup.folder) if backup.is_whole else None
+        manifest = store.manifest(folder)
     except PermanentError:
-        manifest = None
-    return Kept(backup, manifest.written if manifest else backup.changed)
+        return ""
+    return manifest.written.isoformat() if manifest else ""
+
+
+def _kept(backup: Backup, written: Mapping[str, str]) -> Kept:
+    """Say when a backup was made: its manifest knows, also where it was brought to another container since."""
+    told = written.get(backup.folder)
+    return Kept(backup, datetime.fromisoformat(told) if told else backup.changed)
 
 
 def old(found: Iterable[Kept], published: frozenset[str], params: Backups, now: datetime) -> set[str]:
@@ -218,7 +253,7 @@ PERMISSIONS = {
 RESULTS = {Backups: ("deleted", "kept", "second.deleted", "second.kept", "project")}
 STAGES = {
     Backups: (
-        Stage[Backups]("list", start=list_backups, effect="reads"),
+        Stage[Backups]("list", start=list_backups, watch=list_backups, effect="reads"),
         Stage[Backups]("delete", start=delete, watch=delete),
     )
 }

@@ -34,6 +34,8 @@ class Names:
     section: Section
     kinds: tuple[str, ...] = ()
     """The kinds of channel that will do; none where each does."""
+    has: str = ""
+    """What must be declared of it, such as `replica`; "" where nothing beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,8 +187,8 @@ class VisionReplica(Declaration):
     training: Resource
     prediction: PredictionResource | None = None
     """Without it nothing is published there."""
-    container: ContainerUrl | None = None
-    queue: QueueUrl | None = None
+    container: ContainerUrl | None = Field(default=None, repr=False)
+    queue: QueueUrl | None = Field(default=None, repr=False)
 
 
 class VisionProject(Declaration):
@@ -196,7 +198,7 @@ class VisionProject(Declaration):
     training: Resource
     prediction: PredictionResource | None = None
     """The prediction resource, or its ARM id alone: publishing an iteration needs it."""
-    container: ContainerUrl | None = None
+    container: ContainerUrl | None = Field(default=None, repr=False)
     """The URL of the container that Custom Vision was told to write exports to."""
     replica: VisionReplica | None = None
     """Another training resource, best in another region, that copies of the project go to."""
@@ -231,30 +233,30 @@ class Smtp(Declaration):
     port: int | str = 587
     security: Literal["starttls", "tls", "none"] = "starttls"
     user: str | None = None
-    password: str | None = None
+    password: str | None = Field(default=None, repr=False)
 
 
 class Teams(Declaration):
     """A Teams channel, by the URL of a Workflows webhook."""
 
     kind: Literal["teams"]
-    url: Https
+    url: Https = Field(repr=False)
 
 
 class Slack(Declaration):
     """A Slack channel, by the URL of an incoming webhook."""
 
     kind: Literal["slack"]
-    url: Https
+    url: Https = Field(repr=False)
 
 
 class Webhook(Declaration):
     """Any HTTPS endpoint; with a secret, requests are signed as Standard Webhooks says."""
 
     kind: Literal["webhook"]
-    url: Https
-    secret: str | None = None
-    headers: Mapping[str, str] = Field(default_factory=dict)
+    url: Https = Field(repr=False)
+    secret: str | None = Field(default=None, repr=False)
+    headers: Mapping[str, str] = Field(default_factory=dict, repr=False)
 
 
 class EventGridTopic(Declaration):
@@ -269,7 +271,7 @@ class Queue(Declaration):
     """A storage queue, by its URL: `https://<account>.queue.core.windows.net/<queue>`."""
 
     kind: Literal["queue"]
-    url: QueueUrl
+    url: QueueUrl = Field(repr=False)
 
 
 class Route(Declaration):

@@ -20,8 +20,8 @@ from shared.rules import templates
 from shared.rules.declared import Declared, Email, EventGridTopic, Names, Queue, Route, VisionProject
 from shared.rules.heard import listens as follows
 from shared.rules.kinds import KINDS
+from shared.rules.parameters import parameters
 from shared.rules.rule import Rule
-from shared.rules.steps import parameters
 from shared.rules.wanted import KIND, is_by_name, listens
 
 if TYPE_CHECKING:

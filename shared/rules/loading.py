@@ -110,7 +110,7 @@ class Loading:
             return None
         kinds = self._kinds(node, keys)
         sources = self._sources(keys, kinds)
-        scope = Scope(frozenset(kinds))
+        scope = Scope(frozenset(kinds), sources=sources, has_filter="where" in keys)
         where = read_where(self.reading, keys, scope.kinds)
         limit = self.limits.limit(keys["limit"][1], scope.kinds) if "limit" in keys else None
         cancel_on = self.limits.cancel_on(keys["cancel_on"][1], scope.kinds, limit) if "cancel_on" in keys else None

@@ -10,7 +10,7 @@ from yaml import Node
 
 from shared.actions import Failure
 from shared.rules import templates
-from shared.rules.kinds import ENVELOPE, KINDS, NAMESPACES
+from shared.rules.kinds import ENVELOPE, KINDS, NAMESPACES, Family
 from shared.rules.paths import Keys, show_path
 from shared.rules.problems import did_you_mean, shorten
 from shared.rules.reading import Reading
@@ -36,6 +36,14 @@ class Scope:
     after_failure: bool = False
     has_digest: bool = False
     """Whether the rule answers several events at once, which templates know as `digest`."""
+    sources: frozenset[str] = frozenset()
+    """Declared names that the rule listens to; empty for every one."""
+    has_filter: bool = False
+    """Whether the rule answers only some of their events."""
+
+    def families(self) -> frozenset[Family]:
+        """Tell where the events come from."""
+        return frozenset(KINDS[kind].family for kind in self.kinds)
 
 
 @lru_cache(maxsize=8192)

@@ -152,6 +152,11 @@ class Sections:
                 self.reading.warn(place, f"nothing is declared under {family}, so no {kind} is ever heard")
         return kinds
 
+    def entries(self, section: str) -> Mapping[str, Any]:
+        """Give what is declared in a section by its names, as it is written."""
+        declared = self.values.get(section)
+        return declared if isinstance(declared, dict) else {}
+
     def check_name(self, node: Node, name: str, section: str) -> None:
         """Check that a name, or an id in its place, is declared, unless it is known only later."""
         known = self.names.get(section, {})

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Annotated, Any, cast, get_args, get_origin
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 from shared.actions import Step
 from shared.rules import templates
-from shared.rules.declared import Doubtful, Fixed, Follows, Names
 from shared.rules.document import entries
+from shared.rules.having import lacking
+from shared.rules.parameters import parameters, templates_in
 from shared.rules.problems import did_you_mean, shorten
 from shared.rules.reading import Entries, Reading, Text, locate
 from shared.rules.scope import Results, Scope, check_text
@@ -24,110 +23,6 @@ from shared.rules.sections import Sections
 FILTER = "where"
 """The parameter of a step that is a filter, as that of a rule."""
 STEP_ID = re.compile(r"\w[\w.-]{0,63}\Z")
-
-
-@dataclass(frozen=True, slots=True)
-class Parameters:
-    """What the loader needs to know of a Params model, found out once."""
-
-    model: type[BaseModel]
-    known: frozenset[str]
-    names: Mapping[str, str]
-    """Parameter to the section whose names it takes."""
-    nested: Mapping[tuple[str, str], str]
-    """The same of a parameter that is a mapping: parameter and key to the section."""
-    nested_fixed: frozenset[tuple[str, str]]
-    """Keys of a parameter that is a mapping which no event may fill in."""
-    written: frozenset[str]
-    """Parameters that are texts, or hold nothing but texts: a number there is taken as it is written."""
-    defaults: Mapping[str, Any]
-    """Parameter to a default with a template in it."""
-    fixed: frozenset[str]
-    """Parameters that no event may fill in."""
-    kinds: Mapping[str, tuple[str, ...]]
-    """Parameter to the kinds of channel that will do."""
-    doubts: Mapping[str, Callable[[Any], str]]
-    """Parameter to what there is to say of a value."""
-    results: Results
-    offered: frozenset[str]
-    """The names that the step looks up for its templates."""
-    follows: Mapping[str, Follows]
-    """Parameter to where else its value stands."""
-
-
-@lru_cache(maxsize=256)
-def parameters(target: str) -> Parameters:
-    """Import a Params model, 'module:Params', and look at its fields."""
-    module, _, name = target.partition(":")
-    loaded = importlib.import_module(module)
-    model = cast("type[BaseModel]", getattr(loaded, name))
-    fields = {info.alias or name: info for name, info in model.model_fields.items()}
-    named = {
-        name: marker
-        for name, info in fields.items()
-        for marker in (*info.metadata, *_markers(info.annotation))
-        if isinstance(marker, Names)
-    }
-    return Parameters(
-        model=model,
-        known=frozenset(fields),
-        names={name: marker.section for name, marker in named.items()},
-        nested={
-            (name, inner): marker.section
-            for name, info in fields.items()
-            for part in _models(info.annotation)
-            for inner, within in part.model_fields.items()
-            for marker in (*within.metadata, *_markers(within.annotation))
-            if isinstance(marker, Names)
-        },
-        nested_fixed=frozenset(
-            (name, inner)
-            for name, info in fields.items()
-            for part in _models(info.annotation)
-            for inner, within in part.model_fields.items()
-            if any(isinstance(marker, Fixed) for marker in within.metadata)
-        ),
-        written=frozenset(name for name, info in fields.items() if _is_text(info.annotation)),
-        defaults={name: info.default for name, info in fields.items() if list(_templates_in(info.default))},
-        fixed=frozenset(
-            name for name, info in fields.items() if any(isinstance(marker, Fixed) for marker in info.metadata)
-        ),
-        kinds={name: marker.kinds for name, marker in named.items() if marker.kinds},
-        doubts={
-            name: marker.why
-            for name, info in fields.items()
-            for marker in info.metadata
-            if isinstance(marker, Doubtful)
-        },
-        results=getattr(loaded, "RESULTS", {}).get(model),
-        offered=frozenset(getattr(loaded, "NAMES", {}).get(model, ())),
-        follows={
-            name: marker for name, info in fields.items() for marker in info.metadata if isinstance(marker, Follows)
-        },
-    )
-
-
-def _markers(annotation: Any) -> Iterator[Any]:
-    """Look for `Names` inside a type: `list[Annotated[str, Names("channels")]]`."""
-    yield from getattr(annotation, "__metadata__", ())
-    for argument in get_args(annotation):
-        yield from _markers(argument)
-
-
-def _models(annotation: Any) -> Iterator[type[BaseModel]]:
-    """Look for models inside a type: `Asking | None`."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for argument in get_args(annotation):
-        yield from _models(argument)
-
-
-def _is_text(annotation: Any) -> bool:
-    """Tell whether a type is a text, a list of texts, or a mapping of texts to texts."""
-    if get_origin(annotation) is Annotated:
-        annotation = get_args(annotation)[0]
-    arguments = [argument for argument in get_args(annotation) if argument is not type(None)]
-    return annotation is str or (bool(arguments) and all(map(_is_text, arguments)))
 
 
 def _as_written(node: Node, value: Any) -> Any:
@@ -141,13 +36,6 @@ def _as_written(node: Node, value: Any) -> Any:
         nodes = {key.value: item for key, item in node.value}
         return {name: _as_written(nodes[name], each) if name in nodes else each for name, each in value.items()}
     return value
-
-
-def _templates_in(value: Any) -> Iterator[str]:
-    if isinstance(value, str) and templates.is_template(value):
-        yield value
-    for item in value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ():
-        yield from _templates_in(item)
 
 
 @dataclass(slots=True)
@@ -261,14 +149,18 @@ class Steps:
             self._check_filter(given[FILTER][1], scope)
         self._check_values(action, given, values)
         defaults = {name: value for name, value in wanted.defaults.items() if name not in given}
-        for name, text in ((name, text) for name, value in defaults.items() for text in _templates_in(value)):
+        for name, text in ((name, text) for name, value in defaults.items() for text in templates_in(value)):
             check_text(self.reading, place, text, scope, f"{action} fills {name} with {text}, and ")
         values |= defaults
+        self._check_needs(action, place, given, values, scope)
         try:
-            wanted.model.model_validate(values)
+            params = wanted.model.model_validate(values)
         except ValidationError as error:
             for detail in error.errors(include_url=False):
                 self._invalid_parameter(action, place, given, detail)
+        else:
+            for name, words in wanted.doubts_of_all(params, scope.families()):
+                self.reading.warn(given[name][1], words)
         return values
 
     def _check_values(self, action: str, given: Entries, values: Mapping[str, Any]) -> None:
@@ -283,6 +175,14 @@ class Steps:
             self.sections.check_kind(given[name][1], values[name], wanted.kinds[name], action)
         for name in wanted.doubts.keys() & values.keys():
             self._check_doubts(given[name][1], values[name], wanted.doubts[name])
+
+    def _check_needs(self, action: str, place: Node, given: Entries, values: Mapping[str, Any], scope: Scope) -> None:
+        """Check that what a step can mean has what it needs: an error where none of it has, a warning where some."""
+        for name, marker in parameters(self.actions[action]).needs.items():
+            level, words = lacking(marker, values.get(name), self.sections.entries(marker.section), scope)
+            if words:
+                note = self.reading.error if level == "error" else self.reading.warn
+                note(given[name][1] if name in given else place, f"{action} needs `{marker.has}`, and {words}")
 
     def _invalid_parameter(self, action: str, place: Node, given: Entries, detail: Any) -> None:
         """Say what pydantic has against a parameter; a text that is filled in later is judged later."""
@@ -309,7 +209,7 @@ class Steps:
 
     def _check_fixed(self, node: Node, action: str, name: str, value: Any) -> None:
         """Refuse what an event would fill in where only the rules file may say."""
-        for text in _templates_in(value):
+        for text in templates_in(value):
             self.reading.error(node, f"{shorten(text)}: {name} of {action} is said here, and never by an event")
 
     def _check_doubts(self, node: Node, value: Any, why: Callable[[Any], str]) -> None:

@@ -397,7 +397,7 @@ def test_a_file_has_a_name_of_its_own(bench: Bench, tmp_path: Path, capsys: pyte
     """In a folder, models of several projects, iterations and platforms do not get into each other's way."""
     (tmp_path / "models").mkdir()
     assert run("get", "fruit/newest/tensor", "--to", "models") == 0
-    assert capsys.readouterr().out.strip() == f"models/fruit-{NEW[:8]}-TensorFlow-TensorFlowLite.zip"
+    assert capsys.readouterr().out.strip() == f"models/fruit-{NEW[:8]}-TensorFlow-TensorFlowLite.zip  fetched"
     assert run("get", "fruit/newest/ONNX") == 0
     assert (tmp_path / f"fruit-{NEW[:8]}-ONNX.zip").is_file()
 

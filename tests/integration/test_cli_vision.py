@@ -432,11 +432,12 @@ def test_a_project_of_another_resource_is_not_there(
 
 
 def test_a_rotated_key_says_so(clients: Clients, simulators: Simulators, capsys: pytest.CaptureFixture[str]) -> None:
-    """And never shows it."""
+    """And which setting it was read from; and never shows it."""
     simulators.vision.seed(revoked_keys=[KEY])
     assert run("connect", "fruit") == 1
     said = capsys.readouterr().err
-    assert "put the current key into the app's setting" in said
+    assert "put the current key into SIMULATOR_VISION_KEY, where this one is" in said
+    assert "Custom Vision answered 401: Access denied" in said
     assert KEY not in said
 
 

@@ -9,7 +9,9 @@ import pytest
 
 from cli import vision_create
 from dev.simulators.remote import Simulators
+from dev.simulators.vision import KEY
 from shared.clients import Clients
+from shared.clients.vision import NewImage
 from shared.handlers import ACTIONS
 from shared.rules import load
 from tests.integration.test_cli_vision import (
@@ -17,12 +19,14 @@ from tests.integration.test_cli_vision import (
     RULES,
     account,
     answers,
+    at,
     clients,
     own_queue,
     run,
     settings,
     told,
 )
+from tests.integration.test_clients_vision_images import picture
 
 __all__ = ["account", "clients", "settings"]
 PREDICTION = "/subscriptions/s/resourceGroups/r/providers/Microsoft.CognitiveServices/accounts/fruit-Prediction"
@@ -189,10 +193,14 @@ def test_a_project_is_deleted_with_what_is_in_it(
     answers(monkeypatch, "n\n")
     assert run("delete", "fruit") == 1
     assert (
-        f"delete fruit ({FRUIT}), its 2 iterations and 10 images; published: live; backed up: 0 of 2"
-        in capsys.readouterr().err
+        f"delete fruit ({FRUIT}), its 2 iterations and 10 images; published: live; "
+        "NOT BACKED UP: 2 of 2 models, 10 of 10 images?" in capsys.readouterr().err
     )
     assert simulators.vision.seen("DELETE") == []
+    assert run("dataset", "fruit") == 0
+    answers(monkeypatch, "n\n")
+    assert run("delete", "fruit") == 1
+    assert "; NOT BACKED UP: 2 of 2 models?" in capsys.readouterr().err
     answers(monkeypatch, "y\n")
     assert run("delete", "fruit") == 0
     assert projects(simulators) == {}
@@ -230,13 +238,17 @@ def test_the_status_of_all_projects_is_a_table(
     capsys.readouterr()
     assert run("status") == 1
     said = capsys.readouterr()
-    head, row, end = said.out.splitlines()
+    head, row, end, *left = said.out.splitlines()
     assert head.split()[:3] == ["PROJECT", "HEARD", "TESTED"]
     assert row.split()[:2] == ["fruit", "yes"]
     assert "2 of 20" in row
     assert "live" in row
     assert "Completed" in row
+    assert row.split()[-3:] == ["0", "of", "10"]
     assert "Custom Vision retires on 2028-09-25" in end
+    assert left[0] == "not kept: fruit: 10 of 10 images: `reactor vision dataset fruit` keeps them"
+    assert left[1].startswith("not kept: fruit: Iteration 2, published as live: ")
+    assert len(left) == 2
     assert "reactor: other: cannot be read: its training resource has no project" in said.err
     assert "reactor: unset: cannot be read: NOWHERE is not set here" in said.err
 
@@ -265,6 +277,70 @@ def test_the_status_of_one_project_shows_its_iterations(
     assert "none: the app hears nothing; `reactor vision connect` connects it" in said
     assert "SAS" not in said
     assert "sig=" not in json.dumps(state)
+
+
+@pytest.mark.parametrize(("path", "what"), [("/performance", "measures"), ("/export", "exports")])
+def test_what_cannot_be_read_of_an_iteration_hides_nothing_else(
+    clients: Clients, simulators: Simulators, capsys: pytest.CaptureFixture[str], path: str, what: str
+) -> None:
+    """It is told, and the rest is shown."""
+    seed_trained(simulators)
+    refused = {"status": 400, "body": {"code": "BadRequestInvalid", "message": "no"}}
+    simulators.vision.fault("error", method="GET", path=path, n=1, **refused)
+    assert run("status", "fruit") == 0
+    said = capsys.readouterr()
+    assert f"the {what} of Iteration " in said.err
+    assert "400 BadRequestInvalid" in said.err
+    assert "Iteration 1" in said.out
+    assert "cannot be read" not in said.err
+
+
+def test_status_counts_what_is_not_kept(
+    clients: Clients, simulators: Simulators, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Images that came after the newest data set, and models that are published and not backed up."""
+    seed_trained(simulators)
+    assert run("dataset", "fruit") == 0
+    state = told(capsys, "status", "fruit")[0]
+    assert (state["images"], state["images_kept"], state["images_left"]) == (10, 10, 0)
+    assert sorted(state["tags"]) == ["apple", "pear"]
+    gone = clients.vision.images.page(at(simulators), FRUIT, skip=0, take=1)[0]
+    clients.vision.images.delete(at(simulators), FRUIT, [gone.id])
+    [tag, *_] = clients.vision.tags.list(at(simulators), FRUIT)
+    new = [NewImage("new.png", picture((30, 30, 200)), (tag.id,), ())]
+    assert [one.is_kept for one in clients.vision.images.upload(at(simulators), FRUIT, new)] == [True]
+    state = told(capsys, "status", "fruit")[0]
+    assert (state["images"], state["images_kept"], state["images_left"]) == (10, 10, 1)
+    assert run("status", "fruit") == 0
+    said = capsys.readouterr().out
+    assert "images      10 of 10 kept, 20" in said
+    assert "not kept: fruit: 1 of 10 images: `reactor vision dataset fruit` keeps them" in said
+    published = next(one for one in state["iterations"] if one["published"])
+    store = clients.account.blobs.get_container_client("backups")
+    assert f"reactor vision export fruit --iteration {published['id']} --platform ONNX" in said
+    for name in ("model.zip", "manifest.json"):
+        store.upload_blob(f"{FRUIT}/{published['id']}/ONNX/default/{name}", b"{}", overwrite=True)
+    assert run("dataset", "fruit") == 0
+    capsys.readouterr()
+    assert run("status", "fruit") == 0
+    assert "not kept" not in capsys.readouterr().out
+
+
+def test_where_storage_is_not_known_nothing_is_called_lost_or_kept(
+    clients: Clients, simulators: Simulators, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: Any
+) -> None:
+    """A question mark is no zero; the setting that is missing is named."""
+    seed_trained(simulators)
+    (tmp_path / ".stack/ready.json").unlink()
+    for name, value in simulators.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("REACTOR_VISION_KEY", KEY)
+    assert run("status", FRUIT, "--endpoint", simulators.vision.url) == 0
+    said = capsys.readouterr()
+    assert "images      ? of 10 kept" in said.out
+    assert "backed up   ?" in said.out
+    assert "not kept" not in said.out
+    assert "set AzureWebJobsStorage or AzureWebJobsStorage__accountName" in said.err
 
 
 def test_a_failed_training_says_why(

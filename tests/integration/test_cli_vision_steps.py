@@ -1,6 +1,7 @@
-"""`reactor vision publish|export|prune|replicate|dataset` against the simulated service: the steps, by hand."""
+"""`reactor vision publish|unpublish|export|prune|replicate|dataset` against the simulated service: the steps, by hand."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -10,8 +11,11 @@ from dev.simulators.remote import Simulators
 from dev.simulators.vision import KEY, PREDICTION_KEY
 from shared.clients import Clients
 from shared.clients.vision import Iteration, Training
+from shared.handlers.iterations import names_lock
+from shared.storage.locks import Locks
 from tests.integration.test_cli_vision import FRUIT, RULES, account, answers, at, clients, run, settings, told
 from tests.integration.test_cli_vision_projects import PREDICTION
+from tests.integration.test_clients_vision_images import picture
 
 __all__ = ["account", "clients", "settings"]
 PUBLISHES = RULES.replace(
@@ -72,6 +76,91 @@ def test_an_iteration_is_published_by_its_name_or_id(
     assert run("publish", "fruit", "--name", "live", "--iteration", first.id.upper()) == 0
 
 
+def test_an_older_iteration_is_live_again_where_a_person_says_so(
+    fruit: None, clients: Clients, simulators: Simulators, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By mistake it is refused, with the option that does it; the name is never without a model in between."""
+    [first] = clients.vision.iterations.list(at(simulators), FRUIT)
+    last = train(clients, simulators)
+    assert run("publish", "fruit", "--name", "live") == 0
+    back = ("publish", "fruit", "--name", "live", "--iteration", "Iteration 1")
+    assert run(*back) == 1
+    said = capsys.readouterr().err
+    assert "Iteration 2, which was trained later than Iteration 1, is published as live" in said
+    assert "--older puts Iteration 1 in its place" in said
+    assert named(clients, simulators)[last] == "live"
+    assert told(capsys, *back, "--older")["previous"] == last
+    assert named(clients, simulators) == {first.id: "live", last: ""}
+    assert [one for one in simulators.vision.seen("DELETE") if "/publish" in one["url"]] == []
+    assert run(*back) == 0  # it is live, and stays so
+
+
+def test_an_older_iteration_that_does_not_answer_gives_the_name_back(
+    fruit: None, clients: Clients, simulators: Simulators, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """To the newer one, which had it."""
+    last = train(clients, simulators)
+    assert run("publish", "fruit", "--name", "live") == 0
+    answer = {"status": 400, "body": {"code": "BadRequestInvalid", "message": "no"}}
+    simulators.vision.fault("error", method="POST", path="/prediction/", n=99, **answer)
+    back = ("publish", "fruit", "--name", "live", "--iteration", "Iteration 1", "--older", "--within", "1s")
+    assert run(*back) == 1
+    assert "Iteration 2 is published as live as before" in capsys.readouterr().err
+    assert named(clients, simulators)[last] == "live"
+
+
+def test_a_name_is_taken_away_once_that_is_confirmed(
+    fruit: None,
+    clients: Clients,
+    simulators: Simulators,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What was published stays an iteration, and the hint brings it back."""
+    assert run("publish", "fruit", "--name", "live") == 0
+    assert run("unpublish", "fruit", "--name", "liv") == 1
+    assert 'nothing published as "liv" (did you mean "live"?); published are live' in capsys.readouterr().err
+    answers(monkeypatch, "n\n")
+    assert run("unpublish", "fruit", "--name", "live") == 1
+    assert "unpublish Iteration 1? Who asks fruit for live gets no answer then." in capsys.readouterr().err
+    assert [*named(clients, simulators).values()] == ["live"]
+    answers(monkeypatch, "y\n")
+    assert run("unpublish", "fruit", "--name", "live") == 0
+    [(first, name)] = named(clients, simulators).items()
+    assert name == ""
+    hint = f"reactor vision publish fruit --name live --iteration {first}"
+    assert hint in capsys.readouterr().out
+    assert run(*hint.split()[2:]) == 0
+    assert told(capsys, "unpublish", "fruit", "--name", "live", "--yes")["iteration"] == first
+    assert run("unpublish", "fruit", "--name", "live", "--yes") == 1
+    assert "nothing is" in capsys.readouterr().err
+
+
+def test_a_name_stays_while_an_action_publishes(
+    fruit: None, clients: Clients, simulators: Simulators, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What that found published is what it gives the name back to."""
+    assert run("publish", "fruit", "--name", "live") == 0
+    by = uuid4().hex
+    lock, now = names_lock(FRUIT), datetime.now(UTC)
+    assert Locks(clients.account).hold(lock, by, now, lambda _: False, timedelta(minutes=5)) == ""
+    capsys.readouterr()
+    assert run("unpublish", "fruit", "--name", "live", "--yes") == 1
+    assert f"action {by[:8]} publishes an iteration of fruit" in capsys.readouterr().err
+    Locks(clients.account).let_go(lock, by, now)
+    assert [*named(clients, simulators).values()] == ["live"]
+    assert run("unpublish", "fruit", "--name", "live", "--yes") == 0
+
+
+def test_a_second_name_says_how_the_first_is_taken_away(
+    fruit: None, clients: Clients, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An iteration has one name only."""
+    assert run("publish", "fruit", "--name", "live") == 0
+    assert run("publish", "fruit", "--name", "other") == 1
+    assert "`reactor vision unpublish fruit --name live`" in capsys.readouterr().err
+
+
 def test_a_model_that_does_not_answer_gives_the_name_back(
     fruit: None, clients: Clients, simulators: Simulators, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -100,14 +189,24 @@ def test_publishing_needs_a_prediction_resource(
 
 
 def test_a_project_by_its_id_is_published_by_options_alone(
-    fruit: None, clients: Clients, simulators: Simulators, monkeypatch: pytest.MonkeyPatch
+    fruit: None,
+    clients: Clients,
+    simulators: Simulators,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
 ) -> None:
-    """Keys come from the environment."""
+    """Keys come from the environment; and the command that it names asks what was published, as it stands there."""
     monkeypatch.setenv("REACTOR_VISION_KEY", KEY)
     options = ["--endpoint", simulators.vision.url, "--prediction", PREDICTION]
     options += ["--prediction-endpoint", simulators.vision.url, "--prediction-key-setting", "MY_PREDICTION_KEY"]
     assert run("publish", FRUIT, *options, "--name", "live") == 0
     assert list(named(clients, simulators).values()) == ["live"]
+    [hint] = [line for line in capsys.readouterr().out.splitlines() if line.endswith("` asks it")]
+    (tmp_path / "apple.png").write_bytes(picture((200, 30, 30)))
+    asked = hint.strip("`").removesuffix("` asks it").replace("FILE", "apple.png")
+    assert run(*asked.split()[2:]) == 0  # without the ARM id, which is for publishing
+    assert "apple.png: " in capsys.readouterr().out
 
 
 def test_an_iteration_is_exported(

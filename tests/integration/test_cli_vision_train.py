@@ -337,7 +337,7 @@ def test_bad_files_can_be_left_out(
     ("project", "seed", "says"),
     [
         ("5f2504e0-4f89-41d3-9a0c-0305e82c3303", {}, "check its id"),
-        ("fruit", {"revoked_keys": [KEY]}, "put the current key into the app's setting"),
+        ("fruit", {"revoked_keys": [KEY]}, "put the current key into SIMULATOR_VISION_KEY"),
     ],
 )
 def test_a_project_that_cannot_be_reached_is_told_with_what_helps(

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 from uuid import uuid4
 
 import pytest
@@ -424,6 +425,32 @@ def test_an_import_sends_its_token_whole_and_tells_nothing_of_it(
     assert path == "/customvision/v3.3/training/projects/import"
     assert query == f"token={encoded}%26se%3D2026-01-01%26sp%3Dr&name=red%20%26%20blue"
     assert canned.asked[0].headers["content-length"] == "0"
+
+
+@pytest.mark.guarantee(6)
+@pytest.mark.parametrize("status", [400, 403, 429, 500])
+@pytest.mark.parametrize(
+    "spelt",
+    [
+        TOKEN,
+        quote(TOKEN, safe=""),
+        quote(TOKEN, safe="").lower(),
+        quote(quote(TOKEN, safe=""), safe=""),
+        unquote(TOKEN),
+        quote(f"{TOKEN}{'&more=secret' * 30}", safe=""),
+        f"{{token:{quote(TOKEN, safe='')}}}",
+    ],
+)
+def test_a_token_is_covered_however_the_service_spells_it(
+    vision: Vision, at: Resource, simulators: Simulators, spelt: str, status: int
+) -> None:
+    """Percent-encoded, cut off or in another case: the words around it stay, and of the token there is nothing."""
+    simulators.vision.fault(**refused({"code": "BadRequestOdd", "message": f"The token {spelt} is no good."}, status))
+    with pytest.raises((PermanentError, TemporaryError)) as refusal:
+        vision.projects.import_(at, TOKEN, "red & blue")
+    assert "secret" not in f"{refusal.value.reason}{refusal.value}"
+    assert "prjexp" not in refusal.value.reason
+    assert f"answered {status} BadRequestOdd: The token ***" in refusal.value.reason
 
 
 # -- tags -------------------------------------------------------------------------------------------------------------

@@ -197,6 +197,28 @@ def test_bytes_are_read_from_allowed_hosts_only_and_without_our_key(
 
 
 @pytest.mark.guarantee(7)
+@pytest.mark.parametrize(
+    ("hosts", "given"),
+    [
+        ("127.0.0.1", "https://somebody@{host}/a.png"),
+        ("127.0.0.1", "https://somebody:a-secret@{host}/a.png"),
+        ("*.blob.core.windows.net", "https://{host}\\.blob.core.windows.net/a.png"),
+        ("*.blob.core.windows.net", "https://{host},a.blob.core.windows.net/a.png"),
+    ],
+)
+def test_a_link_with_more_than_a_host_is_not_followed(
+    simulators: Simulators, azurite: str, canned: Canned, hosts: str, given: str
+) -> None:
+    """A user in it, or what others may read as another host, though the rest of it fits what is allowed."""
+    vision = clients_of(simulators, azurite, REACTOR_VISION_BLOB_HOSTS=hosts).vision
+    url = given.format(host=canned.url.removeprefix("https://"))
+    with pytest.raises(PermanentError, match="is not read from") as problem:
+        vision.images.read(Resource(simulators.vision.url, KEY), PROJECT, image(url))
+    assert "a-secret" not in f"{problem.value.reason}{problem.value.remedy}"
+    assert canned.asked == []
+
+
+@pytest.mark.guarantee(7)
 def test_bytes_are_read_over_https_but_on_this_machine(
     vision: Vision, at: Resource, simulators: Simulators, azurite: str
 ) -> None:

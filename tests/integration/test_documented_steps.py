@@ -29,7 +29,7 @@ from shared.actions import Action, Person, Status
 from shared.clients.machine_learning.batch import BatchSettings
 from shared.decisions import Caller
 from shared.handlers import ACTIONS
-from shared.rules.steps import parameters
+from shared.rules.parameters import parameters
 from shared.settings import Settings
 from shared.storage import prepare
 from shared.storage.account import Account

@@ -17,6 +17,7 @@ from dev.simulators.vision import KEY
 from shared.clients.vision import Resource
 from shared.errors import PermanentError
 from shared.handlers import backup
+from shared.stages import Done, Pending
 from shared.storage.backups import Origin
 from tests.integration.canned import Reply, serve
 from tests.integration.keeping import Make, container_of, maker, second_container, seed, stored
@@ -203,22 +204,40 @@ def test_a_link_that_is_of_no_use_keeps_no_other_export_from_being_kept(
     assert bench.clients.backups.manifest(f"{project}/{project}/ONNX/default") is None
 
 
-def test_a_link_that_comes_late_is_waited_for(make: Make, project: str, simulators: Simulators) -> None:
-    """An export that is done and has no link yet is asked for again, and kept with the others."""
+@pytest.mark.parametrize(("skip", "note"), [(0, "the exported ONNX is not there yet"), (1, "1 of 2 models copied")])
+def test_a_link_that_comes_late_is_waited_for(
+    skip: int, note: str, make: Make, project: str, simulators: Simulators
+) -> None:
+    """An export that is done and has no link is asked for again, also when it is to be copied, and kept as well."""
     bench = make(project)
-    listing(bench, simulators, times=2, downloadUri="")
+    listing(bench, simulators, times=1, skip=skip, downloadUri="")
     told = bench.run("backup.vision_export")
     assert len(told.result["stored"]) == 2
-    assert told.notes[0] == "the exported ONNX is not there yet"
+    assert told.notes[skip] == note
 
 
+def test_a_link_that_is_waited_for_is_not_asked_for_every_moment(
+    make: Make, project: str, simulators: Simulators
+) -> None:
+    """Where nothing is being copied, the next look comes after the usual time."""
+    bench, params = make(project), backup.VisionExport(project=project, iteration=project)
+    listed = backup.list_exports(params, bench.job("list"))
+    assert isinstance(listed, Done)
+    listing(bench, simulators, downloadUri="")
+    waits = backup.copy(params, bench.job("copy", listed.result))
+    assert isinstance(waits, Pending)
+    assert waits.after is None
+    assert waits.memory["since"]
+
+
+@pytest.mark.parametrize("skip", [0, 1])
 def test_a_link_that_never_comes_keeps_no_other_export_from_being_kept(
-    make: Make, project: str, simulators: Simulators, monkeypatch: pytest.MonkeyPatch
+    *, skip: int, make: Make, project: str, simulators: Simulators, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a while the others are kept without it."""
     monkeypatch.setattr(backup, "PATIENCE", timedelta(0))
     bench = make(project)
-    listing(bench, simulators, downloadUri="")
+    listing(bench, simulators, skip=skip, downloadUri="")
     with pytest.raises(PermanentError, match="not ONNX: Custom Vision gives no link to it"):
         bench.run("backup.vision_export")
     assert bench.clients.backups.manifest(f"{project}/{project}/TensorFlow/TensorFlowLite")

@@ -1,6 +1,7 @@
 """prune.backups: what goes, what stays, and that nothing goes that nobody could look at."""
 
 from datetime import UTC, datetime, timedelta
+from threading import Barrier
 from typing import Any
 from uuid import uuid4
 
@@ -11,7 +12,7 @@ from dev.simulators.remote import Simulators
 from shared.errors import PermanentError, TemporaryError
 from shared.handlers import retention, second_copy
 from shared.handlers.retention import Backups, Kept, old
-from shared.storage.backups import Backup
+from shared.storage.backups import Backup, Manifest, Store
 from tests.integration.keeping import Make, container_of, maker, second_container, several
 from tests.integration.stages import ENDED, Bench
 
@@ -189,6 +190,41 @@ def test_a_manifest_goes_before_its_model(bench: Bench, monkeypatch: pytest.Monk
     assert not bench.clients.backups.own.delete(base)
 
 
+def test_many_manifests_are_read_at_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some thousand backups are listed within the time that a function has."""
+    together, real = Barrier(4, timeout=5), Store.manifest
+
+    def manifest(self: Store, folder: str) -> Manifest | None:
+        together.wait()
+        return real(self, folder)
+
+    with monkeypatch.context() as counted:
+        counted.setattr(Store, "manifest", manifest)
+        assert len(bench.run("prune.backups", keep=4).result["kept"]) == 4
+
+
+def test_manifests_are_read_in_turns(bench: Bench, storage_emulator: Azurite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No function runs for long: each manifest is read once, some in each look, of both containers."""
+    _, url = second_container(storage_emulator)
+    for iteration in ids_of(bench):
+        bench.run("backup.vision_export", iteration=iteration, second=url)
+    real, read = Store.manifest, list[tuple[str, str]]()
+
+    def manifest(self: Store, folder: str) -> Manifest | None:
+        read.append((self.what, folder))
+        return real(self, folder)
+
+    with monkeypatch.context() as small:
+        small.setattr(retention, "SLICE", 3)
+        small.setattr(retention, "SECONDS", 0.0)
+        small.setattr(Store, "manifest", manifest)
+        told = bench.run("prune.backups", keep=1, second=url)
+    assert told.notes[:2] == ["1 manifests to read", "1 manifests to read"]
+    assert len(read) == len(set(read)) == 8
+    assert left(bench) == {ids_of(bench)[3]}
+    assert (len(told.result["deleted"]), len(told.result["second"]["deleted"])) == (3, 3)
+
+
 # -- what is chosen ---------------------------------------------------------------------------------------------------
 
 
@@ -217,3 +253,9 @@ def test_what_goes(found: list[Kept], params: dict[str, Any], goes: set[str]) ->
     """An iteration is as new as its last backup; what is not whole goes once it is older than all that stays."""
     chosen = old(found, frozenset(), Backups.model_validate(params), NOW)
     assert {folder.split("/")[1] for folder in chosen} == goes
+
+
+def test_what_is_published_never_goes() -> None:
+    """However old it is, and whole or not."""
+    found = [kept("a", 30), kept("b", 20, is_whole=False), kept("c", 10), kept("d", 1)]
+    assert old(found, frozenset("ab"), Backups(keep=1), NOW) == {"p/c/ONNX/default"}

@@ -1,6 +1,7 @@
 """A backup kept a second time in another account, and what becomes of one whose sources change while it is made."""
 
 from datetime import timedelta
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -14,6 +15,7 @@ from shared.handlers.backup import VisionExport
 from shared.rules import RulesError, load
 from shared.stages import Done, Pending
 from shared.storage.locks import Locks
+from tests.integration.canned import Reply, serve
 from tests.integration.keeping import Make, container_of, maker, second_container, seed, stored
 from tests.integration.stages import ENDED
 
@@ -64,6 +66,30 @@ def test_what_is_kept_is_brought_later(make: Make, project: str, storage_emulato
     assert len(before) == 4
     bench.run("backup.vision_export", second=url)
     assert {blob.name: blob.etag for blob in container.list_blobs()} == before
+
+
+def test_a_copy_that_is_under_way_has_no_manifest(
+    make: Make, project: str, simulators: Simulators, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second manifest is written once storage says that the copy is done, and not while it copies."""
+    told = make(project).run("backup.vision_export")
+    dates = {"Last-Modified": "Sun, 22 Nov 2026 08:15:00 GMT", "ETag": '"1"', "x-ms-copy-id": "1"}
+    under_way = Reply(200, "", {**dates, "x-ms-copy-status": "pending", "x-ms-copy-progress": "0/3000"})
+    with serve(tmp_path) as (canned, ca):
+        both = tmp_path / "both.pem"
+        both.write_text(Path(simulators.ca).read_text("utf-8") + Path(ca).read_text("utf-8"))
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(both))
+        bench = make(project)
+        bench.run("backup.vision_export")
+        missing = Reply(404, "", {"x-ms-error-code": "BlobNotFound"})
+        canned.replies = [missing, missing, Reply(202, "", {**dates, "x-ms-copy-status": "pending"}), under_way]
+        job = bench.job("second", {**told.result, "stored": told.result["stored"][:1]})
+        progress = STAGES[-1].start(VisionExport(second=f"{canned.url}/account/second?sig=x"), job)
+    assert isinstance(progress, Pending)
+    assert progress.note == "0 of 1 in the second container"
+    assert [one.path.partition("?")[0] for one in canned.asked if one.method == "PUT"] == [
+        f"/account/second/{told.result['stored'][0]}/model.zip"
+    ]
 
 
 def test_half_a_copy_is_made_again(make: Make, project: str, storage_emulator: Azurite) -> None:

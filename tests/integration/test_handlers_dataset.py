@@ -361,6 +361,18 @@ def test_a_project_that_changes_meanwhile_is_listed_anew(lab: Make, small_pages:
     assert kept.manifest["changed"] == ""
 
 
+def test_boxes_that_are_moved_meanwhile_are_kept_where_they_are_by_now(lab: Make, small_pages: None) -> None:
+    """The same image with the same tags, and its box elsewhere: that is a change, too."""
+    place = lab("detection")
+    ids = place.labels.add(4, "apple")
+    place.before("compare", lambda: place.labels.move(ids[1]), times=1)
+    kept, told = place.back_up()
+    kept.check()
+    assert [note for note in told.notes if note.endswith("changed while they were being kept: listed anew")]
+    assert [line["label"][0]["topY"] for line in kept.lines] == [0.25, 0.375, 0.25, 0.25]
+    assert (kept.manifest["annotations"], kept.manifest["changed"]) == (4, "")
+
+
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_project_that_never_rests_is_kept_as_it_was(lab: Make, change: str) -> None:
     """After a few times what was listed last is kept, and the manifest and the note say that it changed."""

@@ -652,6 +652,8 @@ def test_a_prediction_that_is_nonsense_counts_for_nothing(body: str, bench: Benc
         ({"name": ""}, "can stand in a URL"),
         ({"name": "a/b"}, "can stand in a URL"),
         ({"name": ".."}, "can stand in a URL"),
+        ({"name": "a\nb"}, "can stand in a URL"),
+        ({"name": "a\x00"}, "can stand in a URL"),
         ({"name": "x" * 129}, "at most 128"),
         ({"name": "a", "sample": "https://example.com/lemon.png"}, "must have `expects`"),
         ({"name": "a", "expects": "lemon"}, "must have `expects`"),

@@ -303,6 +303,20 @@ def test_a_full_replica_is_told(make: MakeBench, simulators: Simulators) -> None
     assert len(copies(simulators)) == 2
 
 
+def test_a_replica_that_is_nearly_full_is_told_where_all_copies_are_kept(
+    make: MakeBench, simulators: Simulators
+) -> None:
+    """The note comes before the copy that finds no room; where old copies go, there is nothing to tell."""
+    others = [{"id": str(uuid4()), "name": f"other {number}"} for number in range(90)]
+    simulators.vision_replica.seed(projects=others[1:])
+    assert make().run(STEP).notes[0] == "2 iterations, 1 of them published"
+    told = make().run(STEP)  # of 89 and a copy
+    assert told.notes[0].endswith(
+        "; the replica has 90 of 100 projects at most, and every copy is kept: `keep` says how many"
+    )
+    assert make().run(STEP, keep=1).notes[0] == "2 iterations, 1 of them published"
+
+
 def test_a_copy_that_somebody_deletes_is_not_waited_for(make: MakeBench, simulators: Simulators) -> None:
     """What is not there after several looks is gone, and the step says so."""
     simulators.vision_replica.seed(settings={"import_seconds": 60})
@@ -383,7 +397,7 @@ def test_an_older_copy_that_cannot_be_deleted_is_no_failure(make: MakeBench, sim
     refusal = {"code": "BadRequestCannotDelete", "message": "No."}
     simulators.vision_replica.fault("error", status=400, body=refusal, method="DELETE", path=r"projects/[^/]+$")
     told = make().run(STEP, keep=1)
-    assert "an older copy could not be deleted: Custom Vision answered 400 BadRequestCannotDelete" in told.notes[-1]
+    assert "an older copy was not deleted: Custom Vision answered 400 BadRequestCannotDelete" in told.notes[-1]
 
 
 # -- a crash at every boundary ----------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from azure.storage.blob import BlobClient, ContainerClient
 from dev.azurite import Azurite
 from dev.simulators.remote import Simulators
 from shared.errors import PermanentError
-from shared.storage.backups import CHUNK, Manifest, Store
+from shared.storage.backups import CHUNK, Manifest, Origin, Store
 from tests.integration.canned import Reply, serve
 from tests.integration.keeping import container_of, maker, second_container, seed
 from tests.integration.stages import Bench, clients_of
@@ -210,6 +210,28 @@ def test_an_identity_signs_for_the_app(
     assert asked.headers["authorization"].startswith("Bearer ")
     assert url.startswith(f"{canned.url}/backups/a/b/model.zip?")
     assert "sp=r&" in url
+
+
+@pytest.mark.guarantee(7)
+@pytest.mark.parametrize("declared", [False, True])
+def test_only_what_is_declared_sees_our_token(
+    *, declared: bool, simulators: Simulators, azurite: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A link without a SAS, on a host that models may be on, is looked at without it; a declared container with it."""
+    with serve(tmp_path) as (canned, ca):
+        both = tmp_path / "both.pem"
+        both.write_text(Path(simulators.ca).read_text("utf-8") + Path(ca).read_text("utf-8"))
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(both))
+        canned.replies = [Reply(404, "", {"x-ms-error-code": "BlobNotFound"})]
+        backups = clients_of(simulators, azurite).backups
+        link = f"{canned.url}/other/exports/m.zip"
+        origin = Origin(link, declared=True) if declared else backups.by_sas(link)
+        assert backups.look(origin) is None
+        assert ("authorization" in canned.asked[-1].headers) is declared
+        before = len(canned.asked)
+        if not declared:
+            assert backups.readable(origin) == link
+            assert len(canned.asked) == before
 
 
 # -- memory -----------------------------------------------------------------------------------------------------------

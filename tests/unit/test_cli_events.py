@@ -66,7 +66,7 @@ def action(**changes: Any) -> ActionDetail:
         reason="",
         due=AT,
         rules_hash="cbb93f21a74c" + "0" * 52,
-        steps=[step(params={"channel": "oncall", "title": "keen_owl_x1 failed"}, result={"sent": {"by": "teams"}})],
+        steps=[step(params={"channel": "oncall", "title": "keen_owl_x1 failed"}, result={"channel": "oncall"})],
         failure=None,
         error="",
         limit=None,
@@ -363,7 +363,73 @@ def test_an_action_shows_what_it_was_given_and_found_out(api: Api, capsys: pytes
     out = capsys.readouterr().out
     assert "channel  oncall\n" in out
     assert "title    keen_owl_x1 failed\n" in out
-    assert "→ sent.by  teams\n" in out
+    assert "→ channel  oncall\n" in out
+
+
+STORED = f"https://models.blob.core.windows.net/backups/{'0' * 32}/datasets/2026-11-22T08-15-04Z/manifest.json"
+TRAINED = "projects/0b1c2d3e-0000-4000-8000-00000000000a/iterations/3f2a0000-0000-4000-8000-000000000001"
+FRUIT = {"source": "customvision/0b1c2d3e-0000-4000-8000-00000000000a", "source_names": ["fruit"], "subject": TRAINED}
+SHOWN = "projects/fruit/iterations/3f2a0000-0000-4000-8000-000000000001"
+
+
+def told(api: Api, capsys: pytest.CaptureFixture[str], **changes: Any) -> str:
+    """Show an action with one step."""
+    api.answers[f"GET /api/actions/{ACTION}"] = action(steps=[step(**changes)]).model_dump(mode="json")
+    assert main(["actions", "show", ACTION]) == 0
+    return capsys.readouterr().out
+
+
+def test_what_a_step_keeps_for_itself_is_counted(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
+    """What other steps can read is shown; the rest is there while it goes on, and where it failed."""
+    kept = {"action": "backup.vision_dataset", "result": {"uri": STORED, "images": 61, "hashes": {"coco.json": "0f"}}}
+    out = told(api, capsys, **kept)
+    assert f"→ uri     {STORED}\n" in out
+    assert "→ images  61\n" in out
+    assert "hashes" not in out
+    assert "and 1 value of its own, with --json\n" in out
+    for state in ("under way", "failed", "stopped"):
+        out = told(api, capsys, **kept, state=state)
+        assert "→ hashes['coco.json']  0f\n" in out
+        assert "of its own" not in out
+
+
+def test_all_of_what_an_unknown_step_found_out_is_shown(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
+    """An app may be newer than the command: what its step is for is not known here."""
+    out = told(api, capsys, action="paint.vision", result={"colour": "red"})
+    assert "→ colour  red\n" in out
+
+
+def test_a_url_is_whole_and_a_long_list_has_lines(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is copied from a terminal is there to its end; long words lose their middle still."""
+    words = "word " * 40
+    out = told(api, capsys, action="backup.vision_export", result={"stored": [STORED, STORED + "?"], "kept": [words]})
+    assert f"→ stored[0]  {STORED}\n" in out
+    assert f"→ stored[1]  {STORED}?\n" in out
+    assert words not in out
+    many = [STORED] * 21
+    assert STORED not in told(api, capsys, action="backup.vision_export", result={"stored": many})
+
+
+def test_a_vision_project_has_its_declared_name(
+    api: Api, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In place of its id, wherever an event's subject is shown; one that is not declared keeps its id."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    unknown = FRUIT | {"source_names": []}
+    api.answers["GET /api/events"] = page(summary(EVENT, **FRUIT), summary(AGAIN, **unknown))
+    api.answers[f"GET /api/events/{EVENT}"] = event(**FRUIT).model_dump(mode="json")
+    api.answers["GET /api/actions"] = {"actions": [action(**FRUIT).model_dump(mode="json")], "next": None}
+    api.answers[f"GET /api/actions/{ACTION}"] = action(**FRUIT).model_dump(mode="json")
+    shown = []
+    for command in (["events", "list"], ["events", "show", EVENT], ["actions", "list"], ["actions", "show", ACTION]):
+        assert main(command) == 0
+        shown.append(capsys.readouterr().out)
+    assert f"  fruit                                 {SHOWN}  " in shown[0]
+    assert f"  {TRAINED}  " in shown[0]
+    assert shown[1].startswith(f"RunFailed RunStatusChanged  {SHOWN}\n")
+    assert f"from       fruit {FRUIT['source']}\n" in shown[1]
+    assert shown[2].endswith(f"RunFailed {SHOWN}\n")
+    assert f"{SHOWN}  (event {EVENT[:8]})\n" in shown[3]
 
 
 def test_what_a_terminal_would_obey_is_not_printed(api: Api, capsys: pytest.CaptureFixture[str]) -> None:

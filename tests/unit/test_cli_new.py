@@ -14,9 +14,10 @@ NAMES = new.names()
 
 
 def test_there_is_one_for_each_thing_that_people_begin_with() -> None:
-    """Going live, deploying, keeping, mailing, retraining, and a second region."""
+    """Going live, deploying, keeping, mailing, retraining, a second region, and a model's way from training to live."""
     assert NAMES == [
-        "canary", "deploy-on-tag", "keep-exports", "mail-failures-to-owners", "retrain-on-drift", "second-region",
+        "canary", "deploy-on-tag", "keep-exports", "keep-vision", "mail-failures-to-owners", "retrain-on-drift",
+        "second-region", "train-vision",
     ]  # fmt: skip
 
 
@@ -86,3 +87,21 @@ def test_what_cannot_be_done_is_2(arguments: list[str], said: str, capsys: pytes
     """Names that are none, and files that cannot be written, are matters of usage."""
     assert main(["rules", "new", *arguments]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_everything_that_custom_vision_has_is_kept() -> None:
+    """The starting point for it keeps images and models, has models exported first, and deletes no version of images."""
+    rules = load(new.read("keep-vision"), ACTIONS, "keep-vision").rules
+    steps = {step.action: [*rule.kinds] for rule in rules for step in rule.do}
+    assert steps["backup.vision_dataset"] == steps["export.vision"] == ["TrainingCompleted"]
+    assert steps["backup.vision_export"] == steps["prune.backups"] == ["ExportCompleted"]
+
+
+def test_a_model_is_published_only_behind_a_gate() -> None:
+    """Trained, compared, published, exported: in that order, and what is exported is kept."""
+    rules = {
+        rule.name: [step.action for step in rule.do] for rule in load(new.read("train-vision"), ACTIONS, "x").rules
+    }
+    assert rules["train"] == ["train.vision"]
+    assert rules["publish-what-is-better"] == ["gate", "publish.vision", "export.vision", "alert"]
+    assert rules["keep-it"] == ["backup.vision_export"]

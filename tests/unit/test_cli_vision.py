@@ -11,10 +11,12 @@ import pytest
 from cli.errors import UsageError
 from cli.main import main
 from cli.parser import Parser
+from cli.vision_given import prediction_at
 from cli.vision_missing import account_name, resource_name, role_lines
 from cli.vision_places import same
 from cli.vision_project import Here, add_prediction, add_project, find, find_all
 from cli.vision_proof import Heard, find_message, show_age
+from shared.clients.vision import Resource
 from shared.errors import PermanentError
 from shared.storage.places import Peeked, Places, _below
 
@@ -115,10 +117,6 @@ def test_the_only_declared_project_needs_no_name(tmp_path: Path) -> None:
         ((FRUIT, "--endpoint", "https://westeurope.api.cognitive.microsoft.com"), "takes keys only: give `key`"),
         ((FRUIT, "--endpoint", ENDPOINT, "--key-setting", "NO_KEY"), "NO_KEY is not set here"),
         ((FRUIT, "--endpoint", ENDPOINT, "--prediction", "fruit"), "--prediction: must be an ARM id"),
-        (
-            (FRUIT, "--endpoint", ENDPOINT, "--prediction-endpoint", ENDPOINT),
-            "give --prediction, the resource's ARM id",
-        ),
         (("fruit", "--rules", "none.yaml"), "cannot read none.yaml"),
     ],
 )
@@ -154,6 +152,37 @@ def test_a_project_by_its_id_takes_its_keys_from_the_environment(monkeypatch: py
     assert here.about.prediction is not None
     assert (here.about.prediction.resource, here.about.prediction.key) == (PREDICTION, None)
     assert here.given == {"project": FRUIT}
+
+
+def test_a_hint_names_the_project_as_the_command_was_told(tmp_path: Path) -> None:
+    """What somebody copies from a terminal works: with the options that found it, and what asking needs."""
+    (tmp_path / "mine.yaml").write_text(RULES, "utf-8")
+    assert found("fruit").words == "fruit"
+    assert found("fruit").asks("live") == "reactor vision predict FILE --project fruit --name live"
+    assert found("fruit", "--rules", "mine.yaml").words == "fruit --rules mine.yaml"
+    unasked = found(FRUIT, "--endpoint", ENDPOINT, "--key-setting", "FRUIT_KEY", "--prediction", PREDICTION)
+    where = f"--project {FRUIT} --endpoint {ENDPOINT} --key-setting FRUIT_KEY --name live"
+    assert unasked.asks("live") == f"reactor vision predict FILE {where} --prediction-endpoint URL"
+    options = ("--prediction-endpoint", ENDPOINT, "--prediction-key-setting", "PREDICTION_KEY")
+    asked = found(FRUIT, "--endpoint", ENDPOINT, "--prediction", PREDICTION, *options).asks("live")
+    assert asked.endswith(f" --prediction-endpoint {ENDPOINT} --prediction-key-setting PREDICTION_KEY")
+
+
+def test_asking_needs_an_endpoint_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No ARM id: that is for publishing; the key is a setting's."""
+    given = options(FRUIT, "--endpoint", ENDPOINT, "--prediction-endpoint", ENDPOINT)
+    here = find(given)
+    assert here.about.prediction is None
+    monkeypatch.setenv("REACTOR_VISION_PREDICTION_KEY", "asking")
+    assert prediction_at(given, here.around) == Resource(ENDPOINT, "")  # as the command found the environment
+    assert prediction_at(given, find(given).around) == Resource(ENDPOINT, "asking")
+    assert prediction_at(options(FRUIT, "--endpoint", ENDPOINT), here.around) is None
+    with pytest.raises(UsageError, match="--prediction-endpoint: must be https"):
+        prediction_at(options(FRUIT, "--prediction-endpoint", "http://fruit.example"), here.around)
+    with pytest.raises(UsageError, match="NO_KEY is not set here"):
+        prediction_at(
+            options(FRUIT, "--prediction-endpoint", ENDPOINT, "--prediction-key-setting", "NO_KEY"), here.around
+        )
 
 
 def test_all_projects_are_found_and_what_is_missing_is_said_later(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -294,7 +323,7 @@ def test_an_age_is_written_for_people() -> None:
 # -- commands ---------------------------------------------------------------------------------------------------------
 
 
-COMMANDS = ("connect", "create", "delete", "status", "publish", "export", "prune", "replicate", "dataset")
+COMMANDS = ("connect", "create", "delete", "status", "publish", "export", "prune", "replicate", "dataset", "unpublish")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -323,7 +352,7 @@ def test_connecting_needs_to_know_the_apps_storage(capsys: pytest.CaptureFixture
 def test_backing_images_up_needs_somewhere_to_put_them(capsys: pytest.CaptureFixture[str]) -> None:
     """It says what to set."""
     assert run("dataset", "fruit") == 2
-    assert "the app's storage is not known here: set AzureWebJobsStorage" in capsys.readouterr().err
+    assert "the app's storage is not known here: set AzureWebJobsStorage or" in capsys.readouterr().err
 
 
 def test_what_is_deleted_is_named(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Sequence
 from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,13 @@ from cli import vision_upload
 from cli.errors import UsageError
 from cli.vision_coco import read_coco
 from cli.vision_images import MIB, Head, Wrong, judge
-from cli.vision_journal import Journal
+from cli.vision_journal import Begun, Journal
 from cli.vision_labelled import Box, Collected, Labelled, read_folder, shortages
 from cli.vision_performance import share, table_of, worst_of
+from cli.vision_there import Label, Other, There, replaceable
 from cli.vision_upload import MOST_IMAGES, ROOM, Upload, batches, weight
-from shared.clients.vision import NewImage, Performance, TagPerformance, Uploaded
+from shared.clients.vision import Image as ProjectImage
+from shared.clients.vision import NewImage, Performance, Region, Tagged, TagPerformance, Uploaded
 from shared.errors import DeniedError, PermanentError, TemporaryError
 
 IDS = {"apple": "id-of-apple", "banana": "id-of-banana"}
@@ -312,6 +315,40 @@ def test_what_is_no_coco_file_is_refused(tmp_path: Path, text: str, why: str) ->
         seen(tmp_path, tmp_path / "coco.json")
 
 
+@pytest.mark.parametrize("what", ["images", "categories"])
+def test_an_id_is_that_of_one_thing(tmp_path: Path, what: str) -> None:
+    """Else one of two would be labelled as the other."""
+    file = coco(tmp_path)
+    told = json.loads(file.read_text("utf-8"))
+    told[what].append(told[what][0] | {"id": float(told[what][0]["id"]), "file_name": "2.png", "name": "pear"})
+    file.write_text(json.dumps(told), "utf-8")
+    with pytest.raises(UsageError, match=f"{what}: the id [17] is there twice; mend the COCO file"):
+        seen(tmp_path, file)
+
+
+def test_an_id_is_the_same_however_it_is_written(tmp_path: Path) -> None:
+    """Tables turn whole numbers into such with a point."""
+    found = seen(tmp_path, coco(tmp_path, images=[{"id": 1.0, "file_name": "1.png"}]))
+    assert [(one.name, len(one.boxes)) for one in found.images] == [("1.png", 1)]
+    assert found.bad == []
+
+
+def test_a_name_that_no_file_can_have_is_told(tmp_path: Path) -> None:
+    """Too long a one, or one that cannot be written."""
+    for name, shown in (("x" * 300, "x" * 300), ("\ud800.png", "\\ud800.png")):
+        (bad,) = seen(tmp_path, coco(tmp_path, images=[{"id": 1, "file_name": name}])).bad
+        assert bad.name == shown
+        assert "put it there" in bad.remedy
+
+
+def test_a_category_has_a_name(tmp_path: Path) -> None:
+    """A blank one is none; blanks around one are no part of it."""
+    with pytest.raises(UsageError, match=r"categories\.0\.name: string should have at least 1 character"):
+        seen(tmp_path, coco(tmp_path, categories=[{"id": 7, "name": "  "}]))
+    (one,) = seen(tmp_path, coco(tmp_path, categories=[{"id": 7, "name": " apple "}])).images
+    assert one.all_tags == {"apple"}
+
+
 def test_images_without_annotations_are_left_aside(tmp_path: Path) -> None:
     """They teach nothing, and it is said how many they are."""
     found = seen(tmp_path, coco(tmp_path, annotations=[]))
@@ -379,6 +416,47 @@ def test_a_journal_remembers_images_by_their_content(tmp_path: Path) -> None:
     assert Journal.of(folder, "https://x.example", "p1").has(other)
     assert len(Journal.of(folder, "https://x.example", "p2")) == 0
     assert len(Journal.of(folder, "https://y.example", "p1")) == 0
+
+
+def test_a_journal_remembers_the_training_that_was_begun(tmp_path: Path) -> None:
+    """Until another image is noted: that one is not in it."""
+    folder = tmp_path / "images"
+    journal = Journal.of(folder, "https://x.example", "p")
+    journal.keep({image(1): "id-1"})
+    journal.begin("it-1", "regular")
+    again = Journal.of(folder, "https://x.example", "p")
+    assert again.begun == journal.begun == Begun("it-1", "regular")
+    assert again.ids == {"id-1"}
+    assert Journal.of(folder, "https://x.example", "other").begun is None
+    again.keep({image(2): "id-2"})
+    assert again.begun is None
+    assert Journal.of(folder, "https://x.example", "p").begun is None
+
+
+def test_a_journal_is_beside_its_folder_however_that_is_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Never in it, where it would be taken for an image; beside / there is nothing."""
+    (tmp_path / "images/apple").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "images/apple")
+    beside = tmp_path / "images.uploaded.jsonl"
+    assert Journal.of(Path(".."), "https://x.example", "p").path == beside
+    assert Journal.of(tmp_path / "images/apple/..", "https://x.example", "p").path == beside
+    with pytest.raises(UsageError, match=r"there is nothing beside /.*--journal FILE says where"):
+        Journal.of(Path("/"), "https://x.example", "p")
+
+
+def test_a_name_that_cannot_be_sent_is_told(tmp_path: Path) -> None:
+    """A file or a folder from a system that wrote other letters is left out with what helps, before it is sent."""
+    folder = os.fsencode(tmp_path / "images")
+    for name in (b"/apple/caf\xe9.png", b"/apple/1.png", b"/p\xeache/1.png"):
+        os.makedirs(os.path.dirname(folder + name), exist_ok=True)  # noqa: PTH103, PTH120 # bytes are no Path
+        with open(folder + name, "wb") as file:  # noqa: PTH123
+            file.write(picture())
+    found = read_folder(tmp_path / "images", silent)
+    assert [one.name for one in found.images] == ["apple/1.png"]
+    assert [(one.name, one.remedy) for one in found.bad] == [
+        ("apple/caf\\udce9.png", "rename it"),
+        ("p\\udceache/1.png", "rename it"),
+    ]
 
 
 def test_a_line_that_a_crash_cut_short_does_no_harm(tmp_path: Path) -> None:
@@ -480,7 +558,95 @@ def test_what_the_service_could_not_take_is_sent_again(files: list[Labelled], tm
         ("3.png", "save it anew as jpg, png, bmp or gif, or take it out"),
         ("2.png", "give the same command again"),
     ]
-    assert len(Journal.of(tmp_path, "https://x.example", "p")) == 8
+    assert outcome.unsure == 1
+    assert len(Journal.of(tmp_path, "https://x.example", "p")) == 7  # how the duplicate is labelled nobody knows
+
+
+def has(*labelled: tuple[str, str], boxes: tuple[Box, ...] = ()) -> There:
+    """Give a project with images, each of a tag."""
+    regions = tuple(Region("", *box) for box in boxes)
+    images = [ProjectImage(id, None, 1, 1, "", (Tagged("", tag),), regions) for id, tag in labelled]
+    return There(lambda skip: images[skip : skip + 2])
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_duplicate_is_as_the_project_has_it(files: list[Labelled], tmp_path: Path) -> None:
+    """One with the folder's label is noted, one with another is not, one that is not shown yet is sent again."""
+    wire = Wire(n1=["OKDuplicate"], n2=["OKDuplicate"], n3=["OKDuplicate"] * 2, n4=["OKDuplicate"] * 9)
+    there = has(("id-x", "pear"), ("id-1.png", "apple"), ("id-2.png", "banana"))
+    journal = Journal.of(tmp_path, "https://x.example", "p")
+    outcome = Upload(wire, IDS, journal, lambda _number: None, there=there).run(files)
+    assert wire.sent[1:] == [["3.png", "4.png"], ["3.png", "4.png"], ["4.png"]]
+    assert (outcome.taken, outcome.duplicates, outcome.unsure) == (8, 1, 0)
+    assert {image.name: other.label.tags for image, other in outcome.others.items()} == {"2.png": {"banana"}}
+    assert [(one.name, one.why) for one in outcome.bad] == [
+        ("4.png", "the project has it, and does not show how it is labelled")
+    ]
+    assert [image.name for image in files if not journal.has(image)] == ["2.png", "4.png"]
+
+
+def test_pages_are_read_as_far_as_they_are_asked_for() -> None:
+    """The newest are asked for most; what was read is not read again."""
+    asked: list[int] = []
+    whole = has(*((str(number), "apple") for number in range(9)))
+
+    def page(skip: int) -> Sequence[ProjectImage]:
+        asked.append(skip)
+        return whole.page(skip)
+
+    there = There(page)
+    assert set(there.labels(["0", "3"])) == {"0", "3"}
+    assert there.labels([]) == {}
+    assert set(there.labels(["1"])) == {"1"}
+    assert asked == [0, 2]
+    assert there.labels(["nowhere"]) == {}
+    assert asked == [0, 2, 0, 2, 4, 6, 8, 9]
+
+
+def test_a_box_is_the_same_though_it_was_rounded() -> None:
+    """A box that lies elsewhere, is of something else, or is missing makes another label."""
+    first, second = Box("apple", 0.1, 0.1, 0.333333, 0.2), Box("apple", 0.5, 0.1, 0.2, 0.2)
+    one = image(tags=(), boxes=(first, second))
+    rounded = first._replace(width=0.333)
+    label = Label(frozenset({"apple"}), (second, rounded))
+    assert label.is_that_of(one)
+    for boxes in ((second, rounded._replace(left=0.12)), (second, rounded._replace(tag="pear")), (second, second)):
+        assert not label._replace(boxes=boxes).is_within(one)
+    fewer = label._replace(boxes=(second,))
+    assert (fewer.is_within(one), fewer.is_that_of(one)) == (True, False)
+    assert not label._replace(tags=frozenset({"apple", "pear"})).is_within(one)
+
+
+def test_only_one_of_two_files_with_one_picture_is_labelled_anew(tmp_path: Path) -> None:
+    """What the service calls the same picture has one label: to change it to and fro would never end."""
+    journal = Journal.of(tmp_path, "https://x.example", "p")
+    mine = image(1)
+    journal.keep({mine: "id-a"})
+    theirs, third, fourth = (image(number, tags=("banana",)) for number in (2, 3, 4))
+    pear = Label(frozenset({"pear"}), ())
+    others = {theirs: Other("id-a", pear), third: Other("id-b", pear), fourth: Other("id-b", pear)}
+    images = [mine, theirs, third, fourth]
+    found, bad = replaceable(others, images, journal, one_tag=True)
+    assert found == {third: "id-b", fourth: "id-b"}
+    assert [(one.name, one.why, one.remedy) for one in bad] == [
+        (
+            "2.png",
+            "it is the same picture to the service as 1.png, which is labelled otherwise",
+            "take one of them out",
+        )
+    ]
+    found, bad = replaceable(others, images, journal, one_tag=False)
+    assert found == {}
+    assert len(bad) == 3
+
+
+def test_files_of_one_name_are_told_apart(files: list[Labelled], tmp_path: Path) -> None:
+    """Two folders may differ in how a letter is coded alone; what is said of one file is not said of the other."""
+    first, second = files[0], replace(files[1], name=files[0].name)
+    outcome = uploading(Wire(n0=["ErrorImageFormat", "OK"]), tmp_path).run([first, second])
+    assert (outcome.taken, len(outcome.bad)) == (1, 1)
+    journal = Journal.of(tmp_path, "https://x.example", "p")
+    assert (journal.has(first), journal.has(second)) == (False, True)
 
 
 @pytest.mark.usefixtures("quick")

@@ -15,7 +15,7 @@ from shared.rules import sandbox
 from shared.rules.declared import Declared, VisionProject
 from shared.rules.filters import OPERATORS
 from shared.rules.kinds import KINDS
-from shared.rules.steps import parameters
+from shared.rules.parameters import parameters
 from shared.settings import NAMES
 from shared.storage import PAYLOADS_CONTAINER, POISON_QUEUES, QUEUES, TABLES
 from tests import guarantees
@@ -38,7 +38,12 @@ ELSEWHERE = re.compile(
 ANYTHING = """version: 1
 workspaces: {fraud: "${FRAUD}"}
 factories: {etl: "${ETL}"}
-vision: {fruit: {project: "${FRUIT}", training: {endpoint: "https://fruit.example"}}}
+vision:
+  fruit:
+    project: "${FRUIT}"
+    training: {endpoint: "https://fruit.example"}
+    prediction: "${PREDICTION}"
+    replica: {training: {endpoint: "https://spare.example"}}
 channels: {oncall: {kind: teams, url: "${ONCALL}"}, mirror: {kind: webhook, url: "https://mirror.example/hook"}}
 rules:
 """

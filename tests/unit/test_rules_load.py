@@ -15,10 +15,11 @@ from shared.handlers import ACTIONS as REAL_ACTIONS
 from shared.handlers.forward import SENDERS, TAKE_EVENTS
 from shared.policy import CancelOn, Expectation, Limit, Rate
 from shared.rules import Problem, RulesError, load
+from shared.rules.declared import Declared
 from shared.rules.document import compose, value_of
 from shared.rules.filters import OPERATORS
+from shared.rules.parameters import parameters
 from shared.rules.problems import did_you_mean
-from shared.rules.steps import parameters
 from tests.unit.rules_samples import ACTIONS, HEAD, SPENDING, WORKSPACE, rule, rules
 
 LINE = HEAD.count("\n") + 1
@@ -274,6 +275,28 @@ def test_nothing_is_sent_in_the_clear(place: str) -> None:
         assert messages(url) == []
     for url in ("http://127.0.0.1:10000/a/b", "http://localhost/a/b"):
         assert bool(messages(url)) is (place not in STORAGE)
+
+
+@pytest.mark.guarantee(6)
+def test_what_is_declared_shows_no_secret() -> None:
+    """Keys, passwords and whole URLs, which may hold one, are in no `repr`, and so in no log."""
+    at = {"endpoint": "https://shown.example", "key": "CANARY"}
+    place, prediction = "https://a.example/b?sig=CANARY", {"resource": "${PREDICTION}", "key": "CANARY"}
+    project = {"project": "${P}", "training": at, "prediction": prediction, "container": place}
+    replica = {"training": at, "prediction": prediction, "container": place, "queue": place}
+    channels = {
+        "a": {"kind": "teams", "url": place},
+        "b": {"kind": "slack", "url": place},
+        "c": {"kind": "webhook", "url": place, "secret": "CANARY", "headers": {"X": "CANARY"}},
+        "d": {"kind": "queue", "url": place},
+        "e": {"kind": "event_grid", **at},
+        "f": {"kind": "smtp", "to": ["x"], "host": "h", "sender": "s", "password": "CANARY"},
+    }
+    language = {"bot": {"project": "p", "primary": at, "secondary": at}}
+    sections = {"vision": {"fruit": project | {"replica": replica}}, "language": language, "channels": channels}
+    shown = repr(Declared.model_validate(sections))
+    assert "https://shown.example" in shown
+    assert "CANARY" not in shown
 
 
 # -- rules ------------------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from shared.rules.declared import Declared
 from shared.rules.document import compose, value_of
 from shared.rules.filters import OPERATORS
 from shared.rules.loading import RULE, TOP
-from shared.rules.steps import parameters
+from shared.rules.parameters import parameters
 from shared.rules.where import TOP as SUBJECT
 
 ROOT = Path(__file__).parents[2]

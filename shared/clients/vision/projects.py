@@ -15,6 +15,7 @@ from shared.clients.vision.remedies import ROLES, tier_limits
 from shared.clients.vision.resource import Resource
 from shared.clients.vision.service import PREVIEW, Guid, Instant, MaybeGuid, Number, Read, Service, Text, comma
 from shared.errors import DeniedError, PermanentError, ReactorError
+from shared.redaction import without
 
 Classification = Literal["Multiclass", "Multilabel"]
 READ_ONLY = frozenset({"id", "created", "lastModified", "thumbnailUri", "drModeEnabled"})
@@ -252,12 +253,15 @@ class Projects:
 
         https://learn.microsoft.com/rest/api/customvision/projects/import
         """
+        query = {"token": token, "name": name}
         try:
-            answer = self._service.training(
-                at, "POST", "projects/import", query={"token": token, "name": name}, effect="start"
-            )
-        except (PermanentError, DeniedError) as problem:
-            raise self._too_many(at, problem) from None
+            answer = self._service.training(at, "POST", "projects/import", query=query, effect="start")
+        except ReactorError as problem:
+            problem.reason = without(problem.reason, token)
+            problem.args = (problem.reason,)
+            if isinstance(problem, (PermanentError, DeniedError)):
+                problem = self._too_many(at, problem)
+            raise problem from None
         return answer.read(_Project).told()
 
     def _change(

@@ -5,8 +5,9 @@ Its limits: https://learn.microsoft.com/azure/ai-services/custom-vision-service/
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from shared.answers import WRONG_KEY
 from shared.errors import DeniedError, PermanentError
 
 LIMITS: Mapping[str, tuple[int, int]] = {
@@ -95,9 +96,14 @@ _TABLE: tuple[tuple[str, str], ...] = (
 _REMEDIES = tuple((re.compile(pattern, re.IGNORECASE), remedy) for pattern, remedy in _TABLE)
 
 
-def advised(problem: PermanentError | DeniedError) -> PermanentError | DeniedError:
-    """Give an error with the remedy of the table; a refusal that no role can help against is permanent."""
+def advised(problem: PermanentError | DeniedError, key_settings: Sequence[str] = ()) -> PermanentError | DeniedError:
+    """Give an error with the remedy of the table; a refusal that no role can help against is permanent.
+
+    `key_settings` are those that hold the key that was sent, by name.
+    """
     remedy = next((remedy for pattern, remedy in _REMEDIES if pattern.search(problem.reason)), "")
+    if problem.remedy == WRONG_KEY and key_settings:
+        remedy = f"put the current key into {' or '.join(key_settings)}, where this one is, and use its own endpoint"
     if isinstance(problem, PermanentError):
         return PermanentError(problem.reason, remedy=remedy or problem.remedy, code=problem.code)
     if remedy:

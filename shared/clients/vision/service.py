@@ -118,7 +118,11 @@ class Service:
         try:
             return rest.send(method, url, body=body, headers={**authorized, **bodiless, **headers}, effect=effect)
         except (PermanentError, DeniedError) as problem:
-            raise advised(problem) from None
+            raise advised(problem, self._settings_of(at.key)) from None
+
+    def _settings_of(self, key: str) -> list[str]:
+        """Name the settings that hold a key."""
+        return sorted(name for name, value in self._settings.values.items() if key.strip() and value == key)
 
     @cached_property
     def _with_key(self) -> Rest:

@@ -11,7 +11,8 @@ from shared.rules.declared import Doubtful, Names, StorageUrl, is_url
 
 
 def _publish_name(value: str) -> str:
-    if not templates.is_open(value) and (value in {".", ".."} or not value.strip() or set(value) & set("/\\?#%")):
+    is_bad = value in {".", ".."} or not value.strip() or not value.isprintable() or set(value) & set("/\\?#%")
+    if is_bad and not templates.is_open(value):
         raise ValueError("must be a name that can stand in a URL")
     return value
 
@@ -32,7 +33,7 @@ class Vision(BaseModel):
 
     model_config = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
 
-    project: Annotated[str, Names("vision")] = Field(
+    project: Annotated[str, Names("vision", has="prediction")] = Field(
         default="{{ vision.project }}",
         description="A declared project with a prediction resource; by default the event's.",
     )

@@ -17,6 +17,8 @@ from shared.stages import Done, End, Job, Pending, Progress
 
 SHOWN_WITHIN = timedelta(minutes=10)
 """How long Custom Vision may take to show what it was told to publish."""
+GOES_BACK = "goes_back"
+"""In the results before the first stage: a person says that a newer iteration is to be replaced. No rule can say so."""
 LOOKS = 2
 """How often it is looked whether a publishing that is to be undone comes late."""
 
@@ -51,7 +53,8 @@ def check(params: Vision, job: Job) -> Progress:
     if ours.publish_name not in ("", params.name):
         raise PermanentError(
             f"{iterations.label(ours)} is published as {tidy(ours.publish_name)}, and an iteration has one name only",
-            remedy="unpublish it there first, or publish it under that name",
+            remedy=f"unpublish it there first: `reactor vision unpublish {params.project} --name "
+            f"{tidy(ours.publish_name)}`; or publish it under that name",
         )
     was = {"id": live.id, "label": iterations.label(live), "resource": live.published_on} if live else {}
     told = {"project": place.project, "iteration": id, "name": params.name, "label": iterations.label(ours)}
@@ -62,7 +65,7 @@ def check(params: Vision, job: Job) -> Progress:
 
 def _why_not(ours: Iteration, live: Iteration | None, place: Place, params: Vision, job: Job) -> str:
     """Say why the iteration is not to take the name; "" where it is."""
-    if live is not None and iterations.is_newer(live, ours):
+    if live is not None and iterations.is_newer(live, ours) and not job.result.get(GOES_BACK):
         newer = f"{iterations.label(live)}, which was trained later than {iterations.label(ours)},"
         return f"a newer iteration is live: {newer} is published as {params.name}"
     at = iterations.live_at(place.project, params.name)
