@@ -61,6 +61,7 @@ EXAMPLES: Mapping[str, str] = {
     "vision export": "reactor vision export fruit --platform ONNX --platform TensorFlow/TensorFlowLite",
     "vision prune": "reactor vision prune fruit --keep 5 --only-backed-up",
     "vision replicate": "reactor vision replicate fruit",
+    "vision backup": "reactor vision backup fruit",
     "vision dataset": "reactor vision dataset fruit",
     "backups list": "reactor backups list fruit",
     "backups verify": "reactor backups verify fruit/newest",

@@ -11,12 +11,12 @@ from cli.vision_project import Here
 
 def to_train(options: Namespace) -> dict[str, Any]:
     """Write the options as the parameters of the step."""
-    return {"type": options.type, "budget": options.budget, "force": options.force}
+    return {"type": options.type, "budget": options.budget, "force": options.force, "tags": options.tags or None}
 
 
 def how(options: Namespace) -> str:
     """Write how it is trained, to be compared."""
-    return " ".join([options.type, *([options.budget] if options.budget else [])])
+    return " ".join([options.type, *([options.budget] if options.budget else []), *sorted(set(options.tags))])
 
 
 def refuse_wrong(options: Namespace, here: Here) -> None:

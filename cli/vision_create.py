@@ -268,14 +268,14 @@ def delete(options: Namespace) -> int:
 
 def _left(here: Here, iterations: Sequence[Iteration], images: int) -> str:
     """Say how many of the models and the images are not backed up, where that can be seen from here."""
-    from cli.vision_kept import read_kept
+    from cli.vision_kept import read_kept, read_models
     from shared.errors import ReactorError
 
     trained = {one.id for one in iterations if one.is_good}
     if here.account is None:
         return "what of it is backed up is not known here"
     try:
-        kept = {backup.iteration for backup in here.clients.backups.own.list(here.project) if backup.is_whole}
+        kept = {backup.iteration for backup in read_models(here)}
         lost = {"models": len(trained - kept), "images": read_kept(here, images).left}
     except ReactorError as problem:
         return f"what of it is backed up cannot be read: {problem.reason}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from stat import S_ISREG
@@ -17,7 +17,9 @@ from cli.vision_images import Head, Wrong, load
 FEWEST_IMAGES = {False: 5, True: 15}
 """Images that a tag needs; more for detection."""
 FEWEST_TAGS = {False: 2, True: 1}
-ONE_TAG = "leave it in one folder only, or create the project with --classification multilabel"
+MULTILABEL = "or create the project with --classification-type multilabel"
+MOST_NAMED = 3
+"""Files that a note names."""
 
 Show = Callable[[int, int], None]
 """Is told how many images of how many."""
@@ -39,6 +41,10 @@ class Bad(NamedTuple):
     name: str
     why: str
     remedy: str
+
+
+class MislabelledError(UsageError):
+    """What is said of an image cannot be; each argument is one mistake."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +91,10 @@ class Collected:
         try:
             about = path.stat()
             content, head = load(path) if S_ISREG(about.st_mode) else (b"", Wrong("it is no file", "take it out"))
+        except FileNotFoundError:
+            why = "it is a link to a file that is not there" if path.is_symlink() else "it is gone by now"
+            self.bad.append(Bad(name, why, "take it out, or mend it"))
+            return
         except OSError as problem:
             self.bad.append(Bad(name, f"it cannot be read: {problem.strerror}", "mend its rights, or take it out"))
             return
@@ -93,8 +103,8 @@ class Collected:
             return
         try:
             tags, boxes = label(head)
-        except UsageError as problem:
-            self.bad.append(Bad(name, str(problem), "mend the labels"))
+        except MislabelledError as problem:
+            self.bad += [Bad(name, why, "mend the labels") for why in problem.args]
             return
         digest = hashlib.sha256(content).hexdigest()
         self.images.append(Labelled(path, name, len(content), about.st_mtime_ns, digest, tags, boxes))
@@ -104,18 +114,37 @@ class Collected:
         found: dict[str, list[Labelled]] = {}
         for image in self.images:
             found.setdefault(image.content, []).append(image)
-        self.images, twice = [], 0
+        self.images, twice = [], []
         for same in found.values():
             tags = tuple(sorted({tag for image in same for tag in image.tags}))
             boxes = tuple(dict.fromkeys(box for image in same for box in image.boxes))
             if one_tag and len(tags) > 1:
-                names = ", ".join(image.name for image in same)
-                self.bad.append(Bad(names, f"the same picture with the tags {', '.join(tags)}", ONE_TAG))
+                self.bad.append(_with_several(dict.fromkeys(image.name for image in same), tags))
                 continue
-            twice += len(same) - 1
+            twice += [f"{other.name} (as {same[0].name})" for other in same[1:]]
             self.images.append(replace(same[0], tags=tags, boxes=boxes))
         if twice:
-            self.notes.append(f"{twice} of the files hold the same picture as another one, which is uploaded once")
+            self.notes.append(f"the same picture as another file, which is uploaded once: {named(twice)}")
+
+
+def _with_several(names: Collection[str], tags: Iterable[str]) -> Bad:
+    """Say of a picture that it has several tags where each has one."""
+    told = ", ".join(tags)
+    if len(names) > 1:
+        return Bad(
+            ", ".join(names), f"the same picture with the tags {told}", f"leave it in one folder only, {MULTILABEL}"
+        )
+    return Bad(*names, f"it has the tags {told}, and may have one", f"leave it one of them, {MULTILABEL}")
+
+
+def named(names: Sequence[str], most: int = MOST_NAMED) -> str:
+    """Name some, and say how many there are besides.
+
+    >>> named(["a", "b", "c"]), named(["a", "b", "c", "d", "e"])
+    ('a, b, c', 'a, b, c and 2 more')
+    """
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def tags_of(images: Iterable[Labelled]) -> Counter[str]:
@@ -123,11 +152,18 @@ def tags_of(images: Iterable[Labelled]) -> Counter[str]:
     return Counter(tag for image in images for tag in image.all_tags)
 
 
-def shortages(images: Iterable[Labelled], there: Mapping[str, int], *, detects: bool) -> Iterator[str]:
-    """Say what is missing until these, and those that the project has of each tag, can be trained with."""
+def shortages(
+    images: Iterable[Labelled], there: Mapping[str, int], *, detects: bool, only: Collection[str] = ()
+) -> Iterator[str]:
+    """Say what is missing until these, and those that the project has of each tag, can be trained with.
+
+    `only` names the tags that are trained, where it is not all.
+    """
     counted = tags_of(images)
     for tag, number in there.items():
         counted[tag] += number
+    if only:
+        counted = Counter({tag: counted[tag] for tag in only})
     names, fewest = [tag for tag, number in counted.items() if number], FEWEST_IMAGES[detects]
     if len(names) < FEWEST_TAGS[detects]:
         yield f"there is only the tag {names[0]}: two at least are to be told apart" if names else "there is no tag"
@@ -147,15 +183,16 @@ def read_folder(folder: Path, show: Show) -> Collected:
             f"{folder} has no sub-folders: put the images of each tag into a sub-folder of its name, such as "
             f"{folder}/apple/1.jpg; or give --coco FILE"
         )
-    held = {tag: [path for path in _entries(tag) if not path.is_dir()] for tag in tags}
-    if empty := [str(tag) for tag, files in held.items() if not files]:
-        raise UsageError(f"no images are in {', '.join(empty)}: fill or remove it")
-    if deeper := [str(path) for tag in tags for path in _entries(tag) if path.is_dir()]:
-        raise UsageError(f"{', '.join(deeper)}: only one level of sub-folders names tags; move the images up, or away")
-    collected = Collected()
-    if loose := sum(path.is_file() for path in _entries(folder)):
-        collected.notes.append(f"{loose} of the files are in no sub-folder, and left aside")
-    files = [(path, one_form(tag.name)) for tag, paths in held.items() for path in paths]
+    collected, files = Collected(), []
+    if loose := [readable(path.name) for path in _entries(folder) if not path.is_dir()]:
+        collected.notes.append(f"in no sub-folder, and left aside: {named(loose)}")
+    for tag in tags:
+        held = _entries(tag)
+        files += [(path, one_form(tag.name)) for path in held if not path.is_dir()]
+        deeper = [f"{tag.name}/{path.name}/" for path in held if path.is_dir()]
+        collected.bad += [Bad(readable(name), *NESTED) for name in deeper]
+        if not held:
+            collected.bad.append(Bad(f"{readable(tag.name)}/", "no images are in it", "fill or remove it"))
     for number, (path, tag) in enumerate(files, 1):
         collected.take(path, f"{tag}/{path.name}", lambda _head, tag=tag: ((tag,), ()))  # type: ignore[misc]
         show(number, len(files))
@@ -172,6 +209,7 @@ def _entries(folder: Path) -> list[Path]:
         raise UsageError(f"cannot read {folder}: {problem.strerror}") from None
 
 
+NESTED = ("it is a folder within that of a tag, and only one level names tags", "move its images up, or it away")
 LITTER = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cli.errors import RefusedError, UsageError
 from cli.vision_asked import how, refuse_wrong, to_train
+from cli.vision_before import announced, refuse_strangers, refuse_too_few, untrained
 from cli.vision_project import Here, find
 
 if TYPE_CHECKING:
@@ -37,6 +39,8 @@ class Lesson:
     """For programs."""
     journal: Journal = field(init=False)
     """What the project has of the folder; once it is uploaded."""
+    images: list[Labelled] = field(default_factory=list)
+    """Those of the folder; once they are uploaded."""
 
     @classmethod
     def of(cls, options: Namespace) -> Lesson:
@@ -71,12 +75,13 @@ class Lesson:
         folder, bar = self.options.folder, self._bar("looked at")
         try:
             if self.options.coco:
-                found = read_coco(folder, self.options.coco, bar.show, detects=self.detects)
+                one_tag = self.project.name if self._one_tag else ""
+                found = read_coco(folder, self.options.coco, bar.show, detects=self.detects, one_tag=one_tag)
             else:
                 found = read_folder(folder, bar.show)
         finally:
             bar.close()
-        found.merge(one_tag=self.project.classification == "Multiclass")
+        found.merge(one_tag=self._one_tag)
         for note in found.notes:
             print(f"reactor: {note}", file=sys.stderr)
         if not found.images and not found.bad:
@@ -85,19 +90,23 @@ class Lesson:
 
     def upload(self, images: list[Labelled]) -> Outcome:
         """Upload what the project does not have yet, or has with another label."""
-        from cli.steps import interruptible
+        from cli.vision_labelled import tags_of
         from cli.vision_there import There
         from cli.vision_upload import Upload
 
-        there = There(self._page)
+        there, self.images = There(self._page), images
         journal = self.journal = self._journal(images, there)
         tags = {tag.name: tag for tag in self.here.vision.tags.list(self.here.at, self.here.project)}
         new = [image for image in images if not journal.has(image)]
         relabelled = [kept.id for image in new if (kept := journal.find(image))]
+        wanted = tags_of(images)
+        self._announce(tags.values(), wanted)
         if not self.options.no_train:
             gone = Counter(tag for label in there.labels(relabelled).values() for tag in label.tags)
-            self._refuse_too_few(new, tags, gone)
-        ids = {name: tag.id for name, tag in self._with_missing(tags, images).items()}
+            left = {tag.name: max(tag.images - gone[tag.name], 0) for tag in tags.values() if tag.type != "Negative"}
+            refuse_too_few(new, left, wanted, detects=self.detects, only=self.options.tags)
+        self._refuse_strangers([image for image in new if not journal.find(image)], tags, there)
+        ids = {name: tag.id for name, tag in self._with_missing(tags, wanted).items()}
         if relabelled:
             self.here.vision.images.delete(self.here.at, self.here.project, relabelled)
         bar = self._bar("uploaded")
@@ -109,7 +118,7 @@ class Lesson:
             there=there,
         )
         try:
-            with interruptible(f"what was uploaded is kept, and {AGAIN}"):
+            with self._interruptible(images):
                 outcome = uploading.run(new)
                 relabelled += self._label_anew(uploading, images)
         finally:
@@ -121,6 +130,54 @@ class Lesson:
             }
         self._say_uploaded(images, new, outcome, relabelled)
         return outcome
+
+    @property
+    def _one_tag(self) -> bool:
+        """Whether each image has one tag there."""
+        return self.project.classification == "Multiclass"
+
+    @contextmanager
+    def _interruptible(self, images: Sequence[Labelled]) -> Iterator[None]:
+        """Say what arrived where an upload is stopped by Ctrl-C, or nothing answers any more."""
+        from shared.errors import TemporaryError
+
+        why = ""
+        try:
+            yield
+        except (KeyboardInterrupt, TemporaryError) as trouble:
+            arrived = sum(self.journal.has(image) for image in images)
+            told = f"{arrived:,} of {len(images):,} images have arrived; {AGAIN}"
+            if isinstance(trouble, TemporaryError):
+                why = f"{trouble.reason}; {told}"
+            else:
+                print(f"reactor: {told}", file=sys.stderr)
+                raise
+        if why:
+            raise RefusedError(why)
+
+    def _announce(self, tags: Iterable[Tag], wanted: Iterable[str]) -> None:
+        """Say what it is about to teach which project: nothing has been sent by now."""
+        from cli.vision_upload import patiently
+
+        here = self.here
+        if not self.options.json:
+            number = patiently(lambda: here.vision.images.count(here.at, here.project))
+            print(announced(self.project.name, number, tags, wanted), file=sys.stderr)
+
+    def _refuse_strangers(self, new: Sequence[Labelled], tags: Mapping[str, Tag], there: There) -> None:
+        """Refuse a folder whose pictures the project has under other tags, before a tag is made for them."""
+        from cli.vision_labelled import tags_of
+        from cli.vision_upload import patiently
+
+        missing, here = set(tags_of(new)) - set(tags), self.here
+        if missing and not self.options.relabel and any(tag.images for tag in tags.values()):
+            refuse_strangers(
+                new,
+                missing,
+                lambda some: patiently(lambda: here.vision.images.upload(here.at, here.project, some)),
+                lambda ids: here.vision.images.delete(here.at, here.project, ids),
+                there,
+            )
 
     def _page(self, skip: int) -> list[Image]:
         """List the project's images after so many, newest first."""
@@ -134,8 +191,8 @@ class Lesson:
         from cli.vision_labelled import Bad
         from cli.vision_there import replaceable
 
-        outcome, one_tag = uploading.outcome, self.project.classification == "Multiclass"
-        wrong, bad = replaceable(outcome.others, images, self.journal, one_tag=one_tag)
+        outcome = uploading.outcome
+        wrong, bad = replaceable(outcome.others, images, self.journal, one_tag=self._one_tag)
         outcome.bad += bad
         if not wrong or outcome.is_full:
             return []
@@ -174,25 +231,12 @@ class Lesson:
             print(f"reactor: the project lost {count(len(again), 'image')} since, which go out again", file=sys.stderr)
         return journal
 
-    def _refuse_too_few(self, new: Iterable[Labelled], tags: Mapping[str, Tag], gone: Counter[str]) -> None:
-        """Refuse what cannot be trained with, before anything is sent."""
-        from cli.vision_labelled import shortages
-
-        left = {tag.name: max(tag.images - gone[tag.name], 0) for tag in tags.values() if tag.type != "Negative"}
-        short = list(shortages(new, left, detects=self.detects))
-        if short:
-            raise RefusedError(
-                f"too little to train with, so nothing was sent: {'; '.join(short)}\n"
-                "  add images, or upload what there is with --no-train; a tag without images is best deleted"
-            )
-
-    def _with_missing(self, tags: Mapping[str, Tag], images: Iterable[Labelled]) -> Mapping[str, Tag]:
+    def _with_missing(self, tags: Mapping[str, Tag], wanted: Iterable[str]) -> Mapping[str, Tag]:
         """Create the tags that are missing."""
-        from cli.vision_labelled import tags_of
         from cli.vision_upload import patiently
 
         here = self.here
-        missing = sorted(set(tags_of(images)) - set(tags))
+        missing = sorted(set(wanted) - set(tags))
         return dict(tags) | {
             name: patiently(lambda name=name: here.vision.tags.create(here.at, here.project, name))  # type: ignore[misc]
             for name in missing
@@ -207,20 +251,20 @@ class Lesson:
 
     def train(self) -> None:
         """Train, and tell how well it went; where nothing changed, of the newest iteration."""
-        from cli.steps import interruptible, line_of
-        from cli.vision_listening import Listening
+        from cli.steps import interruptible
+        from cli.vision_listening import Listening, Sentences
         from shared.errors import PermanentError
 
         here = self.here
         steps = Listening(
             here,
-            line_of(self.options),
+            Sentences(is_shown=not self.options.json),
             project=here.project,
             is_connected=bool(self.project.queue),
             is_over=lambda iteration: self._read(iteration).is_over,
             begins=lambda iteration: self.journal.begin(iteration, how(self.options)),
         )
-        params = to_train(self.options) | {"under_way": self._beside()}
+        params = to_train(self.options) | {"under_way": self._beside()} | self._all_but_empty()
         try:
             with interruptible("a training that was begun goes on; the same command follows it"):
                 steps.perform("train.vision", params)
@@ -233,6 +277,15 @@ class Lesson:
             trained = self._read(steps.result["iteration"])
             self.say(f"{trained.name} is trained")
         self._tell(trained)
+
+    def _all_but_empty(self) -> dict[str, Any]:
+        """Name the tags to train where some have no images: those would have the training refused."""
+        if self.options.tags:
+            return {}
+        some, empty = untrained(self.here.vision.tags.list(self.here.at, self.here.project), self.images)
+        if empty:
+            print(f"reactor: without images, and left out of the training: {', '.join(empty)}", file=sys.stderr)
+        return {"tags": some} if some else {}
 
     def _beside(self) -> str:
         """Say what is done beside a training that is under way: only what we began with these images is followed."""
@@ -274,9 +327,10 @@ class Lesson:
 
     def publish(self, name: str) -> None:
         """Publish the iteration, by the stages that rules have performed."""
-        from cli.steps import Steps, interruptible, line_of
+        from cli.steps import Steps, interruptible
+        from cli.vision_listening import Sentences
 
-        steps = Steps(self.here, line_of(self.options))
+        steps = Steps(self.here, Sentences(is_shown=not self.options.json))
         with interruptible(lambda: steps.so_far("the same command publishes it")):
             steps.perform("publish.vision", {"name": name, "iteration": self.told["iteration"]["id"]})
         self.told["published"] = name

@@ -6,11 +6,12 @@ Its records are cheap to look at every second; the service is asked once in a wh
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from cli.line import Line
 from cli.steps import Steps
 
 if TYPE_CHECKING:
@@ -25,10 +26,34 @@ ASKED_EVERY = 60.0
 KINDS = frozenset({"TrainingCompleted", "TrainingFailed"})
 
 
+class Sentences(Line):
+    """The line of progress in words of its own: the stages of a step say nothing to who does not know them."""
+
+    STAGES: Mapping[str, str] = {
+        "test": "showing the new iteration images of each tag",
+        "publish": "publishing",
+        "smoke": "asking what is published",
+        "undo": "taking back what was published",
+    }
+    """Those that are told of; what others do is over at once, and told only where it is not."""
+
+    iteration = ""
+    """What is being trained."""
+
+    def show(self, stage: str, note: str) -> None:
+        """Say what is done, and what is to be said of it."""
+        said = self.STAGES.get(stage, "")
+        if stage == "watch":
+            said, note = f"{self.iteration} is being trained", "" if note.startswith(self.iteration) else note
+        if said or note:
+            super().show(said or note, note if said else "")
+
+
 @dataclass
 class Listening(Steps):
     """Performs a training."""
 
+    line: Sentences
     project: str = ""
     """Its id."""
     is_connected: bool = False
@@ -42,6 +67,8 @@ class Listening(Steps):
 
     def _stage(self, handler: Handler, stage: Stage[Any], params: BaseModel, until: str) -> str:
         """Perform one stage; before the one that watches the training, wait until something is to be seen."""
+        if stage.name == "watch":
+            self.line.iteration = self.result["name"]
         if stage.name == "watch" and self.result["started"]:
             self.begins(self.result["iteration"])
         if stage.name == "watch" and self.is_connected and self.here.account is not None:
@@ -54,7 +81,7 @@ class Listening(Steps):
 
         asked = time.monotonic()
         while datetime.now(UTC) < deadline:
-            self.line.show("watch", f"{self.result['name']} is being trained; its notification is awaited")
+            self.line.show("watch", "")
             try:
                 if self._is_heard():
                     return

@@ -50,6 +50,8 @@ class Heard:
     """planned, unplanned or refused."""
     reason: str
     encoding: str = ""
+    is_declared: bool | None = None
+    """Whether the rules of now declare the project; None where no app was asked."""
 
     @property
     def age(self) -> timedelta:
@@ -119,9 +121,15 @@ class Ears:
             yield Heard(row.key, row.source, row.at, row.status, row.reason)
 
 
+def _is_mended(found: Heard) -> bool:
+    """Tell whether a test was refused that would not be now."""
+    return found.status == "refused" and found.is_declared is True
+
+
 def _told(event: Mapping[str, Any]) -> Heard:
     at = datetime.fromisoformat(event["received"])
-    return Heard(event["key"], event["source"], at, event["status"], event["reason"])
+    is_declared = bool(event["source_names"])
+    return Heard(event["key"], event["source"], at, event["status"], event["reason"], is_declared=is_declared)
 
 
 def show_age(age: timedelta) -> str:
@@ -213,14 +221,16 @@ class Proof:
             return f"the app recorded {KIND}, event {found.key[:8]}"
         age = show_age(found.age)
         counts = "it counts equal messages within 10 minutes as one"
-        return f"the app recorded {KIND} {age} ago, event {found.key[:8]}; {counts}"
+        since = "; it was refused then, and the project is declared since" if _is_mended(found) else ""
+        return f"the app recorded {KIND} {age} ago, event {found.key[:8]}; {counts}{since}"
 
     def advice(self, found: Heard | Waiting) -> Iterator[str]:
         """Say what else has to be done so that the app acts on what it hears."""
         if isinstance(found, Waiting):
             yield f"no app answers: {self.ears.why_not}"
-        elif found.status == "refused" and found.key not in self._before:
-            yield f"the app does nothing with it: {found.reason}; declare the project there"
+        elif found.is_declared is False or (found.status == "refused" and not found.is_declared):
+            why = found.reason or "its rules file does not declare the project any more"
+            yield f"the app does nothing with it: {why}; declare the project there"
 
     def _waiting(self) -> list[Peeked]:
         return self.places.peek(self.queue) if self.queue and self.ears.app is None else []

@@ -184,6 +184,7 @@ def _closer(made: IterationState, here: Here, one: Iteration) -> Iterator[str]:
 
 def _backups(state: State, here: Here) -> Mapping[str, list[Backup]]:
     """List the whole backups by iteration; what hinders that hides nothing else."""
+    from cli.vision_kept import read_models
     from shared.errors import ReactorError
 
     kept: dict[str, list[Backup]] = {}
@@ -192,9 +193,8 @@ def _backups(state: State, here: Here) -> Mapping[str, list[Backup]]:
         state.unread_parts.append(f"backups: {told}")
         return kept
     try:
-        for backup in here.clients.backups.own.list(here.project):
-            if backup.is_whole:
-                kept.setdefault(backup.iteration, []).append(backup)
+        for backup in read_models(here):
+            kept.setdefault(backup.iteration, []).append(backup)
         state.knows_backups = True
     except ReactorError as problem:
         state.unread_parts.append(f"backups: {problem.reason}")

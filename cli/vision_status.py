@@ -126,8 +126,8 @@ def _left(state: State) -> Iterator[str]:
     for one in state.models_left:
         called = clean(f"{one.name}, published as {one.published}" if one.published else one.name)
         how = (
-            f"`reactor vision export {state.again} --iteration {one.id} --platform ONNX` exports it, and a rule with "
-            "backup.vision_export keeps that"
+            f"`reactor vision export {state.again} --iteration {one.id} --platform ONNX` exports it, then "
+            f"`reactor vision backup {state.again} --iteration {one.id}` keeps it"
             if one.exportable
             else "it cannot be exported, only models of compact domains can be: train one with the same images"
         )

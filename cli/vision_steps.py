@@ -1,4 +1,4 @@
-"""`reactor vision publish|export|prune|replicate|dataset`: what rules have the app do, by hand and by its stages."""
+"""`reactor vision publish|export|prune|replicate|backup|dataset`: what rules have the app do, by hand and in stages."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from cli import vision_keeping
 from cli.app_storage import reported
 from cli.errors import RefusedError, UsageError
+from cli.vision_iterations import add_iteration, add_within, iteration_of
 from cli.vision_project import Here, add_prediction, add_project, find
 
 if TYPE_CHECKING:
@@ -79,46 +81,18 @@ def _results(action: str, result: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in result.items() if name in named}
 
 
-def _iteration(wanted: str | None, here: Here) -> str:
-    """Find an iteration by its id or its name; "" means the one that was trained last."""
-    from shared.handlers.declared import guid
-    from shared.rules.problems import did_you_mean
-
-    there = here.vision.iterations.list(here.at, here.project)
-    if not wanted:
-        trained = [one for one in there if one.is_good and one.trained_at]
-        if not trained:
-            raise RefusedError(f"{here.name} has no trained iteration: `reactor vision train` trains one")
-        return max(trained, key=lambda one: one.trained_at.timestamp() if one.trained_at else 0).id
-    found = [one for one in there if one.id == guid(wanted) or one.name == wanted]
-    if len(found) != 1:
-        names = [one.name for one in there]
-        known = f"{did_you_mean(wanted, names)}; it has {', '.join(names) or 'none'}"
-        many = f"has {len(found)} iterations called {wanted}: give the id"
-        raise RefusedError(f"{here.name} {many}" if found else f"{here.name} has no iteration {wanted}{known}")
-    return found[0].id
-
-
-def _add_iteration(one: ArgumentParser) -> None:
-    one.add_argument("--iteration", metavar="ID|NAME", help="default: the one that was trained last")
-
-
-def _add_within(one: ArgumentParser, what: str) -> None:
-    one.add_argument("--within", metavar="TIME", help=f"{what}, such as 30m")
-
-
 # -- publish ----------------------------------------------------------------------------------------------------------
 
 
 def _add_publish(one: ArgumentParser) -> None:
     one.add_argument("--name", metavar="NAME", required=True, help="the name that predictions are asked for by")
-    _add_iteration(one)
+    add_iteration(one)
     one.add_argument("--sample", metavar="URL", help="an image it must recognise; default: some of the project's")
     one.add_argument("--expects", metavar="TAG", help="what must be seen first in --sample")
     one.add_argument("--probability", type=float, metavar="P", help="how sure it must be of that; default: 0.5")
     one.add_argument("--samples", type=int, metavar="N", help="how many images of the project are shown; default: 3")
     one.add_argument("--older", action="store_true", help="put it in the place of a newer one: the way back")
-    _add_within(one, "how long the prediction resource may take to answer for it")
+    add_within(one, "how long the prediction resource may take to answer for it")
     add_prediction(one)
 
 
@@ -127,7 +101,7 @@ def _read_publish(options: Namespace, here: Here) -> Params:
         how = "--prediction gives its ARM id" if options.endpoint else "declare `prediction` with the project"
         raise UsageError(f"{here.name} has no prediction resource to publish on: {how}")
     names = ("name", "sample", "expects", "probability", "samples", "within")
-    iteration = _iteration(options.iteration, here)
+    iteration = iteration_of(options.iteration, here)
     if not options.older:
         _refuse_older(iteration, options.name, here)
     return {name: getattr(options, name) for name in names} | {"iteration": iteration}
@@ -167,9 +141,9 @@ def _add_export(one: ArgumentParser) -> None:
         metavar="PLATFORM[/FLAVOR]",
         help="such as ONNX, or TensorFlow/TensorFlowLite; repeat it for more",
     )
-    _add_iteration(one)
+    add_iteration(one)
     one.add_argument("--again", action="store_true", help="export anew what Custom Vision has a newer version of")
-    _add_within(one, "how long it may take; default: 6h")
+    add_within(one, "how long it may take; default: 6h")
 
 
 def _read_export(options: Namespace, here: Here) -> Params:
@@ -177,7 +151,7 @@ def _read_export(options: Namespace, here: Here) -> Params:
         "platforms": options.platform,
         "again": options.again,
         "within": options.within,
-        "iteration": _iteration(options.iteration, here),
+        "iteration": iteration_of(options.iteration, here),
     }
 
 
@@ -220,13 +194,13 @@ def _tell_prune(_result: Mapping[str, Any], _here: Here) -> Iterator[str]:
     yield from ()  # the step's own notes say it all
 
 
-# -- replicate, dataset -----------------------------------------------------------------------------------------------
+# -- replicate --------------------------------------------------------------------------------------------------------
 
 
 def _add_replicate(one: ArgumentParser) -> None:
     one.add_argument("--name", metavar="NAME", help="what the copy is called; default: as the project")
     one.add_argument("--keep", type=int, metavar="N", help="how many older copies stay beside it; default: all")
-    _add_within(one, "how long the import may take; default: 24h")
+    add_within(one, "how long the import may take; default: 24h")
 
 
 def _read_replicate(options: Namespace, here: Here) -> Params:
@@ -240,25 +214,7 @@ def _tell_replicate(result: Mapping[str, Any], here: Here) -> Iterator[str]:
     yield f"the copy: {result['name']} ({result['copy']}), at {replica.training.endpoint if replica else '-'}"
 
 
-def _add_dataset(one: ArgumentParser) -> None:
-    one.add_argument("--untagged", action="store_true", help="keep images without a tag as well")
-    one.add_argument("--datastore", metavar="URI", help="the Azure ML datastore that is the backup container")
-    _add_within(one, "how long copying may take; default: 2d")
-
-
-def _read_dataset(options: Namespace, here: Here) -> Params:
-    if here.account is None:
-        raise UsageError(
-            "the app's storage is not known here: set AzureWebJobsStorage or AzureWebJobsStorage__accountName; "
-            "no app need run, a storage account is enough"
-        )
-    return {"untagged": options.untagged, "datastore": options.datastore, "within": options.within}
-
-
-def _tell_dataset(result: Mapping[str, Any], _here: Here) -> Iterator[str]:
-    for name in ("uri", "coco", "jsonl"):
-        yield f"  {name:5}  {result.get(name, '-')}"
-
+# -- all of them ------------------------------------------------------------------------------------------------------
 
 COMMANDS: Mapping[str, Command] = {
     "publish": Command(
@@ -277,10 +233,16 @@ COMMANDS: Mapping[str, Command] = {
         *(_add_replicate, _read_replicate, _tell_replicate),
         goes_on="what was begun of the copy stays there, unfinished; the same command makes another one",
     ),
+    "backup": Command(
+        "backup.vision_export",
+        "keep what an iteration was exported to in our own store",
+        *(vision_keeping.add_backup, vision_keeping.read_backup, vision_keeping.tell_backup),
+        goes_on="what was copied stays; the same command goes on",
+    ),
     "dataset": Command(
         "backup.vision_dataset",
         "back up the labelled images, as COCO and for Azure ML",
-        *(_add_dataset, _read_dataset, _tell_dataset),
+        *(vision_keeping.add_dataset, vision_keeping.read_dataset, vision_keeping.tell_dataset),
         goes_on="the images that were copied stay; the same command makes another version, and copies only the others",
     ),
 }

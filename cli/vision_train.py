@@ -5,6 +5,7 @@ What was uploaded is kept, so the same command goes on where it was stopped, and
 
 from __future__ import annotations
 
+import re
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 MOST_SHOWN = 20
 """Files that an error lists."""
+MOST_ALIKE = 3
+"""Of these, with the same to be said of each."""
 
 
 def add_command(commands: Any) -> None:
@@ -28,10 +31,14 @@ def add_command(commands: Any) -> None:
     one.add_argument("--coco", type=Path, metavar="FILE", help="what is on the images, and where: to detect objects")
     one.add_argument("--type", choices=("regular", "advanced"), default="regular", help="of training; default: regular")
     one.add_argument("--budget", metavar="TIME", help="how long an advanced training may take, and cost, such as 2h")
+    one.add_argument("--tags", metavar="TAG,TAG", type=_tags, default=(), help="train these alone; default: all that "
+                     "have images")  # fmt: skip
     one.add_argument("--force", action="store_true", help="train even where nothing has changed")
     one.add_argument("--publish", metavar="NAME", default="", help="publish the iteration under this name")
     one.add_argument("--no-train", action="store_true", help="upload only")
     one.add_argument("--skip-bad", action="store_true", help="leave out the files that Custom Vision does not take")
+    one.add_argument("--relabel", action="store_true", help="where images are in the project with other tags, and the "
+                     "tags of the folder are new there: label them anew")  # fmt: skip
     one.add_argument("--journal", type=Path, metavar="FILE", help="where it is kept what is uploaded; default: beside "
                      "the folder, as FOLDER.uploaded.jsonl")  # fmt: skip
     one.add_argument("--json", action="store_true", help="for programs")
@@ -69,11 +76,26 @@ def train(options: Namespace) -> int:
     return 0
 
 
+def _tags(text: str) -> tuple[str, ...]:
+    return tuple(tag for one in text.split(",") if (tag := one.strip()))
+
+
 def _list(bad: list[Bad]) -> None:
-    """Name the files that cannot be used, each with what helps."""
+    """Name the files that cannot be used, each with what helps; a few of those of which the same is to be said."""
     from cli.tables import clean
 
-    for one in bad[:MOST_SHOWN]:
-        print(f"reactor: {clean(one.name)}: {clean(one.why)}; {clean(one.remedy)}", file=sys.stderr)
-    if len(bad) > MOST_SHOWN:
-        print(f"reactor: and {len(bad) - MOST_SHOWN} more", file=sys.stderr)
+    alike: dict[tuple[str, str], list[Bad]] = {}
+    for one in bad:
+        alike.setdefault((re.sub(r"\d+", "#", one.why), one.remedy), []).append(one)
+    told = 0
+    for some in alike.values():
+        if told >= MOST_SHOWN:
+            break
+        shown = some if len(some) == MOST_ALIKE + 1 else some[:MOST_ALIKE]
+        for one in shown:
+            print(f"reactor: {clean(one.name)}: {clean(one.why)}; {clean(one.remedy)}", file=sys.stderr)
+        if len(some) > len(shown):
+            print(f"reactor: and {len(some) - len(shown):,} more like it", file=sys.stderr)
+        told += len(some)
+    if told < len(bad):
+        print(f"reactor: and {len(bad) - told:,} more", file=sys.stderr)

@@ -161,6 +161,11 @@ class Places:
                 container.create_container()
             return True
 
+    def has_container(self, url: str) -> bool:
+        """Tell whether there is such a container."""
+        with translated("Storage"), self._container(url) as container:
+            return bool(container.exists())
+
     def written(self, url: str, prefix: str) -> set[Written]:
         """List blobs whose names begin so; none where the container is missing."""
         with translated("Storage"), self._container(url) as container:

@@ -190,3 +190,28 @@ def test_an_app_that_does_not_answer_here_is_known_by_its_records(
     outcome = connect(elsewhere, new, capsys)
     assert outcome["proof"].startswith(("the app recorded ConnectionTested, event ", "the test waits in the queue"))
     assert main(["vision", "connect", new, "--ready", str(elsewhere), "--within", "1s"]) == 0
+
+
+def test_a_test_that_was_refused_is_told_so_as_long_as_that_is_so(
+    on: Path, capsys: pytest.CaptureFixture[str], simulators: Simulators
+) -> None:
+    """The second connect finds the refused record: the note is there again, until the project is declared."""
+    late = "5e9b1c3a-77d2-4c8e-b0f4-61a2d8e9c707"
+    simulators.vision.seed(projects=[{"id": late, "name": "late"}])
+    for _ in range(2):
+        outcome = connect(on, late, capsys)
+        assert any("the app does nothing with it" in note for note in outcome["notes"])
+        assert "declared since" not in outcome["proof"]
+    rules = on.with_name("rules.yaml")
+    before = rules.read_text("utf-8")
+    rules.write_text(before.replace(STALL, late), "utf-8")
+    try:
+        for _ in range(60):
+            outcome = connect(on, late, capsys)
+            if not outcome["notes"] or "declared since" in outcome["proof"]:
+                break
+            time.sleep(1)
+        assert outcome["proof"].endswith("; it was refused then, and the project is declared since")
+        assert not any("does nothing" in note for note in outcome["notes"])
+    finally:
+        rules.write_text(before, "utf-8")

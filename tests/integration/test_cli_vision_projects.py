@@ -343,6 +343,39 @@ def test_where_storage_is_not_known_nothing_is_called_lost_or_kept(
     assert "set AzureWebJobsStorage or AzureWebJobsStorage__accountName" in said.err
 
 
+def test_a_project_is_saved_with_a_storage_account_alone(
+    settings: dict[str, str],
+    simulators: Simulators,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: Any,
+) -> None:
+    """No app, no rules file, no container: what is not kept is told, then kept, then told as kept."""
+    seed_trained(simulators)
+    for file in (".stack/ready.json", "rules.yaml"):
+        (tmp_path / file).unlink()
+    store = f"saved-{uuid4().hex}"
+    names = ("AzureWebJobsStorage", "REACTOR_VISION_BLOB_HOSTS", "REACTOR_POLL_SECONDS", *simulators.environment)
+    for name in names:
+        monkeypatch.setenv(name, settings[name])
+    monkeypatch.setenv("REACTOR_VISION_KEY", KEY)
+    monkeypatch.setenv("REACTOR_BACKUP_CONTAINER", store)
+    which = (FRUIT, "--endpoint", simulators.vision.url)
+    assert run("status", *which) == 0
+    said = capsys.readouterr()
+    again = f"{FRUIT} --endpoint {simulators.vision.url}"
+    assert f"not kept: {FRUIT}: 10 of 10 images: `reactor vision dataset {again}` keeps them" in said.out
+    for what in ("dataset", "export", "backup"):
+        [hint] = [hint for hint in said.out.split("`") if hint.startswith(f"reactor vision {what} ")]
+        assert run(*hint.split()[2:]) == 0
+    capsys.readouterr()
+    assert run("status", *which) == 0
+    said = capsys.readouterr()
+    assert "images      10 of 10 kept" in said.out
+    assert "not kept" not in said.out
+    assert said.err == ""
+
+
 def test_a_failed_training_says_why(
     clients: Clients, simulators: Simulators, capsys: pytest.CaptureFixture[str]
 ) -> None:

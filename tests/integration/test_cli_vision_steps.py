@@ -1,4 +1,4 @@
-"""`reactor vision publish|unpublish|export|prune|replicate|dataset` against the simulated service: the steps, by hand."""
+"""`reactor vision publish|unpublish|export|prune|replicate|dataset` against the simulated service: steps, by hand."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -194,7 +194,6 @@ def test_a_project_by_its_id_is_published_by_options_alone(
     simulators: Simulators,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    tmp_path: Path,
 ) -> None:
     """Keys come from the environment; and the command that it names asks what was published, as it stands there."""
     monkeypatch.setenv("REACTOR_VISION_KEY", KEY)
@@ -203,7 +202,7 @@ def test_a_project_by_its_id_is_published_by_options_alone(
     assert run("publish", FRUIT, *options, "--name", "live") == 0
     assert list(named(clients, simulators).values()) == ["live"]
     [hint] = [line for line in capsys.readouterr().out.splitlines() if line.endswith("` asks it")]
-    (tmp_path / "apple.png").write_bytes(picture((200, 30, 30)))
+    Path("apple.png").write_bytes(picture((200, 30, 30)))
     asked = hint.strip("`").removesuffix("` asks it").replace("FILE", "apple.png")
     assert run(*asked.split()[2:]) == 0  # without the ARM id, which is for publishing
     assert "apple.png: " in capsys.readouterr().out
@@ -252,6 +251,26 @@ def test_old_iterations_are_deleted_once_that_is_confirmed(
     left = named(clients, simulators)
     assert (len(left), left[last], "live" in left.values()) == (2, "", True)
     assert run("prune", "fruit", "--keep", "0", "--yes") == 2
+
+
+def test_a_model_is_kept_without_an_app(
+    fruit: None, clients: Clients, simulators: Simulators, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is not exported is refused with the command that does it, and the container is made."""
+    assert run("connect", "fruit", "--within", "5s") == 0
+    assert run("backup", "fruit") == 1
+    said = capsys.readouterr().err
+    [(first, _)] = named(clients, simulators).items()
+    hint = f"reactor vision export fruit --iteration {first} --platform ONNX"
+    assert f"is not exported, and only that can be kept: `{hint}`" in said
+    assert run(*hint.split()[2:]) == 0
+    kept = told(capsys, "backup", "fruit")
+    assert [folder.split("/")[:3] for folder in kept["stored"]] == [[FRUIT, first, "ONNX"]]
+    assert [one.iteration for one in clients.backups.own.list(FRUIT) if one.is_whole] == [first]
+    assert run("backup", "fruit", "--iteration", "Iteration 1") == 0
+    assert f"  kept    {kept['stored'][0]}" in capsys.readouterr().out
+    assert run("backup", "fruit", "--second", "${NO_SUCH_SETTING}") == 2
+    assert "--second: " in capsys.readouterr().err
 
 
 def test_the_labelled_images_are_kept(fruit: None, clients: Clients, capsys: pytest.CaptureFixture[str]) -> None:

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pyte
 
 ACCOUNTS = "/subscriptions/1/resourceGroups/r/providers/Microsoft.CognitiveServices/accounts"
 RIGHT, WRONG = f"{ACCOUNTS}/fruit-Prediction", f"{ACCOUNTS}/veg-Prediction"
-STRIDE = int(os.environ.get("STRIDE", "20"))
+STRIDE = int(os.environ.get("STRIDE", "10"))
 """Beside each write to the service, every so manieth boundary is crashed at; 1 tries all."""
 WRITES = re.compile(r" (POST|DELETE) .*/publish")
 RULES = """

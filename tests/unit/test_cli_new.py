@@ -90,7 +90,7 @@ def test_what_cannot_be_done_is_2(arguments: list[str], said: str, capsys: pytes
 
 
 def test_everything_that_custom_vision_has_is_kept() -> None:
-    """The starting point for it keeps images and models, has models exported first, and deletes no version of images."""
+    """The starting point for it keeps images and models, and has models exported first."""
     rules = load(new.read("keep-vision"), ACTIONS, "keep-vision").rules
     steps = {step.action: [*rule.kinds] for rule in rules for step in rule.do}
     assert steps["backup.vision_dataset"] == steps["export.vision"] == ["TrainingCompleted"]

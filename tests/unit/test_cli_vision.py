@@ -323,7 +323,19 @@ def test_an_age_is_written_for_people() -> None:
 # -- commands ---------------------------------------------------------------------------------------------------------
 
 
-COMMANDS = ("connect", "create", "delete", "status", "publish", "export", "prune", "replicate", "dataset", "unpublish")
+COMMANDS = (
+    "connect",
+    "create",
+    "delete",
+    "status",
+    "publish",
+    "export",
+    "prune",
+    "replicate",
+    "dataset",
+    "unpublish",
+    "backup",
+)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
