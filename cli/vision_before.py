@@ -33,6 +33,18 @@ def announced(project: str, images: int, tags: Iterable[Tag], wanted: Iterable[s
     return f"{project} has {has}{f' of {of}' if of else ''}{f'; new: {new}' if new else ''}"
 
 
+def refuse_unknown(only: Iterable[str], known: Collection[str]) -> None:
+    """Refuse to train tags that neither the folder nor the project has."""
+    from shared.rules.problems import did_you_mean
+
+    for tag in only:
+        if tag not in known:
+            raise UsageError(
+                f'--tags: neither the folder nor the project has "{tag}"{did_you_mean(tag, known)}; they have '
+                f"{named(sorted(known), MOST_TAGS)}"
+            )
+
+
 def refuse_too_few(
     new: Iterable[Labelled], left: Mapping[str, int], wanted: Collection[str], *, detects: bool, only: Collection[str]
 ) -> None:
@@ -41,16 +53,8 @@ def refuse_too_few(
     `left` is what stays in the project of each tag, `wanted` names the tags of the folder, `only` those that are to be
     trained, where it is not all. What nothing has and the folder knows nothing of is not trained, and blocks nothing.
     """
-    from shared.rules.problems import did_you_mean
-
-    known = {*left, *wanted}
-    if unknown := [tag for tag in only if tag not in known]:
-        raise UsageError(
-            f'--tags: neither the folder nor the project has "{unknown[0]}"{did_you_mean(unknown[0], known)}; they have '
-            f"{named(sorted(known), MOST_TAGS)}"
-        )
     there = {tag: number for tag, number in left.items() if number or tag in wanted or tag in only}
-    short = list(shortages(new, there, detects=detects, only=only))
+    short = list(shortages(new, there, detects=detects, only=[tag for tag in only if tag in left or tag in wanted]))
     if short:
         raise RefusedError(
             f"too little to train with, so nothing was sent: {'; '.join(short)}\n"
@@ -70,24 +74,28 @@ def refuse_strangers(
     One picture of each is sent without a tag, and taken back where it was new: no tag need be made to learn that, and
     nobody can delete one here.
     """
-    from cli.vision_upload import DUPLICATE, batches
+    from cli.vision_upload import DUPLICATE, TAKEN, batches
     from shared.clients.vision import NewImage
 
     asked = {tag: next(image for image in new if tag in image.all_tags) for tag in sorted(missing)}
     found: dict[Labelled, Uploaded] = {}
     for some in batches(dict.fromkeys(asked.values())):
-        sent = send([NewImage(one.name, one.path.read_bytes()) for one in some])
-        take_back([answer.id for answer in sent if answer.status == "OK"])
-        found |= zip(some, sent, strict=True)
+        try:
+            sent = send([NewImage(one.name, one.path.read_bytes()) for one in some])
+        except OSError as problem:
+            raise RefusedError(f"{problem.filename} cannot be read any more: {problem.strerror}") from None
+        if unasked := [answer.id for answer in sent if answer.status == TAKEN and answer.id]:
+            take_back(unasked)
+        found |= zip(some, sent, strict=False)
     labels = there.labels({answer.id for answer in found.values() if answer.status == DUPLICATE and answer.id})
     for tag, image in asked.items():
-        label = labels.get(found[image].id)
+        label = labels.get(found[image].id) if image in found else None
         if label is not None and label.tags and not label.is_within(image):
             raise RefusedError(
                 f"{tag} would be a new tag, and {image.name} is in the project already, as "
                 f"{', '.join(sorted(label.tags))}: is it the right project? Nothing was changed\n"
-                "  name the right one with --project; where it is this one, rename the folder, or the tag in the portal,"
-                " or label anew with --relabel"
+                "  name the right one with --project; where it is this one, rename the folder, or the tag in the"
+                " portal, or label anew with --relabel"
             )
 
 

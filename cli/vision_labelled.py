@@ -134,7 +134,7 @@ def _with_several(names: Collection[str], tags: Iterable[str]) -> Bad:
         return Bad(
             ", ".join(names), f"the same picture with the tags {told}", f"leave it in one folder only, {MULTILABEL}"
         )
-    return Bad(*names, f"it has the tags {told}, and may have one", f"leave it one of them, {MULTILABEL}")
+    return Bad(next(iter(names)), f"it has the tags {told}, and may have one", f"leave it one of them, {MULTILABEL}")
 
 
 def named(names: Sequence[str], most: int = MOST_NAMED) -> str:
@@ -186,13 +186,13 @@ def read_folder(folder: Path, show: Show) -> Collected:
     collected, files = Collected(), []
     if loose := [readable(path.name) for path in _entries(folder) if not path.is_dir()]:
         collected.notes.append(f"in no sub-folder, and left aside: {named(loose)}")
-    for tag in tags:
-        held = _entries(tag)
-        files += [(path, one_form(tag.name)) for path in held if not path.is_dir()]
-        deeper = [f"{tag.name}/{path.name}/" for path in held if path.is_dir()]
+    for below in tags:
+        held = _entries(below)
+        files += [(path, one_form(below.name)) for path in held if not path.is_dir()]
+        deeper = [f"{below.name}/{path.name}/" for path in held if path.is_dir()]
         collected.bad += [Bad(readable(name), *NESTED) for name in deeper]
         if not held:
-            collected.bad.append(Bad(f"{readable(tag.name)}/", "no images are in it", "fill or remove it"))
+            collected.bad.append(Bad(f"{readable(below.name)}/", "no images are in it", "fill or remove it"))
     for number, (path, tag) in enumerate(files, 1):
         collected.take(path, f"{tag}/{path.name}", lambda _head, tag=tag: ((tag,), ()))  # type: ignore[misc]
         show(number, len(files))

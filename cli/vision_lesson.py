@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cli.errors import RefusedError, UsageError
+from cli.vision_arrived import AGAIN, stoppable, summary
 from cli.vision_asked import how, refuse_wrong, to_train
-from cli.vision_before import announced, refuse_strangers, refuse_too_few, untrained
+from cli.vision_before import announced, refuse_strangers, refuse_too_few, refuse_unknown, untrained
 from cli.vision_project import Here, find
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 UNCHANGED = "nothing has changed"
 """How the step begins to say that no training is needed."""
-AGAIN = "the same command goes on with the rest"
 
 
 @dataclass
@@ -101,6 +100,7 @@ class Lesson:
         relabelled = [kept.id for image in new if (kept := journal.find(image))]
         wanted = tags_of(images)
         self._announce(tags.values(), wanted)
+        refuse_unknown(self.options.tags, {*tags, *wanted})
         if not self.options.no_train:
             gone = Counter(tag for label in there.labels(relabelled).values() for tag in label.tags)
             left = {tag.name: max(tag.images - gone[tag.name], 0) for tag in tags.values() if tag.type != "Negative"}
@@ -118,7 +118,7 @@ class Lesson:
             there=there,
         )
         try:
-            with self._interruptible(images):
+            with stoppable(lambda: sum(journal.has(image) for image in images), len(images)):
                 outcome = uploading.run(new)
                 relabelled += self._label_anew(uploading, images)
         finally:
@@ -128,32 +128,13 @@ class Lesson:
                 "duplicates": uploading.outcome.duplicates,
                 "there": len(images) - len(new),
             }
-        self._say_uploaded(images, new, outcome, relabelled)
+        self.say(f"{self.project.name}: {summary(images, len(new), outcome, len(relabelled))}")
         return outcome
 
     @property
     def _one_tag(self) -> bool:
         """Whether each image has one tag there."""
         return self.project.classification == "Multiclass"
-
-    @contextmanager
-    def _interruptible(self, images: Sequence[Labelled]) -> Iterator[None]:
-        """Say what arrived where an upload is stopped by Ctrl-C, or nothing answers any more."""
-        from shared.errors import TemporaryError
-
-        why = ""
-        try:
-            yield
-        except (KeyboardInterrupt, TemporaryError) as trouble:
-            arrived = sum(self.journal.has(image) for image in images)
-            told = f"{arrived:,} of {len(images):,} images have arrived; {AGAIN}"
-            if isinstance(trouble, TemporaryError):
-                why = f"{trouble.reason}; {told}"
-            else:
-                print(f"reactor: {told}", file=sys.stderr)
-                raise
-        if why:
-            raise RefusedError(why)
 
     def _announce(self, tags: Iterable[Tag], wanted: Iterable[str]) -> None:
         """Say what it is about to teach which project: nothing has been sent by now."""
@@ -202,21 +183,6 @@ class Lesson:
         uploading.run(wrong)
         outcome.bad += [Bad(one.name, "the project has it with another label again", AGAIN) for one in outcome.others]
         return ids
-
-    def _say_uploaded(
-        self, images: list[Labelled], new: list[Labelled], outcome: Outcome, relabelled: list[str]
-    ) -> None:
-        from cli.tables import count
-        from cli.vision_labelled import tags_of
-
-        parts = [f"{outcome.taken:,} uploaded"] if outcome.taken or not images else []
-        parts += [f"{outcome.duplicates:,} of them there before"] if outcome.duplicates else []
-        parts += [f"{outcome.unsure:,} of them with a label that is not known"] if outcome.unsure else []
-        parts += [f"{len(relabelled):,} of them labelled anew"] if relabelled else []
-        parts += [f"{len(images) - len(new):,} uploaded before"] if len(images) > len(new) else []
-        parts += [f"{len(outcome.bad):,} not taken"] if outcome.bad else []
-        what = f"{count(len(images), 'image')} with {count(len(tags_of(images)), 'tag')}"
-        self.say(f"{self.project.name}: {what}: {', '.join(parts)}")
 
     def _journal(self, images: Iterable[Labelled], there: There) -> Journal:
         """Open the journal, and drop what the project has lost since."""

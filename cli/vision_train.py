@@ -51,7 +51,8 @@ def train(options: Namespace) -> int:
     """Upload what is new, train, tell how well it went, and publish."""
     from cli.documents import print_json
     from cli.tables import count
-    from cli.vision_lesson import AGAIN, Lesson
+    from cli.vision_arrived import AGAIN
+    from cli.vision_lesson import Lesson
 
     if options.publish and options.no_train:
         raise UsageError("--publish is of what was trained: leave out --no-train")

@@ -11,7 +11,11 @@ from dev.simulators.remote import Simulators
 from dev.simulators.vision import KEY, PREDICTION_KEY
 from shared.clients import Clients
 from shared.clients.vision import Iteration, Training
+from shared.errors import PermanentError
+from shared.handlers import ACTIONS
 from shared.handlers.iterations import names_lock
+from shared.handlers.publish.taking import GOES_BACK
+from shared.stages import find_handler
 from shared.storage.locks import Locks
 from tests.integration.test_cli_vision import FRUIT, RULES, account, answers, at, clients, run, settings, told
 from tests.integration.test_cli_vision_projects import PREDICTION
@@ -107,6 +111,16 @@ def test_an_older_iteration_that_does_not_answer_gives_the_name_back(
     assert run(*back) == 1
     assert "Iteration 2 is published as live as before" in capsys.readouterr().err
     assert named(clients, simulators)[last] == "live"
+
+
+@pytest.mark.parametrize("name", [GOES_BACK, "older"])
+def test_no_rule_goes_back(name: str) -> None:
+    """What a person says is no parameter of the step."""
+    handler = find_handler(ACTIONS, "publish.vision")
+    given = {"project": "fruit", "name": "live", "iteration": FRUIT}
+    assert handler.parse(given)
+    with pytest.raises(PermanentError, match=name):
+        handler.parse({**given, name: True})
 
 
 def test_a_name_is_taken_away_once_that_is_confirmed(

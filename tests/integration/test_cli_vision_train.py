@@ -297,6 +297,12 @@ def twice(fruit: Path) -> None:
         (None, ("--publish", "a/b"), 2, ("must be a name that can stand in a URL",)),
         (None, ("--publish", "x", "--no-train"), 2, ("leave out --no-train",)),
         (None, ("--coco", "nowhere.json"), 2, ("cannot read nowhere.json",)),
+        (
+            None,
+            ("--tags", "aple,banana"),
+            2,
+            ('neither the folder nor the project has "aple" (did you mean "apple"?)',),
+        ),
         (None, ("--journal", "nowhere/x.jsonl"), 2, ("cannot keep what was uploaded in nowhere/x.jsonl",)),
     ],
     ids=lambda value: getattr(value, "__name__", None),
@@ -350,6 +356,21 @@ def test_a_project_that_cannot_be_reached_is_told_with_what_helps(
 
 
 # -- what goes wrong on the way ---------------------------------------------------------------------------------------
+
+
+def test_whoever_stops_an_upload_is_told_what_arrived(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is on its way arrives, and the command ends as shells expect of Ctrl-C."""
+
+    def stop(*_settled: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(vision_upload, "MOST_IMAGES", 5)
+    monkeypatch.setattr(vision_upload.Upload, "_settle", stop)
+    assert train(lab.fruit / "training") == 130
+    said = lab.capsys.readouterr().err
+    arrived = kept(lab.simulators)["image_count"]
+    assert f"{arrived - 5} of 45 images have arrived; the same command goes on with the rest\n" in said
+    assert said.endswith("reactor: stopped\n")
 
 
 @pytest.mark.parametrize("code", [200, 207])
@@ -408,7 +429,7 @@ def test_a_service_that_is_away_is_told_and_what_arrived_is_kept(
     """The same command goes on."""
     simulators.vision.fault("unavailable", method="POST", path="images/files", n=500)
     assert train(fruit / "training", "--no-train") == 1
-    assert "what was uploaded is kept, and the same command goes on" in capsys.readouterr().err
+    assert "; 0 of 45 images have arrived; the same command goes on with the rest" in capsys.readouterr().err
 
 
 def test_a_full_project_is_told(

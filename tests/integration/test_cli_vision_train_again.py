@@ -115,6 +115,65 @@ def test_an_image_that_is_labelled_anew_counts_once(lab: Lab) -> None:
     assert len(lab.simulators.vision.seen("POST")) == sent
 
 
+# -- the wrong project -------------------------------------------------------------------------------------------------
+
+
+def other_folder(lab: Lab) -> Path:
+    """Have a folder with the project's own apples and bananas under other names."""
+    folder = lab.fruit.parent / "mine"
+    shutil.copytree(lab.fruit / "training/apple", folder / "Red Apple")
+    shutil.copytree(lab.fruit / "training/banana", folder / "gelb")
+    return folder
+
+
+def test_a_run_with_the_wrong_project_changes_nothing(lab: Lab) -> None:
+    """What it has is told first; no tag is made that would stay empty, and the good folder is as good as before."""
+    assert train(lab.fruit / "training") == 0
+    said = lab.capsys.readouterr().err
+    assert said.startswith("Classify Fruit has no images; new: apple, banana, orange\n")
+    before = kept(lab.simulators)
+    assert train(other_folder(lab)) == 1
+    said = lab.capsys.readouterr().err
+    assert said.startswith("Classify Fruit has 45 images of apple, banana, orange; new: Red Apple, gelb\n")
+    assert "Red Apple would be a new tag, and Red Apple/01.png is in the project already, as apple" in said
+    assert counts(lab.clients, lab.simulators) == {"apple": 15, "banana": 15, "orange": 15}
+    assert kept(lab.simulators)["images"] == before["images"]
+    assert train(lab.fruit / "training", "--force") == 0
+
+
+def test_new_pictures_of_new_tags_are_taken(lab: Lab) -> None:
+    """That the project did not have them is found out without leaving any there that has no tag."""
+    assert train(lab.fruit / "training", "--no-train") == 0
+    shutil.copytree(lab.fruit / "more/apple", lab.fruit / "new/pear")
+    assert train(lab.fruit / "new") == 0
+    assert counts(lab.clients, lab.simulators) == {"apple": 15, "banana": 15, "orange": 15, "pear": 5}
+    assert (kept(lab.simulators)["image_count"], kept(lab.simulators)["tagged_count"]) == (50, 50)
+
+
+def test_tags_without_images_block_no_training(lab: Lab) -> None:
+    """Those of others are left out, and told; that they got there by --relabel is as asked for."""
+    assert train(lab.fruit / "training", "--no-train") == 0
+    lab.capsys.readouterr()
+    assert train(other_folder(lab), "--relabel") == 0
+    said = lab.capsys.readouterr()
+    assert "without images, and left out of the training: apple, banana\n" in said.err
+    assert [line.split("  ")[0] for line in said.out.splitlines()[3:6]] == ["Red Apple", "gelb", "orange"]
+
+
+def test_some_tags_can_be_trained_alone(lab: Lab) -> None:
+    """A tag of too few images blocks the others no longer than it takes to name them."""
+    folder = lab.fruit / "training"
+    for file in sorted((folder / "apple").iterdir())[4:]:
+        file.unlink()
+    assert train(folder) == 1
+    assert "name the tags to train as --tags TAG,TAG" in lab.capsys.readouterr().err
+    assert train(folder, "--tags", "banana,orange") == 0
+    said = lab.capsys.readouterr()
+    assert [line.split()[0] for line in said.out.splitlines()[3:5]] == ["banana", "orange"]
+    assert counts(lab.clients, lab.simulators)["apple"] == 4
+    assert [line for line in said.err.splitlines() if "trained" in line] == ["Iteration 1 is being trained"]
+
+
 # -- other trainings --------------------------------------------------------------------------------------------------
 
 

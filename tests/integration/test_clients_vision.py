@@ -129,6 +129,7 @@ def test_a_key_that_was_rotated_is_told_so(vision: Vision, at: Resource) -> None
         vision.projects.list(replace(at, key="yesterdays-key"))
     assert "put the current key into the app's setting" in refusal.value.remedy
     assert "yesterdays" not in refusal.value.reason
+    assert refusal.value.reason.startswith("Custom Vision answered 401 Access denied")
 
 
 def test_a_key_with_an_odd_character_is_refused_before_it_is_sent(

@@ -398,6 +398,7 @@ def test_an_older_copy_that_cannot_be_deleted_is_no_failure(make: MakeBench, sim
     simulators.vision_replica.fault("error", status=400, body=refusal, method="DELETE", path=r"projects/[^/]+$")
     told = make().run(STEP, keep=1)
     assert "an older copy was not deleted: Custom Vision answered 400 BadRequestCannotDelete" in told.notes[-1]
+    assert f" iterations copied to {told.result['name']} ({told.result['copy']}); " in told.notes[-1]
 
 
 # -- a crash at every boundary ----------------------------------------------------------------------------------------

@@ -15,12 +15,13 @@ import pytest
 from PIL import Image
 
 from bench.uploading import SIDE, noise
-from cli import vision_upload
+from cli import vision_train, vision_upload
 from cli.errors import UsageError
+from cli.vision_bar import Bar
 from cli.vision_coco import read_coco
 from cli.vision_images import MIB, Head, Wrong, judge
 from cli.vision_journal import Begun, Journal
-from cli.vision_labelled import Box, Collected, Labelled, read_folder, shortages
+from cli.vision_labelled import Bad, Box, Collected, Labelled, read_folder, shortages
 from cli.vision_performance import share, table_of, worst_of
 from cli.vision_there import Label, Other, There, replaceable
 from cli.vision_upload import MOST_IMAGES, ROOM, Upload, batches, weight
@@ -129,7 +130,7 @@ def test_a_sub_folder_is_a_tag(tmp_path: Path) -> None:
         ("caf\xe9/1.png", ("caf\xe9",)),
     ]
     assert found.bad == []
-    assert found.notes == ["1 of the files are in no sub-folder, and left aside"]
+    assert found.notes == ["in no sub-folder, and left aside: notes.txt"]
 
 
 @pytest.mark.parametrize(
@@ -137,20 +138,29 @@ def test_a_sub_folder_is_a_tag(tmp_path: Path) -> None:
     [
         ((), "is not there|No such file"),
         (("1.png", "2.png"), "has no sub-folders: put the images of each tag into a sub-folder"),
-        (("apple/1.png", "banana/"), "no images are in .*banana: fill or remove it"),
-        (("apple/1.png", "apple/red/1.png"), "apple/red: only one level of sub-folders"),
     ],
-    ids=["none", "flat", "empty", "deep"],
+    ids=["none", "flat"],
 )
 def test_a_folder_that_is_none_is_refused(tmp_path: Path, names: tuple[str, ...], why: str) -> None:
     """The words say what a folder must be like."""
     folder = tmp_path / "images"
-    write(folder, *(name for name in names if not name.endswith("/")))
-    for name in names:
-        if name.endswith("/"):
-            (folder / name).mkdir()
+    write(folder, *names)
     with pytest.raises(UsageError, match=why):
         read_folder(folder if names else tmp_path / "nowhere", silent)
+
+
+def test_folders_that_are_none_of_a_tag_are_findings_among_others(tmp_path: Path) -> None:
+    """One that is empty, one within another: each is named, and hides no other mistake."""
+    write(tmp_path, "apple/1.png", "apple/red/1.png")
+    (tmp_path / "apple/2.png").write_bytes(b"not an image")
+    (tmp_path / "banana").mkdir()
+    found = read_folder(tmp_path, silent)
+    assert [one.name for one in found.images] == ["apple/1.png"]
+    assert [(one.name, one.remedy) for one in found.bad] == [
+        ("apple/red/", "move its images up, or it away"),
+        ("banana/", "fill or remove it"),
+        ("apple/2.png", "save it as jpg, png, bmp or gif"),
+    ]
 
 
 def test_a_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
@@ -164,7 +174,7 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     assert len(found.images) == 2
     assert [(one.name, one.why[:16]) for one in found.bad] == [
         ("apple/3.png", "it is no jpg, pn"),
-        ("apple/4.png", "it cannot be rea"),
+        ("apple/4.png", "it is a link to "),
         ("apple/5.png", "it is too large:"),
         ("apple/6.png", "it is no file"),
     ]
@@ -178,12 +188,15 @@ def test_the_same_picture_twice_goes_out_once(tmp_path: Path) -> None:
     several = read_folder(tmp_path, silent)
     several.merge(one_tag=False)
     assert [(one.name, one.tags) for one in several.images] == [("apple/1.png", ("apple", "fruit"))]
-    assert several.notes == ["2 of the files hold the same picture as another one, which is uploaded once"]
+    assert several.notes == [
+        "the same picture as another file, which is uploaded once: apple/2.png (as apple/1.png), "
+        "fruit/3.png (as apple/1.png)"
+    ]
     one = read_folder(tmp_path, silent)
     one.merge(one_tag=True)
     assert one.images == []
     assert one.bad[0].why == "the same picture with the tags apple, fruit"
-    assert "multilabel" in one.bad[0].remedy
+    assert "--classification-type multilabel" in one.bad[0].remedy
 
 
 def test_too_few_images_are_counted_with_those_that_are_there() -> None:
@@ -200,6 +213,30 @@ def test_too_few_images_are_counted_with_those_that_are_there() -> None:
     seen = [image(tags=(), boxes=(Box("apple", 0, 0, 1, 1),))]
     assert list(shortages(seen, {"apple": 13}, detects=True)) == ["apple has 14, and needs 15"]
     assert list(shortages(seen, {"apple": 14}, detects=True)) == []
+    assert list(shortages(four + other, {"pear": 9}, detects=False, only=["banana", "pear"])) == []
+
+
+def test_what_is_alike_is_told_a_few_times(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever numbers are in it; what is different is not lost behind it."""
+    away = [
+        Bad(f"{number}.png", f"it is not there, and {number} of the annotations are", "mend") for number in range(20)
+    ]
+    vision_train._list([*away, Bad("x.png", "it is empty", "fill it")])
+    said = capsys.readouterr().err.splitlines()
+    assert said[2:] == [
+        "reactor: 2.png: it is not there, and 2 of the annotations are; mend",
+        "reactor: and 17 more like it",
+        "reactor: x.png: it is empty; fill it",
+    ]
+
+
+def test_a_log_gets_a_line_every_so_often(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is no terminal to draw on; what is quick says nothing."""
+    Bar("images uploaded").show(1, 3)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(Bar, "LINE_EVERY", 0.0)
+    Bar("images uploaded").show(1, 3000)
+    assert capsys.readouterr().err.startswith("1 of 3,000 images uploaded, ")
 
 
 # -- COCO -------------------------------------------------------------------------------------------------------------
@@ -230,6 +267,49 @@ def test_boxes_in_pixels_become_shares(tmp_path: Path) -> None:
     (one,) = found.images
     assert one.boxes == (Box("apple", 0.25, 0.5, 0.5, 0.5), Box("banana", 0.0, 0.0, 0.5, 1.0))
     assert (one.tags, found.bad) == ((), [])
+    assert found.notes == ["boxes reach over the edge of the image, and are cut off there: 1.png"]
+
+
+def test_a_box_that_is_rounded_over_the_edge_is_nothing_to_tell(tmp_path: Path) -> None:
+    """A third of a pixel is no mistake of anybody."""
+    found = seen(tmp_path, coco(tmp_path, {"image_id": 1, "category_id": 8, "bbox": [0, 0, 40.3, 30]}))
+    assert (len(found.images), found.notes) == (1, [])
+
+
+def test_every_mistake_of_an_image_is_told(tmp_path: Path) -> None:
+    """Who mends a file does so once."""
+    wrong = [
+        {"image_id": 1, "category_id": 77, "bbox": [0, 0, 1, 1]},
+        {"image_id": 1, "category_id": 7, "bbox": [41, 0, 5, 5]},
+        {"image_id": 1, "category_id": 8, "bbox": [0, 0]},
+    ]
+    found = seen(tmp_path, coco(tmp_path, *wrong))
+    assert found.images == []
+    assert [one.why for one in found.bad] == [
+        "an annotation has category 77, which is not there",
+        "the bbox [41, 0, 5, 5] of apple is empty, or outside of the image",
+        "an annotation of banana has no bbox of four numbers",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("detects", "boxes", "why"),
+    [
+        (
+            False,
+            True,
+            "fruit tells images apart, one tag each, and coco.json has boxes, and several .*--type detection",
+        ),
+        (False, False, "coco.json has several tags an image: .*--classification-type multilabel"),
+        (True, False, "coco.json has no boxes, and the project detects objects"),
+    ],
+)
+def test_a_file_of_another_kind_is_told_in_one_line(tmp_path: Path, *, detects: bool, boxes: bool, why: str) -> None:
+    """Instead of a line for each image; a single image with too many tags is named."""
+    box = {"bbox": [0, 0, 5, 5]} if boxes else {}
+    file = coco(tmp_path, annotations=[{"image_id": 1, "category_id": id} | box for id in (7, 8)])
+    with pytest.raises(UsageError, match=why):
+        read_coco(tmp_path, file, silent, detects=detects, one_tag="" if detects else "fruit")
 
 
 def test_boxes_drawn_on_a_smaller_copy_fit(tmp_path: Path) -> None:
@@ -353,7 +433,7 @@ def test_images_without_annotations_are_left_aside(tmp_path: Path) -> None:
     """They teach nothing, and it is said how many they are."""
     found = seen(tmp_path, coco(tmp_path, annotations=[]))
     assert (found.images, found.bad) == ([], [])
-    assert found.notes == ["1 of the images have no annotations, and are left aside"]
+    assert found.notes == ["without annotations, and left aside: 1.png"]
 
 
 # -- batches ----------------------------------------------------------------------------------------------------------
