@@ -88,15 +88,15 @@ def _list(bad: list[Bad]) -> None:
     alike: dict[tuple[str, str], list[Bad]] = {}
     for one in bad:
         alike.setdefault((re.sub(r"\d+", "#", one.why), one.remedy), []).append(one)
-    told = 0
+    told = lines = 0
     for some in alike.values():
-        if told >= MOST_SHOWN:
+        if lines >= MOST_SHOWN:
             break
         shown = some if len(some) == MOST_ALIKE + 1 else some[:MOST_ALIKE]
         for one in shown:
             print(f"reactor: {clean(one.name)}: {clean(one.why)}; {clean(one.remedy)}", file=sys.stderr)
         if len(some) > len(shown):
             print(f"reactor: and {len(some) - len(shown):,} more like it", file=sys.stderr)
-        told += len(some)
+        told, lines = told + len(some), lines + len(shown)
     if told < len(bad):
         print(f"reactor: and {len(bad) - told:,} more", file=sys.stderr)

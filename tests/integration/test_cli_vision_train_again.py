@@ -150,6 +150,17 @@ def test_new_pictures_of_new_tags_are_taken(lab: Lab) -> None:
     assert (kept(lab.simulators)["image_count"], kept(lab.simulators)["tagged_count"]) == (50, 50)
 
 
+def test_a_picture_that_was_only_looked_up_gets_its_tag(lab: Lab) -> None:
+    """Whoever was killed while new tags were looked up left one there without any."""
+    assert train(lab.fruit / "training", "--no-train") == 0
+    shutil.copytree(lab.fruit / "more/apple", lab.fruit / "new/pear")
+    first = min((lab.fruit / "new/pear").iterdir())
+    lab.clients.vision.images.upload(at(lab), FRUIT, [NewImage(first.name, first.read_bytes())])
+    assert train(lab.fruit / "new", "--no-train") == 0
+    assert counts(lab.clients, lab.simulators)["pear"] == 5
+    assert (kept(lab.simulators)["image_count"], kept(lab.simulators)["tagged_count"]) == (50, 50)
+
+
 def test_tags_without_images_block_no_training(lab: Lab) -> None:
     """Those of others are left out, and told; that they got there by --relabel is as asked for."""
     assert train(lab.fruit / "training", "--no-train") == 0
@@ -157,7 +168,7 @@ def test_tags_without_images_block_no_training(lab: Lab) -> None:
     assert train(other_folder(lab), "--relabel") == 0
     said = lab.capsys.readouterr()
     assert "without images, and left out of the training: apple, banana\n" in said.err
-    assert [line.split("  ")[0] for line in said.out.splitlines()[3:6]] == ["Red Apple", "gelb", "orange"]
+    assert {line.split("  ")[0] for line in said.out.splitlines()[3:6]} == {"Red Apple", "gelb", "orange"}
 
 
 def test_some_tags_can_be_trained_alone(lab: Lab) -> None:

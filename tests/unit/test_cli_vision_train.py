@@ -188,10 +188,8 @@ def test_the_same_picture_twice_goes_out_once(tmp_path: Path) -> None:
     several = read_folder(tmp_path, silent)
     several.merge(one_tag=False)
     assert [(one.name, one.tags) for one in several.images] == [("apple/1.png", ("apple", "fruit"))]
-    assert several.notes == [
-        "the same picture as another file, which is uploaded once: apple/2.png (as apple/1.png), "
-        "fruit/3.png (as apple/1.png)"
-    ]
+    (note,) = several.notes
+    assert note.endswith("which is uploaded once: apple/2.png (as apple/1.png), fruit/3.png (as apple/1.png)")
     one = read_folder(tmp_path, silent)
     one.merge(one_tag=True)
     assert one.images == []
