@@ -23,7 +23,9 @@ KEPT = re.compile(r"^export .*$", re.MULTILINE)
 """What a shell remembers from one block to the next."""
 PROGRESS = re.compile(
     r"^(upload|compute|model|turn|endpoint|deployment|default|check|invoke|run|traffic|cancel|delete|job|fetch"
-    r"|train|watch|performance|test|publish|smoke|export|survey|list|copy|mark|connect|prune|compare|write|hash|manifest|iterations|project|unpublish|leave|undo)"
+    r"|train|watch|performance|test|publish|smoke|export|survey|list|copy|mark|connect|prune|compare|write|hash"
+    r"|manifest|import|again|iterations|project|unpublish|leave|undo|Iteration \d+ is being trained"
+    r"|showing the new iteration images of each tag|publishing|asking what is published)"
     r"(: .*)?\n",
     re.MULTILINE,
 )
@@ -33,6 +35,8 @@ VARIES = (
     (re.compile(r"127\.0\.0\.1:\d+"), "127.0.0.1:<port>"),
     (re.compile(r"\b[0-9a-f]{32}\b"), "<key>"),
     (re.compile(r"\b[0-9a-f]{8}\b(?!-)"), "<key>"),
+    (re.compile(r"(?<=fruit-)[0-9a-f]{8}(?=-ONNX)"), "<key>"),
+    (re.compile(r"(?<=reactor )[0-9a-f]{12}\b"), "<key>"),
     (re.compile(r"(?<=version \d, )[0-9a-f]{12}\b"), "<hash>"),
     (re.compile(r"keen_owl_[0-9a-f]{8}"), "keen_owl_<run>"),
     (re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d)?(\.\d+)?Z?"), "<time>"),
