@@ -8,9 +8,9 @@ from tempfile import TemporaryDirectory
 from bench import samples
 from bench.measure import Spread, Work, ratio, rounds
 from bench.table import Report, microseconds
-from cli.backtest import play
-from cli.comparison import Comparison
 from cli.event_files import stream
+from cli.rules.backtest import play
+from cli.rules.comparison import Comparison
 from shared import parse
 from shared.handlers import ACTIONS
 from shared.rules import Rules, load

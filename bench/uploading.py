@@ -22,10 +22,10 @@ import requests
 
 from bench.measure import WALL, Spread, Work, ratio, rounds
 from bench.table import Report
-from cli.vision_images import MIB
-from cli.vision_journal import Journal
-from cli.vision_labelled import Labelled, read_folder
-from cli.vision_upload import AT_ONCE, Upload, batches
+from cli.vision.images import MIB
+from cli.vision.journal import Journal
+from cli.vision.labelled import Labelled, read_folder
+from cli.vision.upload import AT_ONCE, Upload, batches
 from dev.azurite import azurite
 from dev.process import Child
 from dev.simulators.vision import KEY

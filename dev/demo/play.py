@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cli import explaining
+from cli.rules import explaining
 from cli.tables import leave
 from dev.azurite import program
 from dev.demo import costs, effects, report

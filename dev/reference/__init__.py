@@ -38,7 +38,7 @@ def code(text: str) -> str:
 
 def current(name: str) -> str:
     """Write a file as it should be."""
-    from cli import schema
+    from cli.rules import schema
     from dev.reference import events_page, rules_page
 
     pages: Mapping[str, Callable[[], Mapping[str, Callable[[], str]]]] = {

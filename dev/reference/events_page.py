@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from cli.catalogue import FIELDS, KINDS, About
+from cli.rules.catalogue import FIELDS, KINDS, About
 from cli.samples import SAMPLES, body, message
 from dev.reference import code, table
 from shared.events import Event

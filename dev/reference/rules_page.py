@@ -10,7 +10,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from cli import catalogue, language
+from cli.rules import catalogue, language
 from dev.reference import code, table
 from dev.reference.step_parameters import of_step
 from shared.handlers import ACTIONS

@@ -9,7 +9,7 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from cli.schema_models import of_model
+from cli.rules.schema_models import of_model
 
 ANY_NAME = "<name>"
 """Stands in a path for a key that is the rule's own: `outputs.<name>.type`."""

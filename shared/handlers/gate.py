@@ -12,8 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from shared.clients.machine_learning.models import Model
 from shared.errors import PermanentError
-from shared.handlers import bars, declared, measuring, recognition, serving
+from shared.handlers import bars, declared, measuring, recognition
 from shared.handlers.bars import Found, Live, Measured
+from shared.handlers.machine_learning import serving
 from shared.handlers.recognition import METRICS
 from shared.permissions import Permission
 from shared.rules import templates

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from shared.clients.machine_learning.models import Model
 from shared.errors import DeniedError, PermanentError, TemporaryError
-from shared.handlers import rollout
 from shared.handlers.bars import Measured
+from shared.handlers.machine_learning import rollout
 from shared.permissions import Permission
 from shared.redaction import tidy
 from shared.stages import Job

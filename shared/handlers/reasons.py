@@ -11,8 +11,9 @@ from urllib.parse import quote
 from shared.clients.machine_learning.resources import studio_link
 from shared.errors import PermanentError, TemporaryError
 from shared.events import Event
-from shared.handlers import declared, iterations, projects
-from shared.handlers.iterations import Place
+from shared.handlers import declared
+from shared.handlers.vision import iterations, projects
+from shared.handlers.vision.iterations import Place
 from shared.permissions import Permission
 from shared.redaction import tidy
 from shared.rules.declared import is_url

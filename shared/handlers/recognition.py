@@ -9,9 +9,10 @@ from typing import Any, Literal, Protocol
 
 from shared.clients.vision import Iteration, Performance, TagPerformance
 from shared.errors import PermanentError, TemporaryError
-from shared.handlers import bars, declared, iterations
+from shared.handlers import bars, declared
 from shared.handlers.bars import Found, Live, Measured
-from shared.handlers.iterations import Place
+from shared.handlers.vision import iterations
+from shared.handlers.vision.iterations import Place
 from shared.permissions import Permission
 from shared.redaction import tidy
 from shared.stages import End, Job, Progress

@@ -15,8 +15,9 @@ from uuid import uuid4
 import pytest
 from azure.storage.blob import ContainerClient
 
-from cli import steps, vision_upload
+from cli import steps
 from cli.main import main
+from cli.vision import upload
 from dev.azurite import Azurite
 from dev.simulators.remote import Simulators
 from dev.simulators.vision import KEY
@@ -122,7 +123,7 @@ def make(
         if name.startswith(("REACTOR_", "AzureWebJobsStorage")):
             monkeypatch.delenv(name)
     monkeypatch.setattr(steps, "FIRST_WAIT", 0.05)
-    monkeypatch.setattr(vision_upload, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(upload, "FIRST_PAUSE", 0.01)
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.chdir(tmp_path)
     settings = {
@@ -348,7 +349,7 @@ def test_a_manifest_that_is_none_is_broken(lab: Lab) -> None:
 
 def test_a_header_may_be_long(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where an image's size is not in its beginning, all of it is read."""
-    monkeypatch.setattr("cli.backups_images_checked.BEGINNING", 4)
+    monkeypatch.setattr("cli.backups.images_checked.BEGINNING", 4)
     assert lab.told("verify")[0]["ok"]
 
 

@@ -14,7 +14,7 @@ from cli.main import main
 from dev.simulators.remote import Simulators
 from shared.clients import Clients
 from shared.clients.identity import managed_identity
-from shared.handlers.serving import deployment_name
+from shared.handlers.machine_learning.serving import deployment_name
 from shared.settings import Settings
 from shared.storage import prepare
 from shared.storage.locks import Locks

@@ -16,9 +16,11 @@ from uuid import uuid4
 import pytest
 from azure.core.exceptions import ResourceExistsError
 
-from cli import steps, vision_places, vision_proof
+from cli import steps
 from cli.main import main
-from cli.vision_places import aside_of
+from cli.vision import places as vision_places
+from cli.vision import proof
+from cli.vision.places import aside_of
 from dev.simulators.remote import Simulators
 from dev.simulators.vision import KEY
 from shared.clients import Clients
@@ -54,7 +56,7 @@ def settings(simulators: Simulators, azurite: str, monkeypatch: pytest.MonkeyPat
     for name in ("REACTOR_URL", "REACTOR_VISION_PROJECT", "REACTOR_VISION_KEY", "AzureWebJobsStorage"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(steps, "FIRST_WAIT", 0.05)
-    monkeypatch.setattr(vision_proof, "FIRST_LOOK", 0.02)
+    monkeypatch.setattr(proof, "FIRST_LOOK", 0.02)
     monkeypatch.setattr(vision_places, "BETWEEN", 0.01)
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.chdir(tmp_path)
@@ -467,7 +469,7 @@ def test_ctrl_c_leaves_the_project_connected_and_nothing_aside(
         raise KeyboardInterrupt
 
     clients.account.queue(VISION_QUEUE).clear_messages()
-    monkeypatch.setattr("cli.vision_proof.time.sleep", stop)
+    monkeypatch.setattr("cli.vision.proof.time.sleep", stop)
     assert run("connect", "fruit", "--within", "5s") == 1
     assert "the project is connected; the same command goes on to prove it" in capsys.readouterr().err
     assert there(clients, simulators).queue == own_queue(clients)

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from azure.core.exceptions import ResourceExistsError
 
-from cli import vision_proof
 from cli.main import main
+from cli.vision import proof as vision_proof
 from dev.azurite import Azurite
 from dev.process import Child
 from dev.simulators.remote import Simulators

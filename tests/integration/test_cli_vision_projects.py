@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from cli import vision_create
+from cli.vision import create as vision_create
 from dev.simulators.remote import Simulators
 from dev.simulators.vision import KEY
 from shared.clients import Clients

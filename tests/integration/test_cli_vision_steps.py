@@ -13,8 +13,8 @@ from shared.clients import Clients
 from shared.clients.vision import Iteration, Training
 from shared.errors import PermanentError
 from shared.handlers import ACTIONS
-from shared.handlers.iterations import names_lock
-from shared.handlers.publish.taking import GOES_BACK
+from shared.handlers.vision.iterations import names_lock
+from shared.handlers.vision.publish.taking import GOES_BACK
 from shared.stages import find_handler
 from shared.storage.locks import Locks
 from tests.integration.test_cli_vision import FRUIT, RULES, account, answers, at, clients, run, settings, told

@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from cli import steps, vision_listening, vision_upload
+from cli import steps
 from cli.main import main
+from cli.vision import listening, upload
 from dev.simulators.remote import Simulators
 from dev.simulators.vision import KEY, PREDICTION_KEY
 from shared import parse
@@ -73,7 +74,7 @@ def clients(simulators: Simulators, azurite: str, monkeypatch: pytest.MonkeyPatc
     for name in ("REACTOR_URL", "REACTOR_VISION_PROJECT", "REACTOR_VISION_KEY", "AzureWebJobsStorage"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(steps, "FIRST_WAIT", 0.05)
-    monkeypatch.setattr(vision_upload, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(upload, "FIRST_PAUSE", 0.01)
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.chdir(tmp_path)
     settings = {
@@ -364,8 +365,8 @@ def test_whoever_stops_an_upload_is_told_what_arrived(lab: Lab, monkeypatch: pyt
     def stop(*_settled: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(vision_upload, "MOST_IMAGES", 5)
-    monkeypatch.setattr(vision_upload.Upload, "_settle", stop)
+    monkeypatch.setattr(upload, "MOST_IMAGES", 5)
+    monkeypatch.setattr(upload.Upload, "_settle", stop)
     assert train(lab.fruit / "training") == 130
     said = lab.capsys.readouterr().err
     arrived = kept(lab.simulators)["image_count"]
@@ -459,12 +460,12 @@ def test_a_command_that_was_killed_is_resumed(lab: Lab, dies: str, duplicates: i
 
 VICTIM = """
 import os, signal, sys
-from cli import vision_journal, vision_upload
+from cli.vision import journal as vision_journal, upload as upload
 from cli.main import main
 
 folder, dies = sys.argv[1:]
-vision_upload.MOST_IMAGES = 9
-vision_upload.Upload.__init__.__defaults__ = (1,)
+upload.MOST_IMAGES = 9
+upload.Upload.__init__.__defaults__ = (1,)
 really_keep = vision_journal.Journal.keep
 number = 0
 
@@ -529,7 +530,7 @@ def test_an_app_that_hears_of_the_end_is_listened_to(
     connected: bool,  # noqa: FBT001 # a table of cases
 ) -> None:
     """The service is asked once then; where nobody would hear of it, it is asked again and again."""
-    monkeypatch.setattr(vision_listening, "EVERY", 0.05)
+    monkeypatch.setattr(listening, "EVERY", 0.05)
     queue = lab.clients.account.queue("vision-notifications").url if connected else ""
     settings = {"classificationType": "Multiclass", "notificationQueueUri": queue}
     lab.simulators.vision.seed(

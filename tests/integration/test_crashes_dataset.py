@@ -26,7 +26,7 @@ from dev.simulators.vision import KEY
 from shared.actions import Action
 from shared.clients import Clients
 from shared.clients.identity import managed_identity
-from shared.handlers import collecting
+from shared.handlers.backups import collecting
 from shared.settings import Settings
 from shared.storage import prepare
 from shared.storage.account import Account

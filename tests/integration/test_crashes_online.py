@@ -18,7 +18,7 @@ import function_app
 from dev.simulators.remote import Simulators
 from shared.actions import Status
 from shared.clients.identity import managed_identity
-from shared.handlers.serving import deployment_name
+from shared.handlers.machine_learning.serving import deployment_name
 from shared.settings import Settings
 from shared.storage import prepare
 from shared.storage.account import Account

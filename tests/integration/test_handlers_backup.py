@@ -16,7 +16,7 @@ from dev.simulators.remote import Simulators
 from dev.simulators.vision import KEY
 from shared.clients.vision import Resource
 from shared.errors import PermanentError
-from shared.handlers import backup
+from shared.handlers.backups import models as backup
 from shared.stages import Done, Pending
 from shared.storage.backups import Origin
 from tests.integration.canned import Reply, serve

@@ -7,7 +7,7 @@ import pytest
 
 from dev.simulators.remote import Simulators
 from shared.errors import PermanentError, TemporaryError
-from shared.handlers import iteration_facts
+from shared.handlers.backups import iteration_facts
 from shared.storage.backups import About, Manifest
 from tests.integration.keeping import Make, maker
 from tests.integration.stages import Bench

@@ -10,8 +10,8 @@ import pytest
 from dev.azurite import Azurite
 from dev.simulators.remote import Simulators
 from shared.errors import PermanentError, TemporaryError
-from shared.handlers import retention, second_copy
-from shared.handlers.retention import Backups, Kept, old
+from shared.handlers.backups import retention, second_copy
+from shared.handlers.backups.retention import Backups, Kept, old
 from shared.storage.backups import Backup, Manifest, Store
 from tests.integration.keeping import Make, container_of, maker, second_container, several
 from tests.integration.stages import ENDED, Bench

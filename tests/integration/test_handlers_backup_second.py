@@ -10,8 +10,9 @@ from azure.storage.blob import BlobServiceClient, ContainerSasPermissions
 from dev.azurite import Azurite
 from dev.simulators.remote import Simulators
 from shared.errors import DeniedError, PermanentError
-from shared.handlers import ACTIONS, backup
-from shared.handlers.backup import VisionExport
+from shared.handlers import ACTIONS
+from shared.handlers.backups import models as backup
+from shared.handlers.backups.models import VisionExport
 from shared.rules import RulesError, load
 from shared.stages import Done, Pending
 from shared.storage.locks import Locks

@@ -14,8 +14,8 @@ from dev.azurite import Azurite
 from dev.simulators.remote import Simulators
 from dev.simulators.vision import KEY
 from shared.errors import PermanentError
-from shared.handlers import collecting, dataset
-from shared.handlers.dataset import VisionDataset
+from shared.handlers.backups import collecting, dataset
+from shared.handlers.backups.dataset import VisionDataset
 from shared.rules.declared import Declared
 from tests.integration.labelled import InTurn, Kept, Labels, service_blob
 from tests.integration.stages import Bench, Told, clients_of, event_of

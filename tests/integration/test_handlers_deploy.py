@@ -14,8 +14,8 @@ from dev.simulators.remote import Simulators
 from shared.clients.machine_learning.batch import BatchSettings
 from shared.errors import PermanentError, TemporaryError
 from shared.handlers import ACTIONS
-from shared.handlers.batch_deployment import SETTINGS_TAG
-from shared.handlers.serving import deployment_name
+from shared.handlers.machine_learning.batch_deployment import SETTINGS_TAG
+from shared.handlers.machine_learning.serving import deployment_name
 from shared.rules.declared import Declared
 from shared.stages import Done, Pending, find_handler
 from shared.storage import prepare

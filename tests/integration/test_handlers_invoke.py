@@ -17,7 +17,7 @@ from shared.clients.machine_learning.scoring import Input, Invocation, Output
 from shared.errors import PermanentError, TemporaryError, UnansweredError
 from shared.events import digest
 from shared.handlers import ACTIONS
-from shared.handlers.invoke import LOOKS, UNSEEN
+from shared.handlers.machine_learning.invoke import LOOKS, UNSEEN
 from shared.rules.declared import Declared
 from shared.settings import Settings
 from shared.stages import Done, Pending, find_handler

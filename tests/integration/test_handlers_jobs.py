@@ -13,8 +13,8 @@ from dev.simulators.remote import Simulators
 from shared import parse
 from shared.actions import Status
 from shared.errors import PermanentError, TemporaryError
-from shared.handlers import jobs
-from shared.handlers.pipelines import PipelineJob
+from shared.handlers.machine_learning import jobs
+from shared.handlers.machine_learning.pipelines import PipelineJob
 from shared.rules.declared import Declared
 from shared.stages import Done, End, Job, Pending
 from tests.integration.stages import Bench, Told, clients_of, event_of

@@ -15,9 +15,9 @@ from dev.simulators.remote import Simulators
 from shared.actions import Decision, Person, Status
 from shared.errors import PermanentError, TemporaryError
 from shared.handlers import ACTIONS
-from shared.handlers.online import RESULTS, making, shifting, watching
-from shared.handlers.online.params import OnlineEndpoint
-from shared.handlers.serving import deployment_name
+from shared.handlers.machine_learning.online import RESULTS, making, shifting, watching
+from shared.handlers.machine_learning.online.params import OnlineEndpoint
+from shared.handlers.machine_learning.serving import deployment_name
 from shared.rules import load
 from shared.rules.declared import Declared
 from shared.rules.paths import MISSING, walk

@@ -15,10 +15,10 @@ from dev.simulators.vision.domains import DOMAINS
 from shared.actions import Status
 from shared.clients.vision import Box, Guess, Resource
 from shared.errors import PermanentError
-from shared.handlers import prune
-from shared.handlers.publish.params import Vision
-from shared.handlers.publish.samples import judge
-from shared.handlers.publish.taking import check, start, undo, watch
+from shared.handlers.vision import prune
+from shared.handlers.vision.publish.params import Vision
+from shared.handlers.vision.publish.samples import judge
+from shared.handlers.vision.publish.taking import check, start, undo, watch
 from shared.rules.declared import Declared
 from shared.stages import Done, End, Pending
 from shared.storage import LIMITS_TABLE

@@ -10,7 +10,8 @@ import pytest
 
 from dev.simulators.remote import Simulators
 from shared.errors import PermanentError, TemporaryError
-from shared.handlers import gate, register
+from shared.handlers import gate
+from shared.handlers.machine_learning import register
 from shared.rules.declared import Declared
 from shared.stages import Done, Job
 from shared.storage.backups import Manifest

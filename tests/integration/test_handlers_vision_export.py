@@ -13,7 +13,7 @@ import pytest
 from dev.simulators.remote import Simulators
 from dev.simulators.vision import KEY
 from shared.errors import PermanentError, TemporaryError
-from shared.handlers import export
+from shared.handlers.vision import export
 from shared.parse import wake_tokens
 from shared.planner import REPEAT_WINDOW
 from shared.rules.declared import Declared

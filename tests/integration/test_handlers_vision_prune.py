@@ -12,7 +12,7 @@ import pytest
 from dev.simulators.remote import Simulators
 from dev.simulators.vision import KEY
 from shared.errors import PermanentError
-from shared.handlers import prune
+from shared.handlers.vision import prune
 from shared.rules.declared import Declared
 from shared.settings import Settings
 from shared.stages import Done, Job, Pending

@@ -17,8 +17,8 @@ from dev.simulators.vision import KEY
 from shared.actions import Action, Person, Status
 from shared.decisions import Caller
 from shared.errors import PermanentError, TemporaryError
-from shared.handlers import train
-from shared.handlers.training import Vision
+from shared.handlers.vision import train
+from shared.handlers.vision.training import Vision
 from shared.rules.declared import Declared
 from shared.settings import Settings
 from shared.stages import Done, End, Job, Pending

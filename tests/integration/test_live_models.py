@@ -10,10 +10,10 @@ import pytest
 from dev.simulators.remote import Simulators
 from shared.actions import Status
 from shared.errors import PermanentError
-from shared.handlers import serving
-from shared.handlers.online import making, undoing, watching
-from shared.handlers.online.params import OnlineEndpoint
-from shared.handlers.serving import CREATED_TAG, deployment_name
+from shared.handlers.machine_learning import serving
+from shared.handlers.machine_learning.online import making, undoing, watching
+from shared.handlers.machine_learning.online.params import OnlineEndpoint
+from shared.handlers.machine_learning.serving import CREATED_TAG, deployment_name
 from shared.stages import Done, End, Pending
 from tests.integration.stages import Bench, Told
 from tests.integration.test_handlers_online import (

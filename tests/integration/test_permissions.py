@@ -15,14 +15,14 @@ from uuid import uuid4
 
 import pytest
 
-from cli.roles import covers
+from cli.rules.roles import covers
 from dev.simulators.channels import SECRET
 from dev.simulators.remote import Simulators
 from shared.clients.vision import Resource
 from shared.errors import PermanentError
 from shared.handlers import ACTIONS
 from shared.handlers.approval import Approval
-from shared.handlers.serving import deployment_name
+from shared.handlers.machine_learning.serving import deployment_name
 from shared.rules import load, templates
 from shared.rules.declared import Declared
 from shared.rules.grants import LISTED, NAMED, grants, stated

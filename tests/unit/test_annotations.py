@@ -8,9 +8,9 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from shared.clients.vision.images import Image, Region, Tagged
-from shared.handlers import annotations
-from shared.handlers.annotations import Kind, Labelled
-from shared.handlers.pictures import Picture
+from shared.handlers.backups import annotations
+from shared.handlers.backups.annotations import Kind, Labelled
+from shared.handlers.backups.pictures import Picture
 from tests.unit.dataset_schemas import COCO, LINES
 
 CREATED = datetime(2026, 11, 22, 8, 15, tzinfo=UTC)

@@ -15,9 +15,9 @@ from bench.peers import PEERS, terms
 from bench.storing import NOBODYS, body, price
 from bench.table import BARS, LATER, Bar, Report, microseconds, number
 from bench.tape import rename
-from cli.backtest import play
-from cli.comparison import Comparison
 from cli.event_files import stream
+from cli.rules.backtest import play
+from cli.rules.comparison import Comparison
 from shared import parse
 from shared.handlers import ACTIONS
 from shared.rules import load

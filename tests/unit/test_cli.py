@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from cli.checking import offending
 from cli.main import main, parser
 from cli.parser import EXAMPLES
+from cli.rules.checking import offending
 from shared.rules import Problem
 
 ROOT = Path(__file__).parents[2]

@@ -14,12 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cli import rehearsal, samples
-from cli.backtest import play
-from cli.comparison import FAMILIES, NEW, OLD, Comparison
+from cli import samples
 from cli.event_files import LONGEST, Recorded, Unreadable, read_stream
 from cli.main import main
-from cli.rehearsal import key_of
+from cli.rules import rehearsal
+from cli.rules.backtest import play
+from cli.rules.comparison import FAMILIES, NEW, OLD, Comparison
+from cli.rules.rehearsal import key_of
 from shared import planner
 from shared.events import canonical
 from shared.handlers import ACTIONS

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.cases import find
 from cli.main import main
+from cli.rules.cases import find
 
 ROOT = Path(__file__).parents[2]
 WORKSPACE = "/subscriptions/1/resourceGroups/ml/providers/Microsoft.MachineLearningServices/workspaces/fraud"

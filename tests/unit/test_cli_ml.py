@@ -11,10 +11,10 @@ import pytest
 from cli.errors import UsageError
 from cli.line import Line
 from cli.main import main
-from cli.ml_assets import digest_of, split
-from cli.ml_inputs import read_inputs
-from cli.ml_online import _previous
-from cli.ml_telling import asset
+from cli.ml.assets import digest_of, split
+from cli.ml.inputs import read_inputs
+from cli.ml.online import _previous
+from cli.ml.telling import asset
 from shared.clients.machine_learning.online import OnlineEndpoint
 
 WS = (

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from cli import new
 from cli.main import main
+from cli.rules import new
 from shared.handlers import ACTIONS
 from shared.rules import load
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cli.main import main
-from cli.roles import (
+from cli.rules.roles import (
     COMPUTE,
     DATA_SCIENTIST,
     FACTORY,

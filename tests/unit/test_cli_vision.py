@@ -11,11 +11,11 @@ import pytest
 from cli.errors import UsageError
 from cli.main import main
 from cli.parser import Parser
-from cli.vision_given import prediction_at
-from cli.vision_missing import account_name, resource_name, role_lines
-from cli.vision_places import same
-from cli.vision_project import Here, add_prediction, add_project, find, find_all
-from cli.vision_proof import Heard, find_message, show_age
+from cli.vision.given import prediction_at
+from cli.vision.missing import account_name, resource_name, role_lines
+from cli.vision.places import same
+from cli.vision.project import Here, add_prediction, add_project, find, find_all
+from cli.vision.proof import Heard, find_message, show_age
 from shared.clients.vision import Resource
 from shared.errors import PermanentError
 from shared.storage.places import Peeked, Places, _below

@@ -15,16 +15,17 @@ import pytest
 from PIL import Image
 
 from bench.uploading import SIDE, noise
-from cli import vision_train, vision_upload
 from cli.errors import UsageError
-from cli.vision_bar import Bar
-from cli.vision_coco import read_coco
-from cli.vision_images import MIB, Head, Wrong, judge
-from cli.vision_journal import Begun, Journal
-from cli.vision_labelled import Bad, Box, Collected, Labelled, read_folder, shortages
-from cli.vision_performance import share, table_of, worst_of
-from cli.vision_there import Label, Other, There, replaceable
-from cli.vision_upload import MOST_IMAGES, ROOM, Upload, batches, weight
+from cli.vision import train as vision_train
+from cli.vision import upload as vision_upload
+from cli.vision.bar import Bar
+from cli.vision.coco import read_coco
+from cli.vision.images import MIB, Head, Wrong, judge
+from cli.vision.journal import Begun, Journal
+from cli.vision.labelled import Bad, Box, Collected, Labelled, read_folder, shortages
+from cli.vision.performance import share, table_of, worst_of
+from cli.vision.there import Label, Other, There, replaceable
+from cli.vision.upload import MOST_IMAGES, ROOM, Upload, batches, weight
 from shared.clients.vision import Image as ProjectImage
 from shared.clients.vision import NewImage, Performance, Region, Tagged, TagPerformance, Uploaded
 from shared.errors import DeniedError, PermanentError, TemporaryError

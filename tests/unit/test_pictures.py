@@ -5,7 +5,7 @@ import io
 import pytest
 from PIL import Image
 
-from shared.handlers.pictures import Picture, read
+from shared.handlers.backups.pictures import Picture, read
 
 
 def drawn(form: str, size: tuple[int, int] = (37, 21), **options: object) -> bytes:

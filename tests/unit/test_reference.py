@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cli import catalogue
+from cli.rules import catalogue
 from cli.samples import SAMPLES, TIME, message, read
 from dev.reference import FILES, ROOT, current, filled
 from shared.actions import Action, Failure, Status, StepState

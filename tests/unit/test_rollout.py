@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from shared.handlers.online.params import OnlineEndpoint
-from shared.handlers.rollout import emptied, plain, plan, shifted
+from shared.handlers.machine_learning.online.params import OnlineEndpoint
+from shared.handlers.machine_learning.rollout import emptied, plain, plan, shifted
 
 NAMES = st.sampled_from(["blue", "red", "old-v1", "old-v2", "a-b-c"])
 

@@ -11,8 +11,8 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cli.checking import excerpt, offending
 from cli.event_files import read_events
+from cli.rules.checking import excerpt, offending
 from cli.tables import leave
 from shared.events import Event
 from shared.handlers import ACTIONS

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from pydantic import BaseModel
 
-from cli import language, schema
 from cli.main import main
-from cli.new import FOLDER
+from cli.rules import language, schema
+from cli.rules.new import FOLDER
 from shared.handlers import ACTIONS
 from shared.policy import CancelOn, Expectation, Limit
 from shared.rules import RulesError, declared, load

@@ -60,8 +60,8 @@ READERS = {
     "shared/wiring.py",  # the app's settings
     "cli/app.py",  # where the app is, and who asks
     "cli/app_storage.py",  # the same, for what is read from its storage
-    "cli/backtest.py",  # the settings that a rules file names
-    "cli/explaining.py",  # the same
+    "cli/rules/backtest.py",  # the settings that a rules file names
+    "cli/rules/explaining.py",  # the same
     "cli/surroundings.py",  # what a command finds around it, and what its clients need
     "cli/tables.py",  # NO_COLOR
 }

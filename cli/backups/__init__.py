@@ -1,0 +1,1 @@
+"""`reactor backups …`: what is kept of Custom Vision."""

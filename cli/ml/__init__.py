@@ -1,0 +1,1 @@
+"""`reactor ml …`: Azure Machine Learning from a terminal."""

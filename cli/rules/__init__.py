@@ -1,0 +1,1 @@
+"""`reactor rules …`: the rules file, checked, explained, tested and published."""

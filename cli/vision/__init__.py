@@ -1,0 +1,1 @@
+"""`reactor vision …`: Custom Vision from a terminal."""

@@ -1,0 +1,1 @@
+"""Handlers that keep what Custom Vision holds: models, images, and what retention lets go."""

@@ -1,0 +1,1 @@
+"""Handlers of Azure Machine Learning: jobs, models, batch endpoints and online endpoints."""

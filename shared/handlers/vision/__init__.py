@@ -1,0 +1,1 @@
+"""Handlers of Custom Vision: training, publishing, exporting, pruning and replicating."""
