@@ -67,6 +67,18 @@ def training() -> tuple[str, str]:
     return json.dumps({"version": "1.0", "type": "Training", "Content": content}), iteration
 
 
+def exported() -> tuple[str, str]:
+    """Write the notification of an export, and name its iteration."""
+    iteration = str(uuid.uuid4())
+    content = {
+        "projectId": "00000000-0000-0000-0000-00000000000A",
+        "iterationId": iteration,
+        "exportStatus": "ExportCompleted",
+        "modelUri": f"https://models.blob.core.windows.net/exports/{iteration}-TensorFlow-Lite",
+    }
+    return json.dumps({"version": "1.0", "type": "Export", "Content": content}), iteration
+
+
 def unique() -> str:
     """Name a model nobody has named."""
     return f"m-{uuid.uuid4().hex[:12]}"

@@ -10,7 +10,7 @@ from shared.actions import Status
 from shared.errors import PermanentError
 from shared.events import digest
 from tests.integration import scripted
-from tests.integration.making import RULES, WORKSPACE, Make, action_of, registered, told, training, unique
+from tests.integration.making import RULES, WORKSPACE, Make, action_of, exported, registered, told, training, unique
 from tests.integration.world import LEASE, Crash, Delivery, queue_message
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
@@ -481,9 +481,9 @@ def test_an_event_that_tells_the_end_wakes_who_waits(make: Make) -> None:
 
 @pytest.mark.guarantee(3)
 def test_equal_notifications_are_one_event_for_ten_minutes(make: Make) -> None:
-    """A vision notification has no id: repeated within ten minutes it is a duplicate, later it is new."""
-    world = make("\n  - {name: work, on: TrainingCompleted, do: [scripted: {name: '{{ vision.iteration }}'}]}")
-    body, iteration = training()
+    """A vision notification has no id: an export's is a duplicate when repeated within ten minutes, later it is new."""
+    world = make("\n  - {name: work, on: ExportCompleted, do: [scripted: {name: '{{ vision.iteration }}'}]}")
+    body, iteration = exported()
     for minutes, starts in ((0, 1), (9, 1), (0.5, 1), (1, 2)):
         world.now += timedelta(minutes=minutes)
         world.reactor.receive("vision_notification", body, world.now)
@@ -491,6 +491,19 @@ def test_equal_notifications_are_one_event_for_ten_minutes(make: Make) -> None:
         for message in queue:
             world.deliver(message)
         assert scripted.CALLS[iteration].count("start") == starts, minutes
+
+
+@pytest.mark.guarantee(3)
+def test_a_training_is_answered_once_however_often_it_is_told(make: Make) -> None:
+    """A training ends once: its notification that comes again hours later starts nothing."""
+    world = make("\n  - {name: work, on: TrainingCompleted, do: [scripted: {name: '{{ vision.iteration }}'}]}")
+    body, iteration = training()
+    for minutes in (0, 9, 300):
+        world.now += timedelta(minutes=minutes)
+        world.reactor.receive("vision_notification", body, world.now)
+        for message in list(world.queue):
+            world.deliver(message)
+        assert scripted.CALLS[iteration].count("start") == 1, minutes
 
 
 @pytest.mark.guarantee(3)
