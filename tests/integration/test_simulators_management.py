@@ -1,6 +1,7 @@
 """The simulated ARM behaves like the real one, as seen by Microsoft's own clients and by plain requests."""
 
 import json
+import re
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -299,7 +300,7 @@ def test_requests_are_logged_without_secrets(simulators: Simulators, arm: Call, 
         ("GET", 200, None),
     ]
     assert json.loads(lines[0]["body"]) == {"reactor_action": "k"}
-    assert "eyJ" not in requests_log.read_text()
+    assert re.search(r"eyJ[\w-]+\.[\w-]+\.", requests_log.read_text()) is None
     assert "a-signature" not in requests_log.read_text()
 
 
