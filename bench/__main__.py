@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import backtesting, checking, matching, starting, storing, uploading
+from bench import backtesting, checking, keeping, matching, starting, storing, uploading
 from bench.table import Report
 
 PARTS: dict[str, Callable[[Report], None]] = {
@@ -18,6 +18,7 @@ PARTS: dict[str, Callable[[Report], None]] = {
     "backtest": backtesting.measure,
     "store": storing.measure,
     "upload": uploading.measure,
+    "keep": keeping.measure,
 }
 
 
@@ -34,7 +35,7 @@ def main() -> int:
         if given.only in {None, name}:
             print(f"measuring: {name} ...", file=sys.stderr)
             measure(report)
-    print(report.show(whole=given.only is None))
+    print(report.show())
     if given.json:
         given.json.write_text(json.dumps(report.json(), indent=2) + "\n", "utf-8")
     for row in report.missed:

@@ -7,6 +7,7 @@ else slows both sides of a round, and its worst rounds do not count.
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median, quantiles
 
 Clock = Callable[[], float]
@@ -79,3 +80,10 @@ def enough_calls(call: Callable[[], object], *, seconds: float = 0.02) -> int:
     start = CPU()
     call()
     return max(1, int(seconds / max(CPU() - start, 1e-7)))
+
+
+def peak() -> int:
+    """Give the most memory that this process ever had resident, in bytes; 0 where the system does not tell."""
+    status = Path("/proc/self/status")
+    lines = status.read_text("utf-8").splitlines() if status.exists() else []
+    return 1024 * next((int(line.split()[1]) for line in lines if line.startswith("VmHWM")), 0)

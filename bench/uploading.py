@@ -5,7 +5,6 @@ every file, hashes it, keeps a journal and judges each image's status; the other
 """
 
 import base64
-import json
 import os
 import struct
 import subprocess
@@ -21,13 +20,13 @@ from tempfile import TemporaryDirectory
 import requests
 
 from bench.measure import WALL, Spread, Work, ratio, rounds
+from bench.simulated import simulators
 from bench.table import Report
 from cli.vision.images import MIB
 from cli.vision.journal import Journal
 from cli.vision.labelled import Labelled, read_folder
 from cli.vision.upload import AT_ONCE, Upload, batches
 from dev.azurite import azurite
-from dev.process import Child
 from dev.simulators.vision import KEY
 from shared.clients import Clients
 from shared.clients.identity import managed_identity
@@ -43,7 +42,8 @@ LARGER = 4
 GROWTH = """
 import sys
 from pathlib import Path
-from bench.uploading import Place, ours, peak
+from bench.measure import peak
+from bench.uploading import Place, ours
 
 before = peak()
 ours(Place(sys.argv[1], sys.argv[2]), Path(sys.argv[3]))
@@ -87,7 +87,7 @@ def measure(report: Report) -> None:
         count, seconds = TAGS * OF_EACH, Spread.of(times["ours"]).middle
         rate = f"{count / seconds:.0f} images, {size / MIB / seconds:.0f} MB a second"
         report.bar("upload", ratio(times, "bare", "ours"), f"{count} images, {size / MIB:.0f} MB: {rate}")
-        grown = [growth(here, each) / 1024 for each in (images, more)]
+        grown = [growth(here, each) / MIB for each in (images, more)]
         report.fact(
             "memory that an upload takes",
             f"{grown[0]:.0f} MB for {size / MIB:.0f} MB of images, {grown[1]:.0f} MB for {LARGER * size / MIB:.0f} MB",
@@ -97,20 +97,10 @@ def measure(report: Report) -> None:
 @contextmanager
 def place() -> Iterator[Place]:
     """Run the simulated service in a process of its own."""
-    with azurite() as storage, TemporaryDirectory(prefix="bench-") as folder:
-        ready = Path(folder) / "ready.json"
-        command = [sys.executable, "-m", "dev.simulators", "--ready", str(ready), "--log", f"{folder}/requests.jsonl"]
-        command += ["--storage", storage.app, "--service-storage", storage.service]
-        child = Child("simulators", command, log=Path(folder) / "simulators.log")
-        try:
-            child.wait_for(lambda: ready.exists() or None)
-            facts = json.loads(ready.read_text("utf-8"))
-            # no blob is written for an image then: the service is as quick as it can be
-            seed = {"settings": {"artifacts": True}}
-            requests.post(f"{facts['vision']}/_seed", json=seed, verify=facts["ca"], timeout=30).raise_for_status()
-            yield Place(facts["vision"], facts["ca"])
-        finally:
-            child.stop()
+    with azurite() as storage, simulators(storage) as service:
+        # no blob is written for an image then: the service is as quick as it can be
+        service.seed(settings={"artifacts": True})
+        yield Place(service.vision, service.ca)
 
 
 def draw(folder: Path, of_each: int) -> int:
@@ -184,14 +174,7 @@ def bare(here: Place, folder: Path) -> int:
     return sent
 
 
-def peak() -> int:
-    """Give the most memory that this process ever had, in KiB; nothing where the system does not say."""
-    status = Path("/proc/self/status")
-    lines = status.read_text("utf-8").splitlines() if status.exists() else []
-    return next((int(line.split()[1]) for line in lines if line.startswith("VmHWM")), 0)
-
-
 def growth(here: Place, folder: Path) -> int:
-    """Give by how many KiB a process grows that uploads a folder."""
+    """Give by how many bytes a process grows that uploads a folder."""
     command = [sys.executable, "-c", GROWTH, here.url, here.ca, str(folder)]
     return int(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)

@@ -87,6 +87,13 @@ class Parser(argparse.ArgumentParser):
         self.set_defaults(run=self._help)
         return self.add_subparsers(dest=metavar.lower(), metavar=metavar, action=_Commands)
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Refuse what is not known with the usage of the command that was asked for: argparse has that of `reactor`."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return found, unknown
+
     def _help(self, _options: Namespace) -> int:
         self.print_help(sys.stderr)
         return 2

@@ -5,21 +5,23 @@ The stages are those that rules have performed by the app; what only an app has 
 
 from __future__ import annotations
 
+import sys
 import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
-from uuid import uuid4
 
 from cli.errors import RefusedError, UsageError
+from cli.holding import Holding
 from cli.line import Line
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from shared.actions import Status
     from shared.clients import Clients
     from shared.rules.declared import Declared
     from shared.settings import Settings
@@ -28,8 +30,6 @@ if TYPE_CHECKING:
 
 MOST_TROUBLES = 6
 """Temporary errors in a row that are lived with; an app is more patient than a person."""
-LOCKED = timedelta(minutes=15)
-"""How long a command has a lock without taking it anew: it may be killed, and has no record that says so."""
 FIRST_WAIT, GROWTH = 1.0, 1.5
 """Seconds until the first look, and how much longer each next one takes, until it is the app's usual interval."""
 
@@ -58,26 +58,30 @@ class Here(Protocol):
         """The parameters by which a step names it."""
 
 
+class EndedError(RefusedError):
+    """The step ended before it was through, and that is no failure: there was nothing to do, or somebody said no."""
+
+    def __init__(self, status: Status, reason: str) -> None:
+        super().__init__(reason)
+        self.status, self.reason = status, reason
+
+
 @dataclass
-class Steps:
+class Steps(Holding):
     """Performs steps in one place."""
 
-    here: Here
     line: Line
-    key: str = field(default_factory=lambda: uuid4().hex)
-    """What names that we choose are made of."""
     result: dict[str, Any] = field(default_factory=dict)
     """What the stages found out so far."""
     notes: list[str] = field(default_factory=list)
-    held: list[str] = field(default_factory=list)
-    """What `hold` took and nobody gave back yet."""
     has_acted: bool = False
     """Whether a stage that changes something was begun: where a later one fails, that is undone."""
 
     def perform(self, action: str, params: Mapping[str, Any], until: str = "") -> dict[str, Any]:
         """Perform a step, up to and with the stage `until`; PermanentError or TemporaryError says why it failed.
 
-        UsageError where it cannot be done as it was asked for: there is no rule to be corrected.
+        UsageError where it cannot be done as it was asked for: there is no rule to be corrected. EndedError where an
+        action would end as skipped, or the like.
         """
         from shared.errors import PermanentError
         from shared.handlers import ACTIONS
@@ -99,16 +103,16 @@ class Steps:
         return self.result
 
     def _undoing(self, handler: Handler, stage: Stage[Any], params: BaseModel, until: str) -> str:
-        """Perform one stage; where it fails after something was changed, that is changed back first."""
+        """Perform one stage; where it fails or ends after something was changed, that is changed back first."""
         from shared.errors import PermanentError, TemporaryError
 
         self.has_acted |= stage.effect == "acts"
         try:
             return self._stage(handler, stage, params, until)
-        except (PermanentError, TemporaryError) as trouble:
+        except (PermanentError, TemporaryError, EndedError) as trouble:
             if not self.has_acted or not handler.undoes:
                 raise
-            reason, remedy = trouble.reason, getattr(trouble, "remedy", "")
+            stopped, reason, remedy = trouble, trouble.reason, getattr(trouble, "remedy", "")
         told = len(self.notes)
         try:
             self._stage(handler, handler.stage(handler.undoes), params, "")
@@ -116,7 +120,10 @@ class Steps:
             why = self.so_far(f"{reason}; and what was changed could not be undone: {problem.reason}")
             raise PermanentError(why, remedy=getattr(problem, "remedy", "") or remedy) from None
         undone, self.notes = self.notes[told:], self.notes[:told]
-        raise PermanentError("; ".join([reason, *undone]), remedy=remedy)
+        reason = "; ".join([reason, *undone])
+        if isinstance(stopped, EndedError):
+            raise EndedError(stopped.status, reason)
+        raise PermanentError(reason, remedy=remedy)
 
     def so_far(self, what: str) -> str:
         """Add what was found and done by now, where something was changed and nobody has changed it back."""
@@ -145,7 +152,7 @@ class Steps:
                 self.notes += [progress.note] if progress.note else []
                 return "" if stage.name == until else progress.next or handler.stage_after(stage)
             if isinstance(progress, End):
-                raise PermanentError(progress.reason)
+                raise EndedError(progress.status, progress.reason)
             if isinstance(progress, Pending):
                 looking.pending(progress)
                 self.line.show(stage.name, looking.note)
@@ -188,38 +195,6 @@ class Steps:
             shown=str,
             resolve=lambda value: templates.resolve(value, self.here.settings.values),
         )
-
-    # -- locks --------------------------------------------------------------------------------------------------------
-
-    def hold(self, what: str) -> str:
-        """Say which action of the app is working on something, where the app's storage is at hand; "" for none."""
-        from shared.errors import ReactorError
-        from shared.storage.locks import Locks
-
-        if self.here.account is None:
-            return ""
-        with suppress(ReactorError):  # who may not look, or finds no table, is in the same place as without storage
-            holder = Locks(self.here.account).hold(what, self.key, datetime.now(UTC), self._is_over, LOCKED)
-            self.held += [] if holder or what in self.held else [what]
-            return holder
-        return ""
-
-    def let_go(self, what: str) -> None:
-        """Give back what `hold` took."""
-        from shared.errors import ReactorError
-        from shared.storage.locks import Locks
-
-        if self.here.account is not None and what in self.held:
-            self.held.remove(what)
-            with suppress(ReactorError):
-                Locks(self.here.account).let_go(what, self.key, datetime.now(UTC))
-
-    def _is_over(self, key: str) -> bool:
-        from shared.storage.records import Records
-
-        assert self.here.account is not None
-        action = Records(self.here.account).read_action(key)
-        return action is None or not action.is_open
 
 
 class Looking:
@@ -294,16 +269,16 @@ def interruptible(how_to_go_on: str | Callable[[], str]) -> Iterator[None]:
     """Say what goes on, and how it can be followed, where somebody stops looking with Ctrl-C, or nothing answers."""
     from shared.errors import TemporaryError
 
+    def told() -> str:
+        return how_to_go_on if isinstance(how_to_go_on, str) else how_to_go_on()
+
     try:
         yield
     except KeyboardInterrupt:
-        why = "stopped looking"
+        print(f"\nreactor: {told()}", file=sys.stderr)
+        raise
     except TemporaryError as trouble:
-        why = trouble.reason
-    else:
-        return
-    told = how_to_go_on if isinstance(how_to_go_on, str) else how_to_go_on()
-    raise RefusedError(f"{why}; {told}")
+        raise RefusedError(f"{trouble.reason}; {told()}") from None
 
 
 def wait_until(here: Here, line: Line, stage: str, look: Callable[[], str | None]) -> None:

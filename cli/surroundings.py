@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from argparse import Namespace
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,9 +34,9 @@ SDK_SETTINGS = ("IDENTITY_ENDPOINT", "IDENTITY_HEADER", "REQUESTS_CA_BUNDLE")
 class Surroundings:
     """Where a command works."""
 
-    values: Mapping[str, str]
+    values: Mapping[str, str] = field(repr=False)
     """The settings: those of the environment, and those of the local stack where that is meant."""
-    facts: Mapping[str, Any] | None
+    facts: Mapping[str, Any] | None = field(repr=False)
     """What the local stack says of itself; None elsewhere."""
 
     @property

@@ -16,7 +16,8 @@ from shared.errors import MalformedError, PermanentError, TemporaryError
 from shared.events import Event
 from shared.ledger import TRIES, Ledger, replay_key
 from shared.outcomes import asked
-from shared.planner import Planner, open_row, plan
+from shared.planner import Planner
+from shared.plans import open_row, plan
 from shared.rules import templates
 from shared.storage.records import EventRecord, Records
 

@@ -21,7 +21,11 @@ KIND = "NotificationMissed"
 SLACK = timedelta(minutes=5)
 """How far the clocks of queues and of looks may be apart."""
 LONGEST_GAP = timedelta(days=1)
+"""What ended while nobody looked for longer is late: it is told, and no rule for trainings and exports acts on it."""
+OLDEST = timedelta(days=30)
 """Who has not looked for so long begins anew: what ended meanwhile is nobody's news."""
+FORGOTTEN = 12
+"""At so many looks in a row something must not be shown to be forgotten: one listing may lack what the next one has."""
 
 What = Literal["training", "export"]
 
@@ -36,6 +40,8 @@ class Ending:
     """ "Completed" or "Failed" where it is over, "" where it is not."""
     platform: str = ""
     flavor: str = ""
+    at: datetime | None = None
+    """When it ended, or began, where the service says so: it does of trainings, and of exports never."""
 
     @property
     def name(self) -> str:
@@ -57,9 +63,15 @@ class Seen(BaseModel):
     since: datetime
     """When it was first seen in this status."""
     after: datetime
-    """When the look before that was: a notification of it came later."""
+    """When the look before that was, or before it was first seen under way: a notification of it came later."""
     settled: bool = False
     """Whether it was announced, by the service or by us, or ended before anybody looked."""
+    late: bool = False
+    """Whether it was over before a look that came very long after the one before."""
+    missing: int = 0
+    """At how many looks in a row it was not shown."""
+    instead: Seen | None = None
+    """Where it is over: another status, which the last look alone has shown, and which may be an old answer."""
 
 
 class Sighting(BaseModel):
@@ -98,30 +110,54 @@ def look(
     What was over when the project was first looked at, or an iteration's exports were, is nobody's news. Nothing is due
     at the first look after a gap; where every look comes after one, that is how often it is looked at.
     """
-    if before is not None and now > before.looked + LONGEST_GAP:
+    if before is not None and now > before.looked + OLDEST:
         before = None
-    gapped = before is not None and now > before.looked + grace
+    gap = now - before.looked if before is not None else timedelta()
+    gapped, is_late = gap > grace, gap > LONGEST_GAP
     is_too_soon = gapped and before is not None and not before.gapped
+    known = before.seen if before is not None else {}
+    after = before.looked if before is not None else now
     seen: dict[str, Seen] = {}
     due = []
-    for ending in shown:
-        one = before.seen.get(ending.name) if before else None
-        if one is None or one.status != ending.status:
-            is_past = bool(ending.status) and _is_past(ending, before)
-            one = Seen(status=ending.status, since=now, after=before.looked if before else now, settled=is_past)
+    for ending in sorted(shown, key=lambda one: one.what == "export"):  # news of a training make news of its exports
+        one = Seen(status=ending.status, since=now, after=after, late=is_late and bool(ending.status))
+        if ending.name in known:
+            one = _gone_on(known[ending.name], one)
+        elif ending.status and not _is_news(ending, before, seen, now):
+            one = one.model_copy(update={"settled": True})
         seen[ending.name] = one
-        if ending.status and not one.settled and now >= one.since + grace and not is_too_soon:
+        is_shown = bool(ending.status) and one.status == ending.status
+        if is_shown and not one.settled and now >= one.since + grace and not is_too_soon:
             due.append(ending)
+    for name in known.keys() - seen.keys():
+        if known[name].missing + 1 < FORGOTTEN:
+            seen[name] = known[name].model_copy(update={"missing": known[name].missing + 1, "instead": None})
     return Look(Sighting(looked=now, gapped=gapped, exports_of=frozenset(exports_of), seen=seen), tuple(due))
 
 
-def _is_past(ending: Ending, before: Sighting | None) -> bool:
-    """Tell whether something may have been over for long: nobody looked."""
+def _gone_on(one: Seen, now: Seen) -> Seen:
+    """Say how it stands with what was seen before; what was over stays over until two looks in a row say otherwise."""
+    if one.status == now.status:
+        return one.model_copy(update={"missing": 0, "instead": None, "late": one.late or now.late})
+    if not one.status:
+        return now.model_copy(update={"after": one.after})
+    if one.instead is not None and one.instead.status == now.status:
+        return _gone_on(one.instead, now)
+    return one.model_copy(update={"missing": 0, "instead": now})
+
+
+def _is_news(ending: Ending, before: Sighting | None, seen: Mapping[str, Seen], now: datetime) -> bool:
+    """Tell whether something that is over, and was never seen, was not so at the look before.
+
+    A training says when it was; exports are new where the iteration's were looked at, or its training ended just now.
+    """
     if before is None:
-        return True
-    trained = before.seen.get(Ending("training", ending.iteration, "").name)
-    was_over = trained is not None and bool(trained.status)
-    return ending.what == "export" and was_over and ending.iteration not in before.exports_of
+        return False
+    if ending.what == "training":
+        return ending.at is not None and ending.at >= before.looked - SLACK
+    trained = seen.get(Ending("training", ending.iteration, "").name)
+    is_new = trained is not None and bool(trained.status) and trained.since == now and not trained.settled
+    return is_new or ending.iteration in before.exports_of
 
 
 def unheard(due: Iterable[Ending], heard: Iterable[Mapping[str, Any]]) -> tuple[Ending, ...]:
@@ -163,10 +199,11 @@ def settled(sighting: Sighting, endings: Iterable[Ending]) -> Sighting:
     return sighting.model_copy(update={"seen": seen})
 
 
-def missed(project: str, ending: Ending, since: datetime) -> Event:
+def missed(project: str, ending: Ending, since: datetime, *, late: bool = False) -> Event:
     """Make the event that an ending was not announced, which also tells what the notification would have told.
 
-    It is the same event where it is announced again: `since` is when the ending was first seen.
+    It is the same event where it is announced again: `since` is when the ending was first seen. What is late is of its
+    own kind alone: who hears of trainings and exports would do today what was to be done days ago.
     """
     status = f"{ending.what}Status"
     data = {"projectId": project, "iterationId": ending.iteration, status: ending.kind}
@@ -177,18 +214,18 @@ def missed(project: str, ending: Ending, since: datetime) -> Event:
         "flavor": ending.flavor or None,
         "status": ending.kind,
     }
-    kinds = (KIND, ending.kind)
+    also = () if late else (ending.kind,)
     token = answered_once(project, ending.iteration) if ending.what == "training" else ""
     return events.announce(
         KIND,
-        also=(ending.kind,),
+        also=also,
         id=digest("missed", project, ending.name, ending.status, since.isoformat()),
         time=since,
         source=f"customvision/{project}",
         subject=f"projects/{project}/iterations/{ending.iteration}",
         data=data,
         facts={"vision": facts},
-        once=dict.fromkeys(kinds, token) if token else None,
+        once=dict.fromkeys((KIND, *also), token) if token else None,
     )
 
 

@@ -13,7 +13,8 @@ from shared.defects import told
 from shared.errors import DeniedError, PermanentError, ReactorError, TemporaryError
 from shared.ledger import ClaimLostError, Ledger
 from shared.outcomes import on_the_way, outcome
-from shared.planner import Planner, follow_up, open_row
+from shared.planner import Planner
+from shared.plans import follow_up, open_row
 from shared.preparation import Preparations, Ready, without_settings
 from shared.settle import Timing, Verdict, current_state, end, settle
 from shared.stages import Done, End, NotStarted, Pending, Waiting, perform_stage

@@ -16,6 +16,7 @@ from shared.rules import templates
 from shared.stages import Handler, Job, Stage, find_handler
 from shared.storage.locks import Locks
 from shared.storage.records import Records
+from shared.storage.slots import SlotsTable
 
 if TYPE_CHECKING:
     from shared.clients import Clients
@@ -61,6 +62,7 @@ class Preparations:
         self,
         records: Records,
         locks: Locks,
+        slots: SlotsTable,
         *,
         rules: "Callable[[], Rules | None]",
         handlers: Mapping[str, str],
@@ -70,6 +72,7 @@ class Preparations:
     ) -> None:
         self._records = records
         self._locks = locks
+        self._slots = slots
         self._rules = rules
         self._handlers = handlers
         self._clients = clients
@@ -183,6 +186,7 @@ class Preparations:
             refuses=lambda event: rules.refuses(action.rule, event),
             shown=lambda text: without_settings(text, self.settings_of(state)),
             resolve=self._resolve,
+            note_begun=lambda token: self._slots.note_depth(token, action.depth + 1, self._clock()),
         )
 
     def _hold(self, what: str, action: Action, state: StepState) -> str:

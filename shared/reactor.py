@@ -112,7 +112,7 @@ class Reactor:
             planner=self._planner,
             admissions=Admissions(slots, self._ledger, paused, clock, timing),
             preparations=Preparations(
-                records, locks, rules=rules, handlers=handlers, clients=clients, values=values, clock=clock
+                records, locks, slots, rules=rules, handlers=handlers, clients=clients, values=values, clock=clock
             ),
             timeline=timeline,
             clock=clock,

@@ -11,11 +11,14 @@ LONGEST_TEXT = 256
 ENOUGH = 12
 """Characters of a known secret by which a word is known to hold a part of it."""
 
+_BEGIN = r"(?:\b|(?<=%[0-9A-Fa-f]{2})|(?<=%25[0-9A-Fa-f]{2}))"
+"""Where a word may begin: also after a percent-encoded "&" or "?", which ends in what a word may end in."""
 _SECRET = re.compile(
-    r"""(?P<name>\b(?:sig|secret|password|pwd|account_?key|shared_?access_?key|api[-_]?key)["']?\s*[=:]\s*["']?"""
-    r"""|\b(?:key|token|code)=)"""
+    rf"""(?P<name>{_BEGIN}(?:(?:sig|secret|password|pwd|account_?key|shared_?access_?key|api[-_]?key)"""
+    r"""(?:["']?\s*[=:]\s*["']?|%(?:25)*3[AD])"""
+    r"""|(?:key|token|code)(?:=|%(?:25)*3D)))"""
     r"""[^\s"'&;,<>]{4,}"""
-    r"|\b(?P<scheme>Bearer|SharedKey|Basic)\s+[A-Za-z0-9+/=._:~-]{8,}"
+    r"|\b(?P<scheme>Bearer|SharedKey|Basic)(?:\s|%(?:25)*20)+[A-Za-z0-9+/=._:~%-]{8,}"
     r"|(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_.-]+",
     re.IGNORECASE,
 )

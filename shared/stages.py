@@ -138,6 +138,9 @@ class Job:
     """Puts the names of settings in place of their values in a service's words. Notes and errors need it not."""
     resolve: Callable[[Any], Any]
     """Replaces `${NAME}` in a value by the app's setting; PermanentError where it is not set."""
+    note_begun: Callable[[str], None] = lambda _token: None
+    """Notes that what a token names was begun here: events about it are one outcome deeper than this action. For what
+    cannot carry that itself, as a tag; a person who is at it by a terminal begins anew."""
 
 
 def nothing(_params: Any, _job: Job) -> Progress | None:

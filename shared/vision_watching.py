@@ -104,7 +104,8 @@ class VisionWatch:
         after = look.after
         missed = endings.unheard(look.due, self._heard(project, look)) if look.due else ()
         for ending in missed:
-            self._announce(endings.missed(project, ending, after.seen[ending.name].since), now)
+            seen = after.seen[ending.name]
+            self._announce(endings.missed(project, ending, seen.since, late=seen.late), now)
         self._sightings.write_project(project, endings.settled(after, look.due), etag, now)
         return len(missed)
 
@@ -117,21 +118,21 @@ class VisionWatch:
         """
         iterations = self._clients.vision.iterations.list(at, project)
         iterations.sort(key=lambda one: one.trained_at or one.created or self._clock(), reverse=True)
-        open_ = {name.split("/")[1] for name, seen in before.seen.items() if not seen.status} if before else set[str]()
+        known = before.seen if before is not None else {}
+        open_ = {name.split("/")[1] for name, seen in known.items() if not seen.status or seen.instead is not None}
         exportable = 0
         for one in iterations:
-            yield Ending("training", one.id, OVER.get(one.status.lower(), ""))
+            yield Ending("training", one.id, OVER.get(one.status.lower(), ""), at=one.trained_at or one.created)
             if not one.exportable or one.status.lower() != "completed":
                 continue
             exportable += 1
-            known = [] if before is None else [name for name in before.seen if name.startswith(f"export/{one.id}/")]
             if exportable <= NEWEST or one.publish_name or one.id in open_:
                 looked_at.append(one.id)
                 for export in self._clients.vision.iterations.exports(at, project, one.id):
                     status = OVER.get(export.status.lower(), "")
                     yield Ending("export", one.id, status, export.platform, export.flavor or "")
             else:
-                yield from (_remembered(name, before) for name in known if before is not None)
+                yield from (_remembered(name, seen) for name, seen in known.items() if _is_export(name, one.id))
 
     def _heard(self, project: str, look: endings.Look) -> Iterator[Mapping[str, Any]]:
         """Read what the notifications of a project told, since the last look at which none of what is due was over."""
@@ -155,7 +156,11 @@ class VisionWatch:
             log.error("project=%s outcome=not_looked reason=%s", name, error.reason)
 
 
-def _remembered(name: str, before: endings.Sighting) -> Ending:
+def _is_export(name: str, iteration: str) -> bool:
+    return name.startswith(f"export/{iteration}/")
+
+
+def _remembered(name: str, seen: endings.Seen) -> Ending:
     what, iteration, platform, flavor = name.split("/", 3)
     assert what == "export"
-    return Ending("export", iteration, before.seen[name].status, platform, flavor)
+    return Ending("export", iteration, seen.status, platform, flavor)

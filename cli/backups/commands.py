@@ -25,7 +25,7 @@ def add_commands(groups: Any) -> None:
     )
     commands = backups.add_commands("COMMAND")
 
-    one = commands.add_parser("list", help="list backups by project, iteration, platform and flavor")
+    one = commands.add_parser("list", help="list models and data sets by project, of each project the newest first")
     one.add_argument("backup", metavar="BACKUP", nargs="?", default="", help=f"only these: {ADDRESS}")
     _finish(one, list_backups)
 
@@ -146,7 +146,7 @@ def list_backups(here: Here, options: Namespace) -> int:
 
 
 def listed(here: Here, address: str) -> list[Listed]:
-    """List the backups that fit an address."""
+    """List the backups that fit an address: by project, of each project the iteration first that was kept last."""
     backups = fitting(address, here.store.list(), here)
     manifests = here.manifests(backups)
     published = published_now(here, {backup.project for backup in backups})
@@ -156,7 +156,16 @@ def listed(here: Here, address: str) -> list[Listed]:
         name = here.projects[backup.project][0] if backup.project in here.projects else ""
         now = None if names is None else names.get(backup.iteration, "")
         found.append(Listed(backup, manifests.get(backup.folder), name, now))
-    return found
+    return _in_order(found)
+
+
+def _in_order(found: Sequence[Listed]) -> list[Listed]:
+    """Sort by project; of a project the iteration first that was kept last, and of an iteration by path."""
+    last: dict[str, datetime] = {}
+    for one in found:
+        last[one.backup.iteration] = max(last.get(one.backup.iteration, one.written), one.written)
+    newest_first = sorted(found, key=lambda one: (last[one.backup.iteration], one.backup.iteration), reverse=True)
+    return sorted(newest_first, key=lambda one: (one.project or one.backup.project, one.backup.project))
 
 
 def published_now(here: Here, projects: set[str]) -> Mapping[str, Mapping[str, str] | None]:

@@ -55,7 +55,7 @@ class Dataset(NamedTuple):
 
 
 def datasets(here: Here, address: str) -> list[Dataset]:
-    """List the data sets that an address fits."""
+    """List the data sets that an address fits: by project, of each project the newest first."""
     from shared.errors import PermanentError
 
     found, store = [], store_of(here)
@@ -65,7 +65,8 @@ def datasets(here: Here, address: str) -> list[Dataset]:
         except PermanentError:
             read = None
         found.append(Dataset(folder, here.named(folder.partition("/")[0]), read[1] if read else None))
-    return found
+    found.sort(key=lambda one: one.folder, reverse=True)  # a version is named by its time
+    return sorted(found, key=lambda one: (one.project, one.folder.partition("/")[0]))
 
 
 def rows_of(kept: Sequence[Dataset]) -> Iterator[str]:

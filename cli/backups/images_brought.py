@@ -107,7 +107,7 @@ def refuse_wrong(here: Here, done: Sequence[Brought]) -> None:
     if lines:
         raise RefusedError(
             "\n  ".join(lines) + "\n  all the rest is there; a second container may have what is wrong: --container; "
-            "once that is mended, the same command goes on"
+            "once that is mended, the same command goes on; a container gets its manifest.json only then"
         )
 
 
@@ -126,7 +126,7 @@ def bring(here: Here, folder: str, to: Target, options: Namespace) -> Brought:
         to.begin(version, coco)
         new, size, wrong = _bring_images(version, named, to, is_quiet=options.json)
         wrong += _bring_files(version, to)
-        to.finish(version)
+        to.finish(version, is_whole=not wrong)
     except OSError as error:
         raise RefusedError(
             f"cannot write {error.filename or to.name}: {error.strerror}; once that is mended, the same command goes on"

@@ -42,8 +42,8 @@ class Target(Protocol):
     def write(self, version: Version, name: str) -> None:
         """Have a file of the version there; DamagedError where it is not as it was written."""
 
-    def finish(self, version: Version) -> None:
-        """Have the manifest there."""
+    def finish(self, version: Version, *, is_whole: bool) -> None:
+        """Have the manifest there, where it may be: all of the version came, or not."""
 
 
 # -- a folder ---------------------------------------------------------------------------------------------------------
@@ -101,8 +101,8 @@ class Folder:
         if not self._refuse_another(name, text):
             _write(self._files / name, text)
 
-    def finish(self, version: Version) -> None:
-        """Write the manifest."""
+    def finish(self, version: Version, *, is_whole: bool) -> None:  # noqa: ARG002 # nobody counts on a folder
+        """Write the manifest: it names what is missing, too."""
         _write(self._files / "manifest.json", version.text)
 
 
@@ -175,6 +175,8 @@ class Container:
             pass
         self._store.put_file(self._folder, name, version.read(name))
 
-    def finish(self, version: Version) -> None:
-        """Write the manifest."""
+    def finish(self, version: Version, *, is_whole: bool) -> None:
+        """Write the manifest once all is there: where it is, the version counts as whole and kept."""
+        if not is_whole:
+            return
         self._store.put_manifest(self._folder, version.text)

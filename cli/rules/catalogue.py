@@ -125,7 +125,7 @@ KINDS: Mapping[str, About] = {
         OURS,
         "a training or an export of Custom Vision has ended for a while, and no notification came; it is"
         " `TrainingCompleted`, `TrainingFailed`, `ExportCompleted` or `ExportFailed` as well, so rules for those answer"
-        " it too",
+        " it too, unless nobody could look at the project for more than a day",
     ),
     "ReplicaOutdated": About(OURS, "a replicated Language project is behind its primary"),
     "DeploymentNearExpiry": About(OURS, "a deployment will expire soon"),

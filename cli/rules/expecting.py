@@ -76,7 +76,7 @@ def announced(rule: Rule, moment: Moment, rules_hash: str, at: datetime) -> Even
     """Make the event that tells of it."""
     from shared.actions import Status
     from shared.outcomes import outcome
-    from shared.planner import expected
+    from shared.plans import expected
     from shared.settle import end
 
     assert rule.expect is not None

@@ -74,7 +74,8 @@ def refuse_strangers(
     One picture of each is sent without a tag, and taken back where it was new: no tag need be made to learn that, and
     nobody can delete one here.
     """
-    from cli.vision.upload import DUPLICATE, TAKEN, batches
+    from cli.vision.upload import batches
+    from cli.vision.verdicts import DUPLICATE, TAKEN
     from shared.clients.vision import NewImage
 
     asked = {tag: next(image for image in new if tag in image.all_tags) for tag in sorted(missing)}
@@ -100,10 +101,12 @@ def refuse_strangers(
 
 
 def untrained(tags: Iterable[Tag], images: Iterable[Labelled]) -> tuple[list[str], list[str]]:
-    """Give the tags that can be trained, and those that neither the project nor the folder has an image of.
+    """Give the tags to train, and those that neither the project nor the folder has an image of.
 
-    The former are none where that is all of them: nothing need be left out.
+    The former are none where all have images. One whose images were not taken is among them, to be refused: that it was
+    left out would not be what the folder says.
     """
     wanted, listed = tags_of(images), list(tags)
-    empty = sorted(tag.name for tag in listed if not tag.images and tag.name not in wanted and tag.type != "Negative")
-    return [tag.name for tag in listed if tag.name not in empty] if empty else [], empty
+    lacking = {tag.name for tag in listed if not tag.images and tag.type != "Negative"}
+    empty = sorted(lacking - wanted.keys())
+    return [tag.name for tag in listed if tag.name not in empty] if lacking else [], empty

@@ -34,9 +34,7 @@ def _prepare(here: Here) -> None:
 def add_backup(one: ArgumentParser) -> None:
     """Say which models are to be kept."""
     add_iteration(one)
-    one.add_argument(
-        "--second", metavar="URL", help="another container, which has to be there; with a SAS it is '${SETTING}'"
-    )
+    _add_second(one)
 
 
 def read_backup(options: Namespace, here: Here) -> Params:
@@ -49,8 +47,17 @@ def read_backup(options: Namespace, here: Here) -> Params:
             f"`reactor vision export {here.words} --iteration {iteration} --platform ONNX`"
         )
     _prepare(here)
-    second = options.second and _filled(options.second, here)
-    return {"iteration": iteration, "second": second}
+    return {"iteration": iteration, "second": _second(options, here)}
+
+
+def _add_second(one: ArgumentParser) -> None:
+    one.add_argument(
+        "--second", metavar="URL", help="another container, which has to be there; with a SAS it is '${SETTING}'"
+    )
+
+
+def _second(options: Namespace, here: Here) -> str | None:
+    return _filled(options.second, here) if options.second else None
 
 
 def _filled(text: str, here: Here) -> str:
@@ -78,16 +85,20 @@ def add_dataset(one: ArgumentParser) -> None:
     """Say which images are to be kept, and how."""
     one.add_argument("--untagged", action="store_true", help="keep images without a tag as well")
     one.add_argument("--datastore", metavar="URI", help="the Azure ML datastore that is the backup container")
+    _add_second(one)
     add_within(one, "how long copying may take; default: 2d")
 
 
 def read_dataset(options: Namespace, here: Here) -> Params:
     """Write the options as the parameters of the step."""
     _prepare(here)
-    return {"untagged": options.untagged, "datastore": options.datastore, "within": options.within}
+    given = {"untagged": options.untagged, "datastore": options.datastore, "within": options.within}
+    return given | {"second": _second(options, here)}
 
 
 def tell_dataset(result: Mapping[str, Any], _here: Here) -> Iterator[str]:
     """Say where they are."""
-    for name in ("uri", "coco", "jsonl"):
-        yield f"  {name:5}  {result.get(name, '-')}"
+    names = ["uri", "coco", "jsonl", *(["second"] if result.get("second") else [])]
+    width = max(map(len, names))
+    for name in names:
+        yield f"  {name:{width}}  {result.get(name, '-')}"

@@ -1,4 +1,4 @@
-"""A folder of images and the project that learns from it: what is uploaded, trained, told and published."""
+"""A folder of images and the project that is to learn from it: what is looked at, announced and uploaded."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import sys
 from argparse import Namespace
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cli.errors import RefusedError, UsageError
 from cli.vision.arrived import AGAIN, stoppable, summary
-from cli.vision.asked import how, refuse_wrong, to_train
-from cli.vision.before import announced, refuse_strangers, refuse_too_few, refuse_unknown, untrained
+from cli.vision.asked import refuse_wrong
+from cli.vision.before import announced, refuse_strangers, refuse_too_few, refuse_unknown
 from cli.vision.project import Here, find
 
 if TYPE_CHECKING:
@@ -20,10 +20,7 @@ if TYPE_CHECKING:
     from cli.vision.labelled import Collected, Labelled
     from cli.vision.there import There
     from cli.vision.upload import Outcome, Upload
-    from shared.clients.vision import Image, Iteration, Performance, Project, Tag
-
-UNCHANGED = "nothing has changed"
-"""How the step begins to say that no training is needed."""
+    from shared.clients.vision import Image, Project, Tag
 
 
 @dataclass
@@ -212,93 +209,3 @@ class Lesson:
         from cli.vision.bar import Bar
 
         return Bar(f"images {done}", is_shown=not self.options.json)
-
-    # -- the iteration ------------------------------------------------------------------------------------------------
-
-    def train(self) -> None:
-        """Train, and tell how well it went; where nothing changed, of the newest iteration."""
-        from cli.steps import interruptible
-        from cli.vision.listening import Listening, Sentences
-        from shared.errors import PermanentError
-
-        here = self.here
-        steps = Listening(
-            here,
-            Sentences(is_shown=not self.options.json),
-            project=here.project,
-            is_connected=bool(self.project.queue),
-            is_over=lambda iteration: self._read(iteration).is_over,
-            begins=lambda iteration: self.journal.begin(iteration, how(self.options)),
-        )
-        params = to_train(self.options) | {"under_way": self._beside()} | self._all_but_empty()
-        try:
-            with interruptible("a training that was begun goes on; the same command follows it"):
-                steps.perform("train.vision", params)
-        except PermanentError as problem:
-            if not problem.reason.startswith(UNCHANGED):
-                raise
-            trained = self._newest(problem)
-            self.say(f"nothing has changed since {trained.name} was trained; --force trains all the same")
-        else:
-            trained = self._read(steps.result["iteration"])
-            self.say(f"{trained.name} is trained")
-        self._tell(trained)
-
-    def _all_but_empty(self) -> dict[str, Any]:
-        """Name the tags to train where some have no images: those would have the training refused."""
-        if self.options.tags:
-            return {}
-        some, empty = untrained(self.here.vision.tags.list(self.here.at, self.here.project), self.images)
-        if empty:
-            print(f"reactor: without images, and left out of the training: {', '.join(empty)}", file=sys.stderr)
-        return {"tags": some} if some else {}
-
-    def _beside(self) -> str:
-        """Say what is done beside a training that is under way: only what we began with these images is followed."""
-        from shared.handlers.vision.projects import under_way
-
-        begun = self.journal.begun
-        running = under_way(self.here.vision.iterations.list(self.here.at, self.here.project))
-        if running and begun and (begun.iteration, begun.how) == (running.id, how(self.options)):
-            return "follow"
-        if running:
-            print(f"reactor: {running.name} is being trained without all of this: waiting for its end", file=sys.stderr)
-        return "wait"
-
-    def _newest(self, problem: Exception) -> Iteration:
-        there = self.here.vision.iterations.list(self.here.at, self.here.project)
-        trained = [one for one in there if one.is_good and one.trained_at]
-        if not trained:
-            raise problem
-        return max(trained, key=lambda one: one.trained_at or one.created)  # type: ignore[arg-type, return-value]
-
-    def _read(self, id: str) -> Iteration:
-        found = self.here.vision.iterations.read(self.here.at, self.here.project, id)
-        if found is None:
-            raise RefusedError(f"iteration {id} was deleted meanwhile")
-        return found
-
-    def _tell(self, trained: Iteration) -> None:
-        """Show what the iteration achieves."""
-        from cli.tables import painter, room
-        from cli.vision.performance import table_of
-
-        here = self.here
-        found: Performance = here.vision.iterations.performance(here.at, here.project, trained.id)
-        self.told |= {"iteration": {"id": trained.id, "name": trained.name}, "performance": asdict(found)}
-        tags = here.vision.tags.list(here.at, here.project, trained.id)
-        if not self.options.json:
-            for line in table_of(found, {tag.id: tag.images for tag in tags}, room(), painter()):
-                print(line)
-
-    def publish(self, name: str) -> None:
-        """Publish the iteration, by the stages that rules have performed."""
-        from cli.steps import Steps, interruptible
-        from cli.vision.listening import Sentences
-
-        steps = Steps(self.here, Sentences(is_shown=not self.options.json))
-        with interruptible(lambda: steps.so_far("the same command publishes it")):
-            steps.perform("publish.vision", {"name": name, "iteration": self.told["iteration"]["id"]})
-        self.told["published"] = name
-        self.say(steps.notes[-1])
-        self.say(f"`{self.here.asks(name)}` asks it")

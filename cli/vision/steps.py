@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from cli.app_storage import reported
 from cli.errors import RefusedError, UsageError
-from cli.vision import keeping
+from cli.steps import Steps
+from cli.vision import keeping, pruning
 from cli.vision.iterations import add_iteration, add_within, iteration_of
 from cli.vision.project import Here, add_prediction, add_project, find
-
-if TYPE_CHECKING:
-    from cli.steps import Steps
 
 Params = dict[str, Any]
 
@@ -33,6 +30,7 @@ class Command(NamedTuple):
     """Says what is known before the first stage, which no rule can say."""
     goes_on: str = "Custom Vision goes on with what was begun; the same command again looks how far it is"
     """What is said to whoever stops looking."""
+    steps: type[Steps] = Steps
 
 
 def add_command(commands: Any) -> None:
@@ -48,13 +46,13 @@ def add_command(commands: Any) -> None:
 def perform(options: Namespace) -> int:
     """Perform the step, and say what came of it."""
     from cli.documents import print_json
-    from cli.steps import Steps, interruptible, line_of
+    from cli.steps import interruptible, line_of
 
     command: Command = options.command
     here = find(options)
     params = command.read(options, here)
-    steps = Steps(here, line_of(options), result=dict(command.says_first(options)))
-    if command.action == "prune.vision" and not _confirmed(steps, params, options):
+    steps: Steps = command.steps(here, line_of(options), result=dict(command.says_first(options)))
+    if isinstance(steps, pruning.Pruning) and not options.yes and not pruning.is_confirmed(steps, params):
         return 1
     with interruptible(lambda: steps.so_far(command.goes_on)):
         result = steps.perform(command.action, params)
@@ -103,12 +101,12 @@ def _read_publish(options: Namespace, here: Here) -> Params:
     names = ("name", "sample", "expects", "probability", "samples", "within")
     iteration = iteration_of(options.iteration, here)
     if not options.older:
-        _refuse_older(iteration, options.name, here)
+        refuse_older(iteration, options.name, here)
     return {name: getattr(options, name) for name in names} | {"iteration": iteration}
 
 
-def _refuse_older(iteration: str, name: str, here: Here) -> None:
-    """Refuse to put an iteration in the place of a newer one by mistake."""
+def refuse_older(iteration: str, name: str, here: Here, older: str = "--older") -> None:
+    """Refuse to put an iteration in the place of a newer one by mistake; `older` is how it is done on purpose."""
     from shared.handlers.vision import iterations
 
     there = here.vision.iterations.list(here.at, here.project)
@@ -116,7 +114,7 @@ def _refuse_older(iteration: str, name: str, here: Here) -> None:
     if ours and live and iterations.is_newer(live, ours):
         raise RefusedError(
             f"{live.name}, which was trained later than {ours.name}, is published as {name}; "
-            f"--older puts {ours.name} in its place"
+            f"{older} puts {ours.name} in its place"
         )
 
 
@@ -162,38 +160,6 @@ def _tell_export(result: Mapping[str, Any], here: Here) -> Iterator[str]:
     yield f"`reactor vision status {here.words}` lists what {result['name']} is exported to"
 
 
-# -- prune ------------------------------------------------------------------------------------------------------------
-
-
-def _add_prune(one: ArgumentParser) -> None:
-    one.add_argument("--keep", type=int, metavar="N", help="how many of the newest stay; default: 10")
-    one.add_argument("--only-backed-up", action="store_true", help="delete only what is backed up, or cannot be")
-    one.add_argument("--older-than", metavar="TIME", help="delete only what was trained longer ago, such as 30d")
-    one.add_argument("--yes", action="store_true", help="do not ask")
-
-
-def _read_prune(options: Namespace, _here: Here) -> Params:
-    return {"keep": options.keep, "only_backed_up": options.only_backed_up, "older_than": options.older_than}
-
-
-def _confirmed(steps: Steps, params: Params, options: Namespace) -> bool:
-    """Show what would go, and ask."""
-    from cli.ml.telling import confirmed
-    from cli.tables import count
-
-    chosen = steps.perform("prune.vision", params, until="list")["chosen"]
-    names = ", ".join(one["name"] for one in chosen)
-    if not chosen or options.yes or confirmed(f"delete {count(len(chosen), 'iteration')}: {names}?"):
-        steps.notes.clear()
-        return True
-    print("nothing was deleted", file=sys.stderr)
-    return False
-
-
-def _tell_prune(_result: Mapping[str, Any], _here: Here) -> Iterator[str]:
-    yield from ()  # the step's own notes say it all
-
-
 # -- replicate --------------------------------------------------------------------------------------------------------
 
 
@@ -225,7 +191,10 @@ COMMANDS: Mapping[str, Command] = {
     ),
     "export": Command("export.vision", "export an iteration, and wait for it", _add_export, _read_export, _tell_export),
     "prune": Command(
-        "prune.vision", "delete old iterations, never published ones", _add_prune, _read_prune, _tell_prune
+        pruning.ACTION,
+        "delete old iterations, never published ones",
+        *(pruning.add_prune, pruning.read_prune, pruning.tell_prune),
+        steps=pruning.Pruning,
     ),
     "replicate": Command(
         "replicate.vision",

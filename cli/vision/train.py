@@ -51,6 +51,7 @@ def train(options: Namespace) -> int:
     """Upload what is new, train, tell how well it went, and publish."""
     from cli.documents import print_json
     from cli.tables import count
+    from cli.vision import learning
     from cli.vision.arrived import AGAIN
     from cli.vision.lesson import Lesson
 
@@ -69,9 +70,9 @@ def train(options: Namespace) -> int:
             told = "" if options.no_train else "; nothing was trained"
             raise RefusedError(f"{count(len(outcome.bad), 'image')} not taken{told}; {AGAIN}")
     if not options.no_train:
-        lesson.train()
+        learning.train(lesson)
     if options.publish:
-        lesson.publish(options.publish)
+        learning.publish(lesson, options.publish)
     if options.json:
         print_json(lesson.told | {"bad": [one._asdict() for one in (*collected.bad, *outcome.bad)]})
     return 0

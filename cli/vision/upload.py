@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from cli.vision.images import MIB
 from cli.vision.labelled import Bad, Labelled
 from cli.vision.there import Other
+from cli.vision.verdicts import AGAIN, CHANGED, DUPLICATE, FULL, TAKEN, TRANSIENT, UNTOLD, of_status
 
 if TYPE_CHECKING:
     from cli.vision.journal import Journal
@@ -37,33 +38,6 @@ MOST_IN_VAIN, MOST_REFUSED = 20, 8
 """Batches in a row that fail as a whole before it is given up: the service is away, or a key was rotated."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 600.0
 """Seconds before an image is tried again, twice as long each time; and how long a pause the service may ask for."""
-
-AGAIN = "give the same command again"
-TAKEN, DUPLICATE, UNTOLD = "OK", "OKDuplicate", "ErrorUnknown"
-TRANSIENT = frozenset({"ErrorSource", "ErrorStorage", UNTOLD})
-FULL = "ErrorLimitExceed"
-CHANGED = "changed"
-"""What we say ourselves of a file that is not what was looked at any more."""
-REMEDIES: Mapping[str, tuple[str, str]] = {
-    "ErrorImageFormat": ("the service cannot read it", "save it anew as jpg, png, bmp or gif, or take it out"),
-    "ErrorImageSize": ("it is too large: 6 MB is the most", "scale it down"),
-    "ErrorImageDimensions": ("its sides do not suit", "scale or cut it: at most 10,240 pixels a side, and 25:1"),
-    "ErrorTagLimitExceed": ("it has too many tags", "leave it in fewer folders"),
-    "ErrorRegionLimitExceed": ("it has too many regions: 300 are the most", "take some out"),
-    "ErrorNegativeAndRegularTagOnSameImage": (
-        "it has a negative tag and another one",
-        "leave it in one of the folders only",
-    ),
-    "ErrorInvalidTag": ("its tag is not there any more", AGAIN),
-    FULL: (
-        "the project is full: 5,000 images with F0, 100,000 with S0",
-        "delete images, or move the resource to S0; then give the same command again",
-    ),
-    CHANGED: ("the file was changed or taken away while it was uploaded", AGAIN),
-    DUPLICATE: ("the project has it, and does not show how it is labelled", AGAIN),
-    **dict.fromkeys(TRANSIENT, ("the service could not take it, however often it was asked", AGAIN)),
-}
-"""What the service says of an image, in our words, and what helps."""
 
 Send = Callable[[Sequence["NewImage"]], Sequence["Uploaded"]]
 
@@ -93,18 +67,21 @@ class Outcome:
 
 
 def batches(images: Iterable[Labelled], room: int = ROOM) -> Iterator[tuple[Labelled, ...]]:
-    """Put images together, in their order, as many as one request may hold."""
-    some: list[Labelled] = []
+    """Put images together, in their order, as many as one request may hold.
+
+    Answers are told apart by their names, and two files may have the same one where systems write it in other codes.
+    """
+    some: dict[str, Labelled] = {}
     size, tags = 0, frozenset[str]()
     for image in images:
-        more = weight(image)
-        if some and (len(some) == MOST_IMAGES or size + more > room or len(tags | image.all_tags) > MOST_TAGS):
-            yield tuple(some)
-            some, size, tags = [], 0, frozenset()
-        some.append(image)
+        more, is_full = weight(image), len(some) == MOST_IMAGES or image.name in some
+        if some and (is_full or size + more > room or len(tags | image.all_tags) > MOST_TAGS):
+            yield tuple(some.values())
+            some, size, tags = {}, 0, frozenset()
+        some[image.name] = image
         size, tags = size + more, tags | image.all_tags
     if some:
-        yield tuple(some)
+        yield tuple(some.values())
 
 
 def weight(image: Labelled) -> int:
@@ -273,8 +250,7 @@ class Upload:
                 later.append(image)
             else:
                 self.outcome.is_full |= one.status == FULL
-                said = REMEDIES.get(one.status, (f"the service says {one.status}", AGAIN))
-                self.outcome.bad.append(Bad(image.name, *said))
+                self.outcome.bad.append(Bad(image.name, *of_status(one.status)))
         self._journal.keep(taken)
         self.outcome.taken += len(taken)
         if later:

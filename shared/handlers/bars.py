@@ -27,6 +27,8 @@ class Found:
     value: float
     words: str
     """What was measured, for people."""
+    worst: float | None = None
+    """That of the worst tag, where that was asked for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,8 +27,10 @@ UNKNOWN = "a dry run gives no results to decide by: it goes on as if this held"
 DEPLOYS = ("deploy.online_endpoint", "deploy.batch_endpoint")
 PUBLISHES = ("publish.vision",)
 OF_MODELS = ("workspace", "model", "version", "model_id")
-OF_ITERATIONS = ("project", "iteration", "worst_tag_at_least", "threshold", "overlap")
+OF_ITERATIONS = ("project", "iteration", "worst_tag_at_least", "worst_tag_as_good_as", "threshold", "overlap")
 """The parameters that are about an iteration of Custom Vision only."""
+BESIDE = ("by", "worst_tag_as_good_as")
+"""The parameters that say more of what is compared with."""
 
 
 class Gate(BaseModel):
@@ -94,6 +96,10 @@ class Gate(BaseModel):
         le=1,
         allow_inf_nan=False,
     )
+    worst_tag_as_good_as: Literal["", "live"] = Field(
+        default="",
+        description="`live`, beside better_than: the worst tag must be as good as that of what is published now.",
+    )
     publish_name: Annotated[str, Follows(PUBLISHES, needed_by="better_than", called="name")] = Field(
         default="",
         description="The name whose iteration is live; left out, that of the next `publish.vision`.",
@@ -110,8 +116,9 @@ class Gate(BaseModel):
             raise ValueError("must name the metric that it compares")
         if not self.where and not self.metric:
             raise ValueError("must ask something: a filter (where) or a metric")
-        if self.by and not self.better_than:
-            raise ValueError("must have better_than: live where it has by")
+        for name in self.given(BESIDE):
+            if not self.better_than:
+                raise ValueError(f"must have better_than: live where it has {name}")
         return self
 
     @model_validator(mode="after")

@@ -4,7 +4,8 @@ https://learn.microsoft.com/rest/api/customvision/iterations/get-performance
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, Literal, Protocol
 
 from shared.clients.vision import Iteration, Performance, TagPerformance
@@ -15,7 +16,7 @@ from shared.handlers.vision import iterations
 from shared.handlers.vision.iterations import Place
 from shared.permissions import Permission
 from shared.redaction import tidy
-from shared.stages import End, Job, Progress
+from shared.stages import Done, End, Job, Progress
 
 METRICS = ("precision", "recall", "average_precision")
 WHICH = "give the gate's step `project` and `iteration`"
@@ -29,6 +30,7 @@ class Wanted(bars.Wanted, Protocol):
     threshold: float
     overlap: float
     worst_tag_at_least: float | None
+    worst_tag_as_good_as: Literal["", "live"]
     better_than: Literal["", "live"]
     publish_name: str
 
@@ -69,7 +71,8 @@ def judge(params: Wanted, job: Job) -> Progress:
         return iteration
     seen = _look(iteration, place, params, job)
     found = bars.hold(params, iterations.label(iteration), seen.overall(params.metric))
-    if isinstance(found, Found) and params.worst_tag_at_least is not None:
+    asks_worst = params.worst_tag_at_least is not None or params.worst_tag_as_good_as
+    if isinstance(found, Found) and asks_worst:
         found = _hold_worst(params, found, *seen.worst(params.metric))
     if isinstance(found, End):
         return found
@@ -118,7 +121,7 @@ def _hold_worst(params: Wanted, found: Found, tag: str, worst: Measured) -> Foun
     words = f'{found.words}, and {worst.value:g} of its worst tag, "{tag}"'
     if params.worst_tag_at_least is not None and worst.value < params.worst_tag_at_least:
         return bars.stop(params, f"{words}: less than {params.worst_tag_at_least:g}")
-    return Found(found.value, words)
+    return Found(found.value, words, worst.value)
 
 
 def _compare(params: Wanted, place: Place, ours: Iteration, found: Found, job: Job) -> Progress:
@@ -132,13 +135,27 @@ def _compare(params: Wanted, place: Place, ours: Iteration, found: Found, job: J
     if live is not None and iterations.is_newer(live, ours):
         why = f"{iterations.label(live)}, which is live as {name}, was trained later"
         return bars.stop(params, f"{found.words}, but {why}")
-    theirs = None
-    if live is not None:
-        is_ours = live.id == ours.id
-        theirs = Live(
-            live.id, iterations.label(live), is_ours, lambda: _look(live, place, params, job).overall(params.metric)
-        )
-    return bars.compare(params, found, theirs, f"as {name}", iterations.live_at(place.project, name))
+    at = iterations.live_at(place.project, name)
+    if live is None:
+        return bars.compare(params, found, None, f"as {name}", at)
+    look = cache(lambda: _look(live, place, params, job))
+    is_ours = live.id == ours.id
+    theirs = Live(live.id, iterations.label(live), is_ours, lambda: look().overall(params.metric))
+    came = bars.compare(params, found, theirs, f"as {name}", at)
+    if is_ours or not params.worst_tag_as_good_as or not isinstance(came, Done) or found.worst is None:
+        return came
+    return _compare_worst(params, came, found.worst, *look().worst(params.metric))
+
+
+def _compare_worst(params: Wanted, came: Done, ours: float, tag: str, theirs: Measured) -> Progress:
+    """Compare the worst tag with the worst of what is live, which may be another one: as good is good enough."""
+    if theirs.value is None:
+        which = f'tag "{tag}"' if tag else "worst tag"
+        return bars.stop(params, f"{came.note}, but the {which} there has none to compare with: {theirs.where}")
+    words = f'{came.note}, and {theirs.value:g} of the worst tag there, "{tag}"'
+    if ours < theirs.value - bars.ROUNDING:
+        return bars.stop(params, f"{words}: more than {ours:g}")
+    return replace(came, note=words)
 
 
 _CV = "Microsoft.CognitiveServices/accounts/CustomVision/projects/iterations"
@@ -149,7 +166,6 @@ READS = (
         "to measure an iteration and the one that is live, without a key",
         is_data=True,
         given="metric",
-        optional=True,
     ),
 )
 """What measuring an iteration needs."""

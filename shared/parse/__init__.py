@@ -17,9 +17,9 @@ from shared.events import Event
 from shared.parse.machine_learning import event_grid
 from shared.parse.own import own
 from shared.parse.vision import vision_notification
-from shared.parse.waking import wake_tokens
+from shared.parse.waking import begun_tokens, wake_tokens
 
-__all__ = ["PARSERS", "event_grid", "own", "vision_notification", "wake_tokens"]
+__all__ = ["PARSERS", "begun_tokens", "event_grid", "own", "vision_notification", "wake_tokens"]
 
 PARSERS: dict[str, Callable[[str | bytes], Event]] = {
     "event_grid": event_grid,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from shared import endings
 from shared.events import OWN_TYPE, Event
 from shared.parse.machine_learning import AZURE_ML, WORTH_A_LOOK
 
@@ -10,6 +11,12 @@ def wake_tokens(event: Event) -> tuple[str, ...]:
     """Name the remote jobs that this event says may be over; an action that waits for one looks again at once."""
     tell = WAKES.get(event.type)
     return tell(event) if tell and event.kinds else ()
+
+
+def begun_tokens(event: Event) -> tuple[str, ...]:
+    """Name what this event is about that an action may have begun, and that carries no tag which says so."""
+    vision = event.facts.get("vision", {})
+    return (endings.answered_once(vision["project"], vision["iteration"]),) if vision.get("iteration") else ()
 
 
 def _run_token(event: Event) -> tuple[str, ...]:

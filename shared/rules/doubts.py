@@ -14,7 +14,7 @@ from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 from shared.actions import Step
 from shared.policy import Limit, Rate, show_duration
-from shared.rules import templates, wanted
+from shared.rules import endless, templates, wanted
 from shared.rules.contradictions import contradiction, is_certain
 from shared.rules.declared import is_url
 from shared.rules.document import PLAIN, WORDS
@@ -86,8 +86,6 @@ SPENDS = ("run.", "deploy.", "train.", "score.", "invoke.", "publish.")
 ONCE: Mapping[str, frozenset[str]] = dict.fromkeys(("RunFailed", "RunCanceled"), frozenset({"run.id", "data.runId"}))
 """Kinds that each rule answers once for a run, however often the service says so."""
 ONE_EVENT = "id"
-TRAINED = frozenset({"TrainingCompleted", "TrainingFailed", "NotificationMissed"})
-"""Kinds by which a training may tell that it is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +109,8 @@ def doubt_rules(reading: Reading, written: Sequence[Written]) -> None:
         _spends_freely(reading, one)
         if costs := wanted.doubt(one.rule):
             reading.warn(one.at("on"), costs)
-        _trains_for_ever(reading, one)
+        for never_ends in endless.doubts(one.rule, [each.rule for each in written]):
+            reading.warn(one.at("do"), never_ends)
         _never_matches(reading, one)
         _does_nothing(reading, one)
         if one.rule.limit and one.rule.do:
@@ -135,18 +134,6 @@ def _spends_freely(reading: Reading, one: Written) -> None:
         reading.warn(
             one.at("on"),
             f"every {kinds} sets off {', '.join(dict.fromkeys(spending))}, which costs or changes what is live: {say}",
-        )
-
-
-def _trains_for_ever(reading: Reading, one: Written) -> None:
-    """Point out a training that begins whenever one ends: where nothing has changed it does so only if it is forced."""
-    forced = [step for step in one.rule.do if step.action == "train.vision" and step.params.get("force") is True]
-    heard = one.rule.kinds & TRAINED
-    if forced and heard and one.rule.limit is None:
-        reading.warn(
-            one.at("do"),
-            f"every {' and '.join(sorted(heard))} begins another training, which ends as the next one: "
-            "leave `force` out, or say a `limit`",
         )
 
 

@@ -73,6 +73,35 @@ class DatasetStore:
             named = ((str(one.name).rpartition("/")[2], one) for one in found)
             return {name: KeptImage(name, one.size, md5_of(one), dict(one.metadata or {})) for name, one in named}
 
+    def look(self, project: str, name: str) -> KeptImage | None:
+        """Read what storage tells of an image; None where it is not there, or not all of it is there yet."""
+        from azure.core.exceptions import ResourceNotFoundError
+
+        with self._store.container() as container:
+            try:
+                found = container.get_blob_client(f"{project}/images/{name}").get_blob_properties()
+            except ResourceNotFoundError:
+                return None
+        if found.copy.status not in (None, "success"):
+            return None
+        return KeptImage(name, found.size, md5_of(found), dict(found.metadata or {}))
+
+    def take_image(self, project: str, name: str, url: str) -> bool:
+        """Have storage copy an image, with what is noted of it, unless there is one: False. It is there at once.
+
+        https://learn.microsoft.com/rest/api/storageservices/copy-blob-from-url
+        """
+        from azure.core import MatchConditions
+        from azure.core.exceptions import ResourceExistsError, ResourceModifiedError
+
+        with self._store.container("same") as container:
+            blob = container.get_blob_client(f"{project}/images/{name}")
+            try:
+                blob.start_copy_from_url(url, requires_sync=True, match_condition=MatchConditions.IfMissing)
+            except (ResourceExistsError, ResourceModifiedError):
+                return False
+        return True
+
     def read(self, path: str, start: int = 0, length: int | None = None) -> Iterator[bytes]:
         """Read a blob, or a part of it, in pieces."""
         if length == 0:

@@ -2,6 +2,7 @@
 
     <limit>   row "slots"   everything that one limit is decided by (shared.slots.Slots), written only under its ETag
     <token>   row "mark"    that something was called off, or followed: the newest event that said so
+    <token>   row "depth"   how many outcomes led to what an action began, and a service tells of
 
 A row is forgotten once it can decide nothing any more.
 """
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from shared.storage.account import Account
 
-SLOTS, MARK = "slots", "mark"
+SLOTS, MARK, DEPTH = "slots", "mark", "depth"
 KEPT = LONGEST + timedelta(days=30)
 """How long a row is kept after it was last written: no limit looks back further."""
 TRIES = 8
@@ -76,6 +77,15 @@ class SlotsTable:
         """Read the newest moment of a token and the key of the event that said so; None where nothing has."""
         entity = entities.read(self._table, token, MARK)
         return None if entity is None else (entities.utc(entity["moment"]), str(entity["event"]))
+
+    def note_depth(self, token: str, depth: int, now: datetime) -> None:
+        """Remember how many outcomes led to what a token names; what was said first stays."""
+        entities.insert(self._table, {"PartitionKey": token, "RowKey": DEPTH, "depth": depth, "until": now + KEPT})
+
+    def read_depth(self, token: str) -> int:
+        """Read how many outcomes led to what a token names; 0 where nobody said."""
+        entity = entities.read(self._table, token, DEPTH)
+        return 0 if entity is None else int(entity["depth"])
 
     def sweep(self, now: datetime, *, most: int) -> int:
         """Delete at most `most` rows that can decide nothing any more; return how many."""

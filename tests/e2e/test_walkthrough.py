@@ -24,7 +24,7 @@ KEPT = re.compile(r"^export .*$", re.MULTILINE)
 PROGRESS = re.compile(
     r"^(upload|compute|model|turn|endpoint|deployment|default|check|invoke|run|traffic|cancel|delete|job|fetch"
     r"|train|watch|performance|test|publish|smoke|export|survey|list|copy|mark|connect|prune|compare|write|hash"
-    r"|manifest|import|again|iterations|project|unpublish|leave|undo|Iteration \d+ is being trained"
+    r"|manifest|import|again|second|claim|iterations|project|unpublish|leave|undo|Iteration \d+ is being trained"
     r"|showing the new iteration images of each tag|publishing|asking what is published)"
     r"(: .*)?\n",
     re.MULTILINE,

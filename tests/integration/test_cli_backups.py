@@ -112,9 +112,47 @@ def test_backups_are_listed(bench: Bench, capsys: pytest.CaptureFixture[str]) ->
     heading, *lines = capsys.readouterr().out.splitlines()
     assert " ".join(heading.split()) == "PROJECT ITERATION NAME PLATFORM FLAVOR SIZE AGE WHOLE PUBLISHED"
     rows = [line.split() for line in lines]
-    assert rows[0][:5] == ["fruit", OLD[:8], "Iteration", "1", "ONNX"]
-    assert rows[0][-1] == "yes"
-    assert [row[-2:] for row in rows[1:]] == [["no", "live"], ["yes", "live"], ["yes", "live"]]
+    assert rows[-1][:5] == ["fruit", OLD[:8], "Iteration", "1", "ONNX"]
+    assert rows[-1][-1] == "yes"
+    assert [row[-2:] for row in rows[:-1]] == [["no", "live"], ["yes", "live"], ["yes", "live"]]
+
+
+def test_the_newest_is_listed_first(
+    bench: Bench, simulators: Simulators, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the projects' names; of a project by what was kept last, and not by the ids of its iterations."""
+    container, mine = container_of(bench), bench.values["PROJECT"]
+    text = container.download_blob(f"{folder(bench, NEW)}/manifest.json").readall()
+    written = json.loads(text)["written"]
+    later = (datetime.fromisoformat(written) + timedelta(hours=1)).isoformat()
+    other = "00000000-0000-4000-8000-000000000000"
+    for project, iteration, at in ((mine, NEW.replace("b", "9"), later), (other, OLD, written)):
+        base = f"{project}/{iteration}/ONNX/default"
+        container.upload_blob(f"{base}/model.zip", b"a model")
+        container.upload_blob(f"{base}/manifest.json", text.replace(written.encode(), at.encode()))
+    for project in (mine, other):
+        for version in ("20260101T000000Z-0", "20261231T000000Z-0"):
+            container.upload_blob(f"{project}/datasets/{version}/coco.json", b"{")
+    rules = tmp_path / "rules.yaml"
+    endpoint = f'{{endpoint: "{simulators.vision.url}", key: "${{VISION_KEY}}"}}'
+    rules.write_text(
+        rules.read_text("utf-8").replace("rules:", f'  pear: {{project: "{other}", training: {endpoint}}}\nrules:'),
+        "utf-8",
+    )
+    listed = told(capsys, "list")
+    assert [(one["name"], one["iteration"]) for one in listed["backups"]] == [
+        ("fruit", NEW.replace("b", "9")),
+        ("fruit", NEW),
+        ("fruit", NEW),
+        ("fruit", OLD),
+        ("pear", OLD),
+    ]
+    assert [(one["project"], one["folder"].rpartition("/")[2][:8]) for one in listed["datasets"]] == [
+        ("fruit", "20261231"),
+        ("fruit", "20260101"),
+        ("pear", "20261231"),
+        ("pear", "20260101"),
+    ]
 
 
 def test_programs_get_all_of_it(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
@@ -180,9 +218,9 @@ def test_data_sets_are_shown_as_such(bench: Bench, capsys: pytest.CaptureFixture
     lines = capsys.readouterr().out.splitlines()
     assert len([line for line in lines if "ONNX" in line]) == 2
     shown = [line.split() for line in lines if "080000" in line]
-    assert [row[:3] for row in shown] == [["fruit", "20261122-080000", "1,234"], ["fruit", "20261123-080000", "no"]]
+    assert [row[:3] for row in shown] == [["fruit", "20261123-080000", "no"], ["fruit", "20261122-080000", "1,234"]]
     listed = told(capsys, "list")
-    assert [one["whole"] for one in listed["datasets"]] == [True, False]
+    assert [one["whole"] for one in listed["datasets"]] == [False, True]
     assert len(listed["backups"]) == 3
 
 

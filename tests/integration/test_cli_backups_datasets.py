@@ -512,6 +512,22 @@ def test_another_container_gets_the_images(lab: Lab, storage_emulator: Azurite) 
     assert Path("kept/coco.json").is_file()
 
 
+def test_a_second_copy_is_made_where_one_is_asked_for(
+    make: Make, storage_emulator: Azurite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`reactor vision dataset --second` fills in a setting, keeps the version twice, and shows no SAS."""
+    container, url = second_container(storage_emulator)
+    monkeypatch.setenv("SECOND", url)
+    lab = make("multiclass")
+    lab.labels.add(2, "apple")
+    assert main(["vision", "dataset", "fruit", "--second", "${SECOND}"]) == 0
+    said = lab.capsys.readouterr()
+    assert f"  second  {container.url}/{lab.versions[0]}\n" in said.out
+    assert "sig=" not in said.out + said.err
+    assert set(container.list_blob_names()) == set(lab.container.list_blob_names())
+    assert lab.told("verify", "--container", url)[0]["ok"]
+
+
 def test_all_of_it_comes_back_after_a_loss(lab: Lab, storage_emulator: Azurite) -> None:
     """With --all every version goes, and what is missing, cut off or damaged here comes back from there."""
     lab.keep()
@@ -529,6 +545,25 @@ def test_all_of_it_comes_back_after_a_loss(lab: Lab, storage_emulator: Azurite) 
     assert [one.get("copied") for one in back] == [3, 0]
     assert [one["ok"] for one in lab.told("verify")] == [True, True]
     assert {path: lab.container.download_blob(path).readall() for path in lab.images} == held
+
+
+@pytest.mark.parametrize("breaks", [missing_image, damaged_image, damaged_lines])
+def test_a_container_counts_as_whole_once_it_is(breaks: Any, lab: Lab, storage_emulator: Azurite) -> None:
+    """Without all images and files there is no manifest; the next run goes on, and writes it."""
+    container, url = second_container(storage_emulator)
+    held = {str(name): lab.container.download_blob(name).readall() for name in lab.container.list_blob_names()}
+    breaks(lab)
+    _, err = lab.said("restore", "fruit/datasets/newest", "--to", url, code=1)
+    assert "1 wrong, of 11 images: " in err
+    assert "a container gets its manifest.json only then" in err
+    there = set(container.list_blob_names())
+    assert f"{lab.versions[0]}/manifest.json" not in there
+    assert len(there) == len(held) - 2
+    for path, content in held.items():
+        lab.container.upload_blob(path, content, overwrite=True)
+    lab.told("restore", "fruit/datasets/newest", "--to", url)
+    assert set(container.list_blob_names()) == set(held)
+    assert lab.told("verify", "--container", url)[0]["ok"]
 
 
 def test_another_image_is_not_overwritten(lab: Lab, storage_emulator: Azurite) -> None:

@@ -269,7 +269,7 @@ def test_ctrl_c_says_how_to_go_on(
 
     monkeypatch.setattr("cli.steps.time.sleep", stop)
     capsys.readouterr()
-    assert run("batch", "invoke", "nightly", "--input", DATA, "--follow") == 1
+    assert run("batch", "invoke", "nightly", "--input", DATA, "--follow") == 130
     assert "the job goes on: `reactor ml job follow batchjob-" in capsys.readouterr().err
     assert simulators.management.seen("POST", "/cancel") == []
 

@@ -3,10 +3,12 @@
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 
+from cli.steps import Steps
 from dev.simulators.remote import Simulators
 from dev.simulators.vision import KEY, PREDICTION_KEY
 from shared.clients import Clients
@@ -265,6 +267,61 @@ def test_old_iterations_are_deleted_once_that_is_confirmed(
     left = named(clients, simulators)
     assert (len(left), left[last], "live" in left.values()) == (2, "", True)
     assert run("prune", "fruit", "--keep", "0", "--yes") == 2
+
+
+def test_what_nobody_was_asked_about_is_not_deleted(
+    fruit: None,
+    clients: Clients,
+    simulators: Simulators,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A training that ends while a person thinks makes another iteration an old one."""
+    train(clients, simulators)
+    asked = []
+
+    def think(question: str) -> bool:
+        asked.append(question)
+        train(clients, simulators)
+        return True
+
+    monkeypatch.setattr("cli.ml.telling.confirmed", think)
+    assert run("prune", "fruit", "--keep", "1") == 0
+    assert asked == ["delete 1 iteration: Iteration 1?"]
+    said = capsys.readouterr().out
+    assert said.endswith("Iteration 2 stays: nobody was asked about it\nIteration 1 deleted\n")
+    left = sorted(one.name for one in clients.vision.iterations.list(at(simulators), FRUIT))
+    assert left == ["Iteration 2", "Iteration 3"]
+
+
+def test_where_there_was_nothing_to_ask_about_nothing_is_deleted(
+    fruit: None, clients: Clients, simulators: Simulators, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though there is something to delete by the time it is looked at again."""
+    perform = Steps.perform
+
+    def then_train(steps: Steps, *given: Any, **more: Any) -> Any:
+        found = perform(steps, *given, **more)
+        train(clients, simulators)
+        return found
+
+    monkeypatch.setattr(Steps, "perform", then_train)
+    assert run("prune", "fruit", "--keep", "1") == 0
+    assert "Iteration 1" in {one.name for one in clients.vision.iterations.list(at(simulators), FRUIT)}
+
+
+def test_what_is_in_use_by_now_stays_though_it_was_confirmed(
+    fruit: None, clients: Clients, simulators: Simulators, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody published it while a person thought."""
+    train(clients, simulators)
+
+    def think(_question: str) -> bool:
+        return run("publish", "fruit", "--name", "live", "--iteration", "Iteration 1") == 0
+
+    monkeypatch.setattr("cli.ml.telling.confirmed", think)
+    assert run("prune", "fruit", "--keep", "1") == 0
+    assert "live" in named(clients, simulators).values()
 
 
 def test_a_model_is_kept_without_an_app(

@@ -215,20 +215,48 @@ def stop_looking(monkeypatch: pytest.MonkeyPatch, lab: Lab, at: str, *options: s
     lab.capsys.readouterr()
     with monkeypatch.context() as patch:
         patch.setattr("cli.steps.time.sleep", stop)
-        assert train(lab.fruit / "training", *options) == 1
-    return lab.capsys.readouterr().err
+        assert train(lab.fruit / "training", *options) == 130
+    said = lab.capsys.readouterr().err
+    assert said.endswith("reactor: stopped\n")
+    return said
 
 
 def test_ones_own_training_is_followed_after_ctrl_c(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same command goes on, and does not train twice, which would be paid twice."""
     lab.simulators.vision.seed(settings={"training_seconds": 2})
     said = stop_looking(monkeypatch, lab, "/train?", "--force")
-    assert "a training that was begun goes on; the same command follows it" in said
+    assert "Custom Vision goes on training Iteration 1: `reactor vision status fruit` shows it, and the same" in said
     assert train(lab.fruit / "training", "--force") == 0
     told = lab.capsys.readouterr()
     assert "Iteration 1 is trained\n" in told.out
     assert "waiting" not in told.err
     assert len(iterations(lab)) == 1
+
+
+def test_whoever_stops_waiting_for_another_training_is_told_that_none_was_begun(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that is under way is somebody else's."""
+    assert train(lab.fruit / "training", "--no-train") == 0
+    lab.simulators.vision.seed(settings={"training_seconds": 60})
+    lab.clients.vision.iterations.train(at(lab), FRUIT, Training())
+
+    def stop(seconds: float) -> None:
+        if seconds:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("cli.steps.time.sleep", stop)
+    assert train(lab.fruit / "training") == 130
+    assert "reactor: no training was begun; the same command does so\n" in lab.capsys.readouterr().err
+
+
+def test_a_tag_whose_images_were_not_taken_is_not_left_out(lab: Lab) -> None:
+    """The folder has some of it, so a model without it is not what was asked for."""
+    refused = {"apple/": "ErrorImageFormat"}
+    lab.simulators.vision.seed(settings={"image_status": refused})
+    assert train(lab.fruit / "training", "--skip-bad") == 1
+    assert '"apple" has 0' in lab.capsys.readouterr().err
+    assert iterations(lab) == []
 
 
 def test_ones_own_training_of_another_type_is_waited_for(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -279,4 +307,5 @@ def test_whoever_stops_looking_is_told_who_had_the_name(lab: Lab, monkeypatch: p
     assert train(folder, "--publish", "live") == 0
     lab.simulators.vision.fault("unavailable", method="POST", path="/prediction/", n=99)
     said = stop_looking(monkeypatch, lab, "/nostore", "--force", "--publish", "live")
-    assert "the same command publishes it; so far: Iteration 1 is published as live; " in said
+    assert "`reactor vision status fruit` shows what is published; the same command publishes it; so far: Iter" in said
+    assert "so far: Iteration 1 is published as live; " in said

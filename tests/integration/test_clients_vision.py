@@ -242,6 +242,22 @@ def test_a_secret_in_the_services_words_is_not_told(vision: Vision, at: Resource
     assert len(refusal.value.reason) < 400
 
 
+@pytest.mark.guarantee(6)
+@pytest.mark.parametrize("status", [400, 401, 403, 429, 500])
+def test_a_key_that_the_service_repeats_is_not_told(
+    vision: Vision, at: Resource, simulators: Simulators, status: int
+) -> None:
+    """In whatever words it does."""
+    key = "0123456789abcdef" * 2
+    simulators.vision.fault(
+        kind="error", n=9, status=status, body={"code": "BadRequestOdd", "message": f"What is {key}?"}
+    )
+    with pytest.raises((PermanentError, TemporaryError)) as refusal:
+        vision.projects.create(replace(at, key=key), NewProject("fruit"))
+    assert "89abcdef" not in f"{refusal.value.reason}{refusal.value}{refusal.value!r}"
+    assert "What is ***" in refusal.value.reason
+
+
 # -- projects ---------------------------------------------------------------------------------------------------------
 
 
@@ -295,7 +311,7 @@ def test_a_full_resource_is_told_from_a_missing_permission(
     """Where the key opens the resource, "Access Denied" to one more project means its limit."""
     denied = refused({"error": {"code": "AccessDenied", "message": "Access Denied"}}, 403)
     simulators.vision.fault(**denied, method="POST")
-    with pytest.raises(PermanentError, match="the resource has 1 projects") as refusal:
+    with pytest.raises(PermanentError, match=r"the resource has 1 project$") as refusal:
         vision.projects.create(at, NewProject("fruit"))
     assert "limited to 2 in F0" in refusal.value.remedy
     simulators.vision.fault(**denied, n=2)

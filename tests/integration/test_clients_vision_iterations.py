@@ -326,7 +326,17 @@ def test_an_invalid_iteration_names_the_usual_mistake(vision: Vision, canned: Ca
     assert "publish by its own ARM id" in problem.value.remedy
 
 
-@pytest.mark.parametrize("probability", ["NaN", 2, None])
+@pytest.mark.parametrize(("given", "read"), [(1.0000001, 1.0), (-0.0000001, 0.0), (0.9999999, 0.9999999)])
+def test_what_rounding_adds_is_taken_away(vision: Vision, canned: Canned, given: float, read: float) -> None:
+    """Single precision may say a little more than 1, of a guess and of a measure."""
+    there = said(canned, (200, {"predictions": [{"probability": given, "tagName": "apple"}]}))
+    (guess,) = vision.predictions.guess(there, PROJECT, "live", content=b"x", detect=False)
+    assert guess.probability == read
+    there = said(canned, (200, {"perTagPerformance": [], "precision": given, "recall": given}))
+    assert vision.iterations.performance(there, PROJECT, ITERATION).recall == read
+
+
+@pytest.mark.parametrize("probability", ["NaN", 2, 1.00001, -0.00001, None])
 def test_a_guess_that_cannot_be_is_none(vision: Vision, canned: Canned, probability: Any) -> None:
     """A probability is a share."""
     there = said(canned, (200, {"predictions": [{"probability": probability, "tagName": "apple"}]}))

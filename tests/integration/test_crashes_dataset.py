@@ -1,4 +1,4 @@
-"""Whatever dies while a data set is backed up: it is kept once, and whole; and however large it is, little is held.
+"""Whatever dies while a data set is backed up, and kept a second time: it is whole; of a large one, little is held.
 
 The reactor, its handlers and clients are the real ones, over real tables and blobs and over HTTP to the simulated
 service; the clock is the test's.
@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
 import pytest
-from azure.storage.blob import BlobServiceClient
+from azure.storage.blob import BlobServiceClient, ContainerClient
 
 import function_app
 from dev.azurite import Azurite
@@ -26,11 +26,12 @@ from dev.simulators.vision import KEY
 from shared.actions import Action
 from shared.clients import Clients
 from shared.clients.identity import managed_identity
-from shared.handlers.backups import collecting
+from shared.handlers.backups import collecting, second_dataset
 from shared.settings import Settings
 from shared.storage import prepare
 from shared.storage.account import Account
 from shared.storage.records import Records
+from tests.integration.keeping import second_container
 from tests.integration.labelled import DOMAINS, InTurn, Kept, Labels, service_blob
 from tests.integration.world import Crash, CrashAt, Delivery, Wire, World, queue_message
 
@@ -46,19 +47,25 @@ vision:
 rules:
   - name: keep-labels
     on: TrainingCompleted
-    do: [backup.vision_dataset]
+    do: [backup.vision_dataset: {{second: "${{SECOND}}"}}]
 """
 STRIDE = int(os.environ.get("STRIDE", "20"))
 """Beside each write to the backups, every so manieth boundary is crashed at; 1 tries all."""
 REPOSITORY = Path(__file__).parents[2]
-WRITES = re.compile(r" PUT .*/backups/")
+WRITES = re.compile(r" PUT .*/(backups/|second-)")
 
 
 @pytest.fixture
-def settings(simulators: Simulators, azurite: str) -> Settings:
+def second(storage_emulator: Azurite) -> tuple[ContainerClient, str]:
+    """Give a second container, and its URL with a SAS."""
+    return second_container(storage_emulator)
+
+
+@pytest.fixture
+def settings(simulators: Simulators, azurite: str, second: tuple[ContainerClient, str]) -> Settings:
     """Give the app's settings, with its tables and containers made."""
     values = {"AzureWebJobsStorage": azurite, "REACTOR_VISION_BLOB_HOSTS": "127.0.0.1", "VISION_KEY": KEY}
-    settings = Settings.read(values)
+    settings = Settings.read(values | {"SECOND": second[1]})
     prepare(Account(settings.storage, managed_identity), settings.backup_container)
     return settings
 
@@ -97,9 +104,8 @@ class Place:
             return
 
 
-def versions(emulator: Azurite, project: str) -> list[Kept]:
+def versions(container: ContainerClient, project: str) -> list[Kept]:
     """Find the versions that are whole."""
-    container = BlobServiceClient.from_connection_string(emulator.app).get_container_client("backups")
     names = container.list_blob_names(name_starts_with=f"{project}/datasets/")
     ends = [str(name) for name in names if name.endswith("/manifest.json")]
     return [Kept(container, name.removesuffix("/manifest.json")) for name in ends]
@@ -108,10 +114,16 @@ def versions(emulator: Azurite, project: str) -> list[Kept]:
 @pytest.mark.guarantee(1, 2, 3)
 @pytest.mark.timeout(1800)
 def test_a_crash_at_any_boundary(
-    simulators: Simulators, settings: Settings, storage_emulator: Azurite, monkeypatch: pytest.MonkeyPatch
+    simulators: Simulators,
+    settings: Settings,
+    second: tuple[ContainerClient, str],
+    storage_emulator: Azurite,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A crash before or after a request is survived: one version is whole, with every image that can be read."""
+    """A crash before or after a request is survived: one version is whole in both containers, with every image."""
     wire = Wire()
+    for name, value in {"SLICE": 1, "SECONDS": 0.0, "ThreadPoolExecutor": InTurn}.items():
+        monkeypatch.setattr(second_dataset, name, value)
     for name, value in {"PAGE": 2, "SLICE": 1, "SECONDS": 0.0, "ThreadPoolExecutor": InTurn}.items():
         monkeypatch.setattr(collecting, name, value)
 
@@ -127,7 +139,7 @@ def test_a_crash_at_any_boundary(
         place.world.run()
         wire.boundary = lambda _where: None
         try:
-            check(place, ids, storage_emulator)
+            check(place, ids, (own(storage_emulator), second[0]))
         except AssertionError as error:
             raise AssertionError(f"crash at {number}, {crash.seen[number - 1]}: {error}") from error
         return crash.seen
@@ -139,30 +151,41 @@ def test_a_crash_at_any_boundary(
         crashing_at(number)
 
 
-def check(place: Place, ids: list[str], emulator: Azurite) -> None:
-    """See that the action succeeded, and that what it kept is right."""
+def check(place: Place, ids: list[str], containers: tuple[ContainerClient, ...]) -> None:
+    """See that the action succeeded, and that what it kept is right in both containers."""
     assert list(place.world.records.list_open()) == []
     assert place.world.poisoned == 0
-    (kept,) = versions(emulator, place.labels.project)
-    kept.check()
-    assert [one["file_name"].partition(".")[0] for one in kept.coco["images"]] == [ids[0], ids[2]]
-    assert [one["label"] for one in kept.lines] == [["apple", "banana"], ["banana"]]
-    assert [one["id"] for one in kept.manifest["missing"]] == [ids[1]]
-    assert kept.manifest["changed"] == ""
+    for container in containers:
+        (kept,) = versions(container, place.labels.project)
+        kept.check()
+        assert [one["file_name"].partition(".")[0] for one in kept.coco["images"]] == [ids[0], ids[2]]
+        assert [one["label"] for one in kept.lines] == [["apple", "banana"], ["banana"]]
+        assert [one["id"] for one in kept.manifest["missing"]] == [ids[1]]
+        assert kept.manifest["changed"] == ""
+
+
+def own(emulator: Azurite) -> ContainerClient:
+    """Give the app's container of backups."""
+    return BlobServiceClient.from_connection_string(emulator.app).get_container_client("backups")
 
 
 # -- a large project --------------------------------------------------------------------------------------------------
 
 IMAGES = int(os.environ.get("IMAGES", "4000"))
+FILES = ("coco.json", "train.jsonl", "MLTable", "manifest.json")
 MIB = 1024
 """KiB."""
 
 
 @pytest.mark.timeout(900)
 def test_a_large_project_is_not_held_in_memory(
-    simulators: Simulators, settings: Settings, storage_emulator: Azurite, requests_log: Path
+    simulators: Simulators,
+    settings: Settings,
+    second: tuple[ContainerClient, str],
+    storage_emulator: Azurite,
+    requests_log: Path,
 ) -> None:
-    """10,000 images: neither memory nor the record grows with them, and what was killed goes on where it was."""
+    """Thousands of images, kept twice: neither memory nor the record grows with them; what was killed goes on."""
     project, (domain, _) = str(uuid4()), DOMAINS["detection"]
     images = {"count": IMAGES, "tags": ["apple", "banana"], "size": [32, 32]}
     simulators.vision.seed(
@@ -190,10 +213,18 @@ def test_a_large_project_is_not_held_in_memory(
     assert begun_again[len(begun)] == begun[-1]
     assert read_again <= IMAGES + collecting.PAGE
 
-    (kept,) = versions(storage_emulator, project)
+    (kept,) = versions(own(storage_emulator), project)
     coco, lines, manifest = kept.coco, kept.lines, kept.manifest
     assert len({one["file_name"] for one in coco["images"]}) == len(lines) == manifest["images"] == IMAGES
     assert (manifest["lost"], manifest["changed"], len(coco["annotations"])) == (0, "", IMAGES)
+    (again,) = versions(second[0], project)
+    assert [again.read(name) for name in FILES] == [kept.read(name) for name in FILES]
+    assert sizes(again.container, project) == sizes(kept.container, project)
+
+
+def sizes(container: ContainerClient, project: str) -> dict[str, int]:
+    """Give the sizes of a project's images."""
+    return {str(one.name): one.size for one in container.list_blobs(name_starts_with=f"{project}/images/")}
 
 
 def listings(log: Path, project: str) -> tuple[list[int], int]:

@@ -167,6 +167,22 @@ def test_a_project_that_is_gone_keeps_its_backups(bench: Bench, simulators: Simu
     assert left(bench) == {ids_of(bench)[3]}
 
 
+def test_a_project_that_goes_meanwhile_keeps_its_backups(bench: Bench, simulators: Simulators) -> None:
+    """What was decided while it was there is not deleted once it is gone, unless if_gone says so."""
+    seen: list[str] = []
+
+    def gone(stage: str) -> None:
+        seen.append(stage)
+        if stage == "delete":
+            simulators.vision.reset()
+
+    bench.before_stage = gone
+    told = bench.run("prune.backups", keep=1)
+    assert (told.notes[0], told.result["deleted"]) == ("3 to delete, 1 stay", [])
+    assert seen == ["list", "delete"]
+    assert len(left(bench)) == len(told.result["kept"]) == 4
+
+
 def test_a_manifest_goes_before_its_model(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that dies between the two leaves what nobody takes for a backup, and the next attempt deletes it."""
     from azure.storage.blob import ContainerClient

@@ -1,5 +1,6 @@
 """A backup kept a second time in another account, and what becomes of one whose sources change while it is made."""
 
+import json
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -164,7 +165,7 @@ def test_the_second_container_is_reached_by_https(make: Make, project: str) -> N
         ("https://a.blob.core.windows.net/second", ""),
     ],
 )
-@pytest.mark.parametrize("action", ["backup.vision_export", "prune.backups"])
+@pytest.mark.parametrize("action", ["backup.vision_export", "backup.vision_dataset", "prune.backups"])
 def test_the_second_container_is_fixed_in_the_rules(action: str, value: str, says: str) -> None:
     """No event says where backups go, and a SAS is a setting."""
     text = (
@@ -257,6 +258,45 @@ def test_an_export_that_is_deleted_before_its_copy_is_named(make: Make, project:
     with pytest.raises(PermanentError, match="not ONNX: it was gone before it was copied"):
         bench.run("backup.vision_export")
     assert bench.clients.backups.whole(project, project)
+
+
+def without_links(simulators: Simulators, project: str, times: int) -> None:
+    """Have Custom Vision list the finished exports without a link, so often."""
+    listed = [
+        {"platform": one["platform"], "flavor": one.get("flavor"), "status": "Done", "downloadUri": None}
+        for one in MODELS
+    ]
+    simulators.vision.fault(
+        "error",
+        path=f"/iterations/{project}/export",
+        n=times,
+        status=200,
+        headers={"Content-Type": "application/json"},
+        body=json.dumps(listed),
+    )
+
+
+@pytest.mark.parametrize("stage", ["list", "copy"])
+def test_a_link_that_is_missing_for_a_moment_is_waited_for(
+    make: Make, project: str, simulators: Simulators, stage: str
+) -> None:
+    """Custom Vision gives no link to an export now and then, also between two looks: it is asked again."""
+    bench = make(project)
+    bench.before_stage = lambda name: without_links(simulators, project, 3) if name == stage else None
+    told = bench.run("backup.vision_export")
+    assert len(told.result["stored"]) == 2
+    assert bench.clients.backups.whole(project, project)
+
+
+def test_a_link_that_stays_away_is_told(
+    make: Make, project: str, simulators: Simulators, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a while what has no link is named, and what became of the rest."""
+    monkeypatch.setattr(backup, "PATIENCE", timedelta(seconds=0.3))
+    bench = make(project)
+    bench.before_stage = lambda name: without_links(simulators, project, 99) if name == "copy" else None
+    with pytest.raises(PermanentError, match="0 of the exports are kept, and not ONNX: Custom Vision gives no link"):
+        bench.run("backup.vision_export")
 
 
 def test_all_exports_may_be_gone(make: Make, project: str, simulators: Simulators) -> None:

@@ -14,7 +14,7 @@ from dev.azurite import Azurite
 from dev.simulators.remote import Simulators
 from dev.simulators.vision import KEY
 from shared.errors import PermanentError
-from shared.handlers.backups import collecting, dataset
+from shared.handlers.backups import collecting
 from shared.handlers.backups.dataset import VisionDataset
 from shared.rules.declared import Declared
 from tests.integration.labelled import InTurn, Kept, Labels, service_blob
@@ -49,9 +49,17 @@ class Lab:
         self.bench.before_stage = meanwhile
 
 
+Make = Callable[..., Lab]
+
+
 @pytest.fixture
-def lab(simulators: Simulators, azurite: str, storage_emulator: Azurite) -> Callable[..., Lab]:
+def lab(simulators: Simulators, azurite: str, storage_emulator: Azurite) -> Make:
     """Make a project of a kind and the surroundings of its backup."""
+    return labs(simulators, azurite, storage_emulator)
+
+
+def labs(simulators: Simulators, azurite: str, storage_emulator: Azurite) -> Make:
+    """Make projects and the surroundings of their backups."""
     store = BlobServiceClient.from_connection_string(storage_emulator.app)
 
     def make(kind: str = "multiclass", *, hosts: str = "127.0.0.1", **settings: Any) -> Lab:
@@ -68,7 +76,9 @@ def lab(simulators: Simulators, azurite: str, storage_emulator: Azurite) -> Call
     return make
 
 
-Make = Callable[..., Lab]
+def last(told: Told) -> str:
+    """Give what was said last."""
+    return [note for note in told.notes if note][-1]
 
 
 @pytest.fixture
@@ -119,7 +129,7 @@ def test_images_and_labels_are_kept(lab: Make, kind: str, expected: list[Any]) -
     assert (manifest["kind"], manifest["project"], manifest["name"]) == (kind, place.labels.project, "fruit")
     assert {one["name"]: one["id"] for one in manifest["tags"]} == place.labels.tags
     assert told.result["images"] == 3
-    assert told.notes[-1] == "3 images are kept"
+    assert last(told) == "3 images are kept"
     assert kept.read("MLTable").startswith(b"paths:")
 
 
@@ -244,7 +254,7 @@ def test_an_image_that_cannot_be_read_is_missing(
     assert {json.dumps(one["label"]) for one in kept.manifest["missing"]} == {'["apple"]'}
     assert kept.manifest["missing"][0]["reason"]
     assert (told.result["images"], told.result["missing"]) == (3, 2)
-    assert told.notes[-1].startswith("3 images are kept, 2 are missing: ")
+    assert last(told).startswith("3 images are kept, 2 are missing: ")
 
 
 @pytest.mark.guarantee(7)
@@ -381,10 +391,10 @@ def test_a_project_that_never_rests_is_kept_as_it_was(lab: Make, change: str) ->
     place.before("compare", CHANGES[change](place, ids))
     kept, told = place.back_up()
     kept.check()
-    assert told.notes.count("5 images to keep") == (1 if change != "retagged" else dataset.MOST_TURNS)
+    assert told.notes.count("5 images to keep") == (1 if change != "retagged" else collecting.MOST_TURNS)
     assert "changed while they were being kept" in kept.manifest["changed"]
     assert told.result["changed"] == kept.manifest["changed"]
-    assert told.notes[-1].endswith(kept.manifest["changed"])
+    assert last(told).endswith(kept.manifest["changed"])
 
 
 def test_images_that_are_counted_and_not_listed_are_told(lab: Make, simulators: Simulators) -> None:

@@ -330,6 +330,48 @@ def test_an_iteration_must_be_better_than_the_one_that_is_published(
     assert asked == ["threshold=0.6&overlapThreshold=0.3"] * 2
 
 
+@pytest.mark.parametrize(
+    ("tags", "said"),
+    [
+        ({"lemon": 0.7, "lime": 0.9}, ', and 0.7 of the worst tag there, "lemon"'),
+        ({"lemon": 0.6, "lime": 0.9}, ', and 0.6 of the worst tag there, "lemon"'),
+        ({"lemon": 0.9, "lime": 0.71}, ', and 0.71 of the worst tag there, "lime": more than 0.7'),
+        ({"lemon": 0.9, "lime": None}, ', but the tag "lime" there has none to compare with: the service does not'),
+    ],
+)
+def test_the_worst_tag_must_be_as_good_as_that_of_what_is_published(
+    tags: dict[str, float | None], said: str, bench: Bench, simulators: Simulators
+) -> None:
+    """Better over all tags is not enough where one is recognised worse; equal is as good; each side is read once."""
+    per_tag = [{"name": name, "precision": 0.9, "recall": 0.9, "averagePrecision": one} for name, one in tags.items()]
+    seed(
+        simulators,
+        {},
+        {"performance": {**GOOD, "averagePrecision": 0.8, "perTagPerformance": per_tag}},
+        tags={name: {"averagePrecision": least} for name, least in (("lemon", 0.9), ("lime", 0.7))},
+    )
+    given = {"metric": "average_precision", "publish_name": "production"}
+    came = ask(bench, better_than="live", worst_tag_as_good_as="live", **given)
+    told = why(came) if isinstance(came, End) else came.note if isinstance(came, Done) else ""
+    assert said in told
+    assert isinstance(came, Done) is said.endswith('"lemon"')
+    assert len(simulators.vision.seen("GET", "/performance")) == 2
+    assert isinstance(ask(bench, better_than="live", **given), Done)
+
+
+def test_the_worst_tag_of_an_iteration_is_compared_with_that_of_another_one_only(
+    bench: Bench, simulators: Simulators
+) -> None:
+    """Where nothing is published, and where the iteration itself is, it passes."""
+    given = {"better_than": "live", "worst_tag_as_good_as": "live", "publish_name": "production"}
+    seed(simulators, {})
+    came = ask(bench, **given)
+    assert isinstance(came, Done)
+    assert came.note.endswith(', and 0.7 of its worst tag, "lime", and nothing is live as production yet')
+    seed(simulators, {"publishName": "production"})
+    assert isinstance(ask(bench, **given), Done)
+
+
 def test_where_nothing_is_published_any_iteration_is_better(bench: Bench, simulators: Simulators) -> None:
     """That another name is taken changes nothing."""
     seed(simulators, {}, {"publishName": "staging"})

@@ -14,10 +14,10 @@ from dev.simulators.vision import KEY, PREDICTION_KEY
 from dev.simulators.vision.domains import DOMAINS
 from shared.actions import Status
 from shared.clients.vision import Box, Guess, Resource
-from shared.errors import PermanentError
+from shared.errors import PermanentError, UnansweredError
 from shared.handlers.vision import prune
 from shared.handlers.vision.publish.params import Vision
-from shared.handlers.vision.publish.samples import judge
+from shared.handlers.vision.publish.samples import Sample, judge
 from shared.handlers.vision.publish.taking import check, start, undo, watch
 from shared.rules.declared import Declared
 from shared.stages import Done, End, Pending
@@ -230,6 +230,27 @@ def test_a_training_that_is_not_over_is_waited_for(bench: Bench, simulators: Sim
     found = check(Vision(project="fruit", iteration=OURS, name="production"), bench.job())
     assert isinstance(found, Pending)
     assert found.wake_on == f"training:{PROJECT}/{OURS}"
+    assert others_may_publish(bench)
+
+
+def test_a_training_that_is_seen_as_not_over_under_the_lock_is_waited_for_without(
+    bench: Bench, simulators: Simulators
+) -> None:
+    """It was over a moment ago: an answer that lags behind holds nobody up."""
+    seed(simulators)
+    lagging = '[{"id": "' + OURS + '", "name": "Iteration 2", "status": "Training"}]'
+    simulators.vision.fault("error", n=1, skip=1, method="GET", path="/iterations", status=200, body=lagging)
+    found = check(Vision(project="fruit", iteration=OURS, name="production"), bench.job())
+    assert isinstance(found, Pending)
+    assert found.note == "Iteration 2 is Training"
+    assert others_may_publish(bench)
+
+
+def others_may_publish(bench: Bench) -> bool:
+    """Tell whether nobody has the lock of the project's names."""
+    other = uuid4().hex
+    ENDED.add(other)
+    return bench.locks.hold(LOCK, other, bench.job().now, ENDED.__contains__) == ""
 
 
 def test_a_prediction_resource_may_take_a_while(bench: Bench, simulators: Simulators) -> None:
@@ -257,7 +278,7 @@ def test_a_publishing_may_take_a_while_to_be_shown(bench: Bench, simulators: Sim
     assert isinstance(watch(params, later), Pending)
     with pytest.raises(PermanentError, match="is not shown as that"):
         watch(params, replace(later, now=job.now + timedelta(minutes=11)))
-    assert watch(params, later) == Done(note="Iteration 2 is published as production")
+    assert watch(params, later) == Done({"taking": False}, note="Iteration 2 is published as production")
     assert len(simulators.vision.seen("POST", "/publish?")) == 1
 
 
@@ -328,7 +349,7 @@ def test_an_older_iteration_does_not_take_the_name_of_a_newer_one(bench: Bench, 
 
 
 @pytest.mark.guarantee(4)
-@pytest.mark.parametrize("stage", ["test", "publish"])
+@pytest.mark.parametrize("stage", ["test", "claim", "publish"])
 def test_a_newer_one_that_comes_meanwhile_stays(stage: str, bench: Bench, simulators: Simulators) -> None:
     """Somebody publishes it by hand while ours is tried out: it is looked anew right before ours would be published."""
     third = {"id": THIRD, "name": "Iteration 3", "trainedAt": "2026-03-01T08:00:00Z"}
@@ -338,7 +359,8 @@ def test_a_newer_one_that_comes_meanwhile_stays(stage: str, bench: Bench, simula
     assert told.end is not None
     assert told.end.status is Status.SKIPPED
     assert "a newer iteration is live: Iteration 3" in told.end.reason
-    assert told.undone == "Iteration 3 is left, which somebody else has published as production"
+    left = "Iteration 3 is left, which somebody else has published as production"
+    assert told.undone == (left if stage == "publish" else "")
     assert names(simulators) == {"production": (THIRD, RIGHT)}
 
 
@@ -403,7 +425,7 @@ def test_less_can_be_asked_for(bench: Bench, simulators: Simulators) -> None:
     at = Resource.of(bench.declared.vision["fruit"].training)
     image = bench.clients.vision.images.page(at, PROJECT, skip=0, take=1)[0]
     problem = fails(bench, probability=0.3, sample=image.url, expects="lemon")
-    assert problem.reason == 'Iteration 2 fails 1 of 1 images: on top is "plum" with 0.62'
+    assert problem.reason == 'Iteration 2 fails 1 of 1 image: on top is "plum" with 0.62'
 
 
 @pytest.mark.parametrize(
@@ -595,6 +617,35 @@ def test_what_somebody_has_unpublished_meanwhile_stays_so(bench: Bench, simulato
     assert names(simulators) == {}
 
 
+def lose(bench: Bench) -> None:
+    """Do half of what taking the name over is: take it from the iteration that has it."""
+    at = Resource.of(bench.declared.vision["fruit"].training)
+    bench.clients.vision.iterations.unpublish(at, PROJECT, LIVE)
+
+
+@pytest.mark.guarantee(4)
+@pytest.mark.parametrize("status", [400, 500])
+def test_a_name_that_our_own_request_lost_is_given_back(bench: Bench, simulators: Simulators, status: int) -> None:
+    """The service takes it from the old iteration, and fails before the new one has it, once or at each attempt."""
+    seed(simulators, live())
+    client = bench.clients.vision.iterations
+    publishes = client.publish
+
+    def half(at: Resource, project: str, id: str, *given: Any, **told: Any) -> None:
+        if id != OURS:
+            return publishes(at, project, id, *given, **told)
+        if names(simulators):
+            lose(bench)
+            if status == 500:
+                raise UnansweredError("it was not answered")
+        raise PermanentError("it is refused")
+
+    client.publish = half  # type: ignore[method-assign] # what the service does by one request
+    assert fails(bench).reason == "it is refused"
+    assert bench.told.undone == "Iteration 1 is published as production as before"
+    assert names(simulators) == {"production": (LIVE, RIGHT)}
+
+
 def test_what_was_deleted_meanwhile_cannot_be_published_again(bench: Bench, simulators: Simulators) -> None:
     """Ours has failed, and what was before is gone: nothing is published, and that is said."""
     seed(simulators, live())
@@ -669,6 +720,14 @@ def test_parameters_that_are_wrong_are_refused(given: dict[str, Any], said: str)
     """Each names what is wrong with it."""
     with pytest.raises(ValueError, match=said):
         Vision.model_validate({"project": "fruit", "iteration": OURS, **given})
+
+
+@pytest.mark.guarantee(6)
+def test_a_sample_is_not_shown() -> None:
+    """Its URL may carry a SAS, which a setting filled in."""
+    url = "https://a.blob.core.windows.net/c/lemon.png?sig=a-secret"
+    params = Vision.model_validate({"project": "fruit", "name": "a", "sample": url, "expects": "lemon"})
+    assert "a-secret" not in f"{params!r}{Sample('lemon', url=params.sample)!r}"
 
 
 @pytest.mark.parametrize(

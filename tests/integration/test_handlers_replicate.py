@@ -117,7 +117,8 @@ def test_a_project_is_copied_whole(
     assert told.result | COUNTS == told.result
     assert (told.result["project"], told.result["copy"], told.result["published"]) == (project, copy["id"], ["live"])
     assert told.result["name"] == copy["name"] == f"fruit (reactor {bench.key[:12]})"
-    assert copy["description"] == f"Two kinds [ML Reactor's copy of {project}]"
+    mark, at = re.escape(f"Two kinds [ML Reactor's copy of {project}, "), r"20..-..-.. ..:.. UTC: "
+    assert re.fullmatch(f"{mark}{at}8 images, 2 tags, 6 regions, 2 iterations]", copy["description"])
     assert copy["settings"]["notificationQueueUri"] == storage["queue"]
     assert copy["settings"]["exportModelContainerUri"] == storage["container"]
     published = {one["name"]: one["publishName"] for one in copy["iterations"].values()}
@@ -367,11 +368,96 @@ def test_a_prediction_resource_that_is_refused_leaves_the_whole_copy(make: MakeB
 
 
 def test_older_copies_are_kept_as_many_as_wanted(make: MakeBench, simulators: Simulators) -> None:
-    """The oldest go, published or not; 0 keeps them all."""
+    """The oldest go, published or not, where the new one has their names; 0 keeps them all."""
     made = [make().run(STEP).result["copy"] for _ in range(3)]
     told = make().run(STEP, keep=1)
     assert set(told.result["pruned"]) == set(made[:2])
     assert {one["id"] for one in copies(simulators)} == {made[2], told.result["copy"]}
+
+
+def test_a_copy_that_alone_has_a_name_is_not_pruned(make: MakeBench, simulators: Simulators, project: str) -> None:
+    """Nothing is published of the new copy: who asks the replica is answered by the old one, until a newer one is."""
+    old = make().run(STEP).result["copy"]
+    bare = make(prediction=None).run(STEP).result["copy"]
+    seed(simulators, project, iterations=[{"id": str(uuid4()), "name": name} for name in ("Iteration 1", "Best")])
+    told = make().run(STEP, keep=0)
+    assert told.result["published"] == []
+    told = make(prediction=None).run(STEP, keep=1)
+    assert {old, bare} - {one["id"] for one in copies(simulators)} == {bare}
+    assert told.result["pruned"] == [bare]
+    assert told.notes[-1].endswith("; 1 older copy deleted; what alone is published as live stays")
+    seed(simulators, project)
+    told = make().run(STEP, keep=1)
+    assert old in told.result["pruned"]  # the name is the new copy's by now
+
+
+def standby(bench: Bench, simulators: Simulators, copy: str) -> Bench:
+    """Declare a copy as a project of its own."""
+    told = bench.declared.model_dump()
+    training = {"endpoint": simulators.vision_replica.url, "key": "${VISION_KEY}"}
+    told["vision"]["standby"] = {"project": copy, "training": training}
+    bench.declared = Declared.model_validate(told)
+    return bench
+
+
+@pytest.mark.guarantee(4)
+@pytest.mark.parametrize("spelled", [str.upper, "${{STANDBY}}".format])
+def test_a_copy_that_is_declared_is_not_pruned(
+    make: MakeBench, simulators: Simulators, spelled: Callable[[str], str]
+) -> None:
+    """It stands in by now: whoever deleted it would delete a project that people use."""
+    first, second = (make().run(STEP).result for _ in range(2))
+    bench = standby(make(), simulators, spelled(first["copy"]))
+    bench.values = {**bench.values, "STANDBY": first["copy"]}
+    told = bench.run(STEP, keep=1)
+    assert told.result["pruned"] == []
+    assert told.notes[-1].endswith(f'0 older copies deleted; {first["name"]} stays: it is declared as "standby"')
+    told = standby(make(), simulators, str(uuid4())).run(STEP, keep=1)
+    assert set(told.result["pruned"]) == {first["copy"], second["copy"]}
+
+
+@pytest.mark.guarantee(4)
+@pytest.mark.parametrize(("values", "why"), [({}, "STANDBY"), ({"STANDBY": "x"}, "vision.standby.project is no")])
+def test_nothing_is_pruned_where_a_declared_project_is_not_known(
+    make: MakeBench, simulators: Simulators, values: dict[str, str], why: str
+) -> None:
+    """A setting is missing, or is no id: any copy might be the one that is meant, and the note says so."""
+    for _ in range(2):
+        make().run(STEP)
+    bench = standby(make(), simulators, "${STANDBY}")
+    bench.values = {**bench.values, **values}
+    told = bench.run(STEP, keep=1)
+    assert len(copies(simulators)) == 3
+    assert why in told.notes[-1].partition("; an older copy was not deleted: ")[2]
+
+
+@pytest.mark.guarantee(4)
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({}, "1 older copy deleted"),
+        ({"images": {"count": 9, "tags": ["apple", "pear"], "untagged": 2}}, "and has 9 images, 2 tags"),
+        ({"iterations": []}, "and has 8 images, 2 tags, 6 regions, 0 iterations"),
+        ({"lastModified": "2099-01-01T00:00:00Z"}, "it was changed on 2099-01-01, after it was made"),
+        ({"description": "[ML Reactor's copy of {}]"}, "its mark does not say what was in it"),
+        ({"description": "[ML Reactor's copy of {}, 2026-99-01 10:00 UTC: 1 image]"}, "does not say what was in it"),
+    ],
+)
+def test_a_copy_that_was_used_is_not_pruned(
+    make: MakeBench, simulators: Simulators, project: str, changed: dict[str, Any], why: str
+) -> None:
+    """Somebody taught it more, or changed it: what was added is nowhere else. One that is as it was goes."""
+    first = make().run(STEP).result
+    make().run(STEP)
+    (copy,) = [one for one in copies(simulators) if one["id"] == first["copy"]]
+    whole = {name: copy[name] for name in ("id", "name", "description", "settings", "created", "lastModified")}
+    whole |= {"images": {"count": 8, "tags": ["apple", "pear"], "untagged": 2}, "iterations": [{}, {}]}
+    as_told = {name: value.format(project) if isinstance(value, str) else value for name, value in changed.items()}
+    simulators.vision_replica.seed(projects=[whole | as_told])
+    told = make().run(STEP, keep=1)
+    assert (told.result["pruned"] == []) is bool(changed)
+    assert (f"{first['name']} stays: " in told.notes[-1]) is bool(changed)
+    assert why in told.notes[-1]
 
 
 def test_only_whole_copies_of_this_project_are_pruned(make: MakeBench, simulators: Simulators, project: str) -> None:

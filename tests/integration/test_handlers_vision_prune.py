@@ -42,7 +42,7 @@ def make(simulators: Simulators, azurite: str, project: str) -> Make:
         event = json.loads(json.dumps(COMPLETED))
         event["Content"]["projectId"] = project
         clients = clients_of(simulators, azurite, REACTOR_BACKUP_CONTAINER=f"backups-{uuid4().hex}")
-        clients.account.blobs.create_container(clients.backups._container)
+        prepare(clients.account, clients.backups._container)
         declarations = Declared.model_validate({"vision": declared})
         return Bench(clients, declarations, event_of(json.dumps(event)), {"KEY": KEY})
 
@@ -80,7 +80,7 @@ def begun(bench: Bench, **given: Any) -> Job:
 def test_the_newest_stay_and_the_others_go(make: Make, simulators: Simulators, project: str) -> None:
     """Who went and who stayed is in the result, the newest first."""
     told = make(6).run("prune.vision", keep=2)
-    assert told.notes[0] == "4 to delete; 2 stay: 2 among the newest 2"
+    assert told.notes[0] == "4 to delete; 2 to keep: 2 among the newest 2"
     assert told.notes[-1] == "Iteration 4, Iteration 3, Iteration 2, Iteration 1 deleted"
     assert [one["name"] for one in told.result["deleted"]] == [f"Iteration {number}" for number in (4, 3, 2, 1)]
     assert numbers(told.result["kept"]) == there(simulators) == [5, 6]
@@ -96,7 +96,7 @@ def test_a_second_run_does_nothing(make: Make, simulators: Simulators) -> None:
     bench.run("prune.vision", keep=2)
     bench.key = uuid4().hex
     told = bench.run("prune.vision", keep=2)
-    assert told.notes == ["0 to delete; 2 stay: 2 among the newest 2", "nothing deleted"]
+    assert told.notes == ["0 to delete; 2 to keep: 2 among the newest 2", "nothing deleted"]
     assert told.result["deleted"] == []
     assert len(simulators.vision.seen("DELETE")) == 2
 
@@ -111,7 +111,7 @@ def test_what_is_in_use_stays(make: Make, simulators: Simulators) -> None:
     """Published, in training, or never trained: none of that is deleted, however old."""
     others = {"n1": {"publishName": "live"}, "n2": {"status": "Training"}, "n3": {"status": "New"}}
     told = make(6, **others).run("prune.vision", keep=1)
-    assert told.notes[0] == "2 to delete; 4 stay: 1 among the newest 1, 2 not trained yet, 1 published"
+    assert told.notes[0] == "2 to delete; 4 to keep: 1 among the newest 1, 2 not trained yet, 1 published"
     assert there(simulators) == [1, 2, 3, 6]
 
 
@@ -127,7 +127,7 @@ def test_only_what_is_old_enough_goes(make: Make, simulators: Simulators) -> Non
     yesterday = (datetime.now(UTC) - timedelta(days=1)).isoformat()
     others = {"n2": {"trainedAt": yesterday}, "n3": {"trainedAt": None, "created": "0001-01-01T00:00:00Z"}}
     told = make(5, **others).run("prune.vision", keep=1, older_than="7d")
-    assert told.notes[0] == "2 to delete; 3 stay: 1 among the newest 1, 2 not older than 7d"
+    assert told.notes[0] == "2 to delete; 3 to keep: 1 among the newest 1, 2 not older than 7d"
     assert there(simulators) == [2, 3, 5]
 
 
@@ -141,7 +141,7 @@ def test_only_what_is_backed_up_goes(make: Make, simulators: Simulators, project
         for name in names:
             store.upload_blob(f"{project}/{id_}/ONNX/default/{name}", b"{}")
     told = bench.run("prune.vision", keep=1, only_backed_up=True)
-    assert told.notes[0] == "2 to delete; 3 stay: 1 among the newest 1, 2 not backed up"
+    assert told.notes[0] == "2 to delete; 3 to keep: 1 among the newest 1, 2 not backed up"
     assert there(simulators) == [2, 3, 5]
 
 
@@ -168,6 +168,7 @@ def test_what_was_published_meanwhile_stays(make: Make, simulators: Simulators, 
     publish(simulators, project, second)
     done = prune.delete(prune.Vision(project="fruit", keep=1), job)
     assert isinstance(done, Done)
+    assert [one["url"] for one in simulators.vision.seen("DELETE") if second in one["url"]] == []
     assert [one["id"] for one in done.result["deleted"]] == [first]
     assert numbers(done.result["kept"]) == there(simulators) == [1, 3]
     assert done.note == "Iteration 2 deleted; Iteration 1 is in use by now"
@@ -222,6 +223,20 @@ def test_a_project_of_another_resource_is_told(make: Make, simulators: Simulator
     simulators.vision.reset()
     with pytest.raises(PermanentError, match=f"has no project {project}"):
         bench.run("prune.vision")
+
+
+def test_a_setting_that_another_step_needs_may_be_missing(make: Make, simulators: Simulators) -> None:
+    """The keys of the prediction resource and of the replica are for those who publish and copy."""
+    bench = make()
+    declared = bench.declared.model_dump(exclude_none=True)
+    account = "/subscriptions/s/resourceGroups/g/providers/Microsoft.CognitiveServices/accounts/fruit"
+    declared["vision"]["fruit"] |= {
+        "prediction": {"resource": account, "endpoint": "https://fruit.example", "key": "${NOT_SET}"},
+        "replica": {"training": {"endpoint": "${NOT_SET}", "key": "${NOT_SET}"}},
+    }
+    bench.declared = Declared.model_validate(declared)
+    bench.run("prune.vision", keep=3)
+    assert there(simulators) == [2, 3, 4]
 
 
 def test_a_key_that_was_rotated_is_told(make: Make) -> None:

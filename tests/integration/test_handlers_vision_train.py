@@ -16,6 +16,7 @@ from dev.simulators.remote import Simulators
 from dev.simulators.vision import KEY
 from shared.actions import Action, Person, Status
 from shared.decisions import Caller
+from shared.endings import answered_once
 from shared.errors import PermanentError, TemporaryError
 from shared.handlers.vision import train
 from shared.handlers.vision.training import Vision
@@ -167,11 +168,11 @@ def test_that_nothing_has_changed_is_an_outcome(make: Make, simulators: Simulato
     assert bench.run("train.vision", force=True).result["name"] == "Iteration 2"
 
 
-def test_a_training_that_is_under_way_is_followed(make: Make, simulators: Simulators) -> None:
+def test_a_training_that_is_under_way_may_be_followed(make: Make, simulators: Simulators) -> None:
     """Its end is ours, and the result says that it was not ours to begin."""
     bench = make()
     somebody_trains(bench, simulators, 0.4)
-    told = bench.run("train.vision")
+    told = bench.run("train.vision", under_way="follow")
     assert (told.result["started"], told.result["name"]) == (False, "Iteration 1")
     assert told.result["performance"]["precision"] == 1.0
     assert len(asked(simulators)) == 1
@@ -184,34 +185,45 @@ def somebody_trains(bench: Bench, simulators: Simulators, seconds: float = 60) -
     assert isinstance(train.start(params, bench.job(result={"tags": [], "known": []})), Done)
 
 
-def test_a_training_that_begins_meanwhile_is_followed(make: Make, simulators: Simulators) -> None:
+def test_a_training_that_begins_meanwhile_may_be_followed(make: Make, simulators: Simulators) -> None:
     """Somebody was quicker: the service refuses a second one, and that is no error."""
     bench = make()
     job = checked(bench)
     somebody_trains(bench, simulators)
-    assert train.find(step(), job) is None
-    done = train.start(step(), job)
+    assert train.find(step(under_way="follow"), job) is None
+    done = train.start(step(under_way="follow"), job)
     assert isinstance(done, Done)
     assert done.result == {"iteration": iterations(simulators)[0]["id"], "name": "Iteration 1", "started": False}
     assert done.note == "Iteration 1 was being trained already, and is followed"
 
 
 @pytest.mark.parametrize("when", ["before", "meanwhile"])
-def test_a_training_under_way_may_be_waited_for(when: str, make: Make, simulators: Simulators) -> None:
+def test_a_training_under_way_is_waited_for(when: str, make: Make, simulators: Simulators) -> None:
     """Its notification brings the next look forward; then ours begins, with what is new since."""
     bench = make()
     job = checked(bench)
     somebody_trains(bench, simulators, 0.3)
     if when == "meanwhile":
-        done = train.start(step(under_way="wait"), job)
+        done = train.start(step(), job)
         assert isinstance(done, Done)
         assert done.next == "check"
-    pending = train.check(step(under_way="wait"), job)
+    pending = train.check(step(), job)
     assert isinstance(pending, Pending)
     (one,) = iterations(simulators)
     assert pending.wake_on == f"training:{one['projectId']}/{one['id']}"
-    told = bench.run("train.vision", under_way="wait", force=True)
+    told = bench.run("train.vision", force=True)
+    assert told.notes[0] == "waits for Iteration 1, which is being trained"
     assert (told.result["started"], told.result["name"]) == (True, "Iteration 2")
+
+
+def test_a_training_that_had_it_all_is_waited_for_and_was_enough(make: Make, simulators: Simulators) -> None:
+    """Where nothing is new since, the action ends as skipped, as it does right after a training."""
+    bench = make()
+    somebody_trains(bench, simulators, 0.3)
+    told = bench.run("train.vision")
+    assert told.end is not None
+    assert told.end.reason.startswith("nothing has changed since the last training")
+    assert len(iterations(simulators)) == 1
 
 
 @pytest.mark.parametrize("when", ["before", "meanwhile"])
@@ -382,10 +394,45 @@ def test_a_tag_of_too_few_images_is_named(make: Make, simulators: Simulators) ->
     plenty = [{"tags": [name]} for name in ("apple", "pear") for _ in range(5)]
     bench = make(images=[*plenty, *few], tags=["kiwi", {"name": "nothing", "type": "Negative"}])
     failed = failure(bench)
-    assert failed.reason == 'classification needs 5 images of each tag: "kiwi" has 0, "fig" has 4'
+    assert failed.reason == 'classification needs 5 images of each tag: "fig" has 4'
     assert "upload more images" in failed.remedy
+    assert failure(bench, tags=["kiwi", "apple"]).reason.endswith('of each tag: "kiwi" has 0')
     assert asked(simulators) == []
     assert bench.run("train.vision", tags=["apple", "pear"]).result["started"] is True
+
+
+def test_tags_without_images_are_left_out(make: Make, simulators: Simulators) -> None:
+    """The others are trained by their ids, and the note says so; what is on purpose without a tag is not left out."""
+    plenty = [{"tags": [name]} for name in ("apple", "pear") for _ in range(5)]
+    empty = [f"kiwi{number:02}" for number in range(11)]
+    bench = make(images=plenty, tags=[*empty, {"name": "nothing", "type": "Negative"}])
+    told = bench.run("train.vision")
+    assert told.result["name"] == "Iteration 1"
+    assert told.notes[0] == (f"10 images of 3 tags; without images, and left out: {', '.join(empty[:10])} and 1 more")
+    (project,) = simulators.vision.state()["projects"]
+    (request,) = simulators.vision.seen("POST", "/train?")
+    chosen = [tag["id"] for tag in project["tags"] if tag["name"] not in empty]
+    assert sorted(json.loads(request["body"])["selectedTags"]) == sorted(chosen)
+
+
+@pytest.mark.parametrize(
+    ("domain", "images", "said"),
+    [
+        (None, 5, "classification needs 2 or more tags with images, and there are none of kiwi"),
+        (None, 0, "classification needs 2 or more tags with images, and there are none of apple, kiwi"),
+        (GENERAL_DETECTION, 0, "detection needs 1 or more tags with images, and there are none of apple, kiwi"),
+    ],
+)
+def test_too_few_tags_with_images_are_refused(
+    domain: str | None, images: int, said: str, make: Make, simulators: Simulators
+) -> None:
+    """There would be nothing to tell apart, and the service does not say what is missing."""
+    settings = {"settings": {"domainId": domain}} if domain else {}
+    bench = make(images=[{"tags": ["apple"]}] * images, tags=["kiwi"] if images else ["apple", "kiwi"], **settings)
+    failed = failure(bench)
+    assert failed.reason == said
+    assert failed.remedy == "upload images that have these tags"
+    assert asked(simulators) == []
 
 
 def test_a_project_that_finds_things_needs_more_of_them(make: Make) -> None:
@@ -540,6 +587,32 @@ def test_its_notification_ends_the_waiting(
     assert story.action(key).status is Status.SUCCEEDED
 
 
+def test_the_notification_of_somebody_elses_training_ends_the_waiting_for_it(
+    make: Make, simulators: Simulators, azurite: str, project: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No time passes until ours begins; it has what was uploaded since."""
+    bench = make()
+    queue = f"q-{uuid4().hex}"
+    bench.clients.account.queues.create_queue(queue)
+    make(settings={"notificationQueueUri": f"{bench.clients.account.queues.url.rstrip('/')}/{queue}"})
+    somebody_trains(bench, simulators, 0.5)
+    story = Trained(bench, simulators, azurite, do=[{"train.vision": {"force": True}}])
+    story.world.install(monkeypatch)
+    key = story.begin()
+    deliver_all(story.world)
+    waiting = story.action(key).progress[-1]
+    [first] = iterations(simulators)
+    assert (waiting.stage, waiting.wake_on) == ("check", f"training:{project}/{first['id']}")
+    assert len(asked(simulators)) == 1
+    (message,) = simulators.vision.until(lambda state: state["sent"])["sent"]
+    story.world.reactor.receive("vision_notification", json.dumps(message))
+    deliver_all(story.world)
+    waiting = story.action(key).progress[-1]
+    [_, second] = iterations(simulators)
+    assert (waiting.stage, waiting.wake_on) == ("watch", f"training:{project}/{second['id']}")
+    assert len(asked(simulators)) == 2
+
+
 def test_a_person_who_calls_it_off_is_told_that_it_goes_on(
     make: Make, simulators: Simulators, azurite: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -621,3 +694,30 @@ def test_the_step_is_told_in_full(make: Make) -> None:
     """Nothing of what the stages hand on is secret."""
     told: Told = make().run("train.vision")
     assert KEY not in repr(told)
+
+
+# -- rules that train for ever ----------------------------------------------------------------------------------------
+
+
+def test_only_what_was_begun_here_is_noted_as_such(make: Make, simulators: Simulators, project: str) -> None:
+    """A training that is followed was begun by somebody else, and its end leads back to them."""
+    noted: list[str] = []
+    bench = make()
+    for started in (True, False):
+        job = bench.job("watch", {"started": started, "iteration": project, "name": "one"})
+        assert isinstance(train.follow(step(), replace(job, note_begun=noted.append)), Pending)
+    assert noted == [answered_once(project, project)]
+
+
+def test_a_training_that_trainings_led_to_is_not_begun(make: Make, simulators: Simulators, project: str) -> None:
+    """What is as deep and answers no event of Custom Vision is: a chain of other outcomes is ended elsewhere."""
+    bench = make()
+    deep = replace(bench.job(), depth=train.MOST_IN_A_ROW)
+    ended = train.check(step(), deep)
+    assert isinstance(ended, End)
+    assert ended.status is Status.SKIPPED
+    assert ended.reason.startswith("3 outcomes led to this training")
+    assert simulators.vision.seen("GET", f"/projects/{project}") == []
+    assert isinstance(train.check(step(), replace(deep, depth=train.MOST_IN_A_ROW - 1)), Done)
+    registered = event_of((EVENTS / "model_registered.json").read_text("utf-8"))
+    assert isinstance(train.check(step(), replace(deep, event=lambda: registered)), Done)

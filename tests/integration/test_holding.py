@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from shared import planner
+from shared import planner, plans
 from shared.actions import Action, Message, Status
 from shared.decisions import DecisionError
 from shared.errors import PermanentError
@@ -355,7 +355,7 @@ def test_a_defect_in_announcing_ends_too(make: Make, monkeypatch: pytest.MonkeyP
     )
     world, name = make(rules), unique()
     world.reactor.receive("event_grid", registered(name))
-    really = planner.plan
+    really = plans.plan
 
     def broken(event: Event, *others: object) -> list[Action]:
         if event.door == "own":

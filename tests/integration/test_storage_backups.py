@@ -3,7 +3,7 @@
 import json
 import tracemalloc
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -16,7 +16,7 @@ from azure.storage.blob import BlobClient, ContainerClient
 from dev.azurite import Azurite
 from dev.simulators.remote import Simulators
 from shared.errors import PermanentError
-from shared.storage.backups import CHUNK, Manifest, Origin, Store
+from shared.storage.backups import CHUNK, Manifest, Origin, Store, origins
 from tests.integration.canned import Reply, serve
 from tests.integration.keeping import container_of, maker, second_container, seed
 from tests.integration.stages import Bench, clients_of
@@ -185,7 +185,7 @@ def test_a_model_can_be_read_for_a_while(bench: Bench, storage_emulator: Azurite
 def test_an_identity_signs_for_the_app(
     simulators: Simulators, azurite: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without an account key, the app's identity asks for a key to sign with, of the app's own account."""
+    """Without an account key, the app's identity asks for a key to sign with, and signs with it for some minutes."""
     at = "2026-11-22T00:00:00Z"
     key = (
         "<UserDelegationKey><SignedOid>o</SignedOid><SignedTid>t</SignedTid><SignedService>b</SignedService>"
@@ -205,7 +205,13 @@ def test_an_identity_signs_for_the_app(
             AzureWebJobsStorage__tableServiceUri=canned.url,
         )
         url = clients.backups.signed("a/b")
+        again = clients.backups.signed("a", name="1.png")
         (asked,) = canned.asked
+        monkeypatch.setattr(origins, "KEY_AGE", timedelta(0))
+        clients.backups.signed("a/b")
+        assert len(canned.asked) == 2
+    assert again.startswith(f"{canned.url}/backups/a/1.png?")
+    assert again.partition("sig=")[2] != url.partition("sig=")[2]
     assert asked.path.startswith("/?restype=service&comp=userdelegationkey")
     assert asked.headers["authorization"].startswith("Bearer ")
     assert url.startswith(f"{canned.url}/backups/a/b/model.zip?")

@@ -41,6 +41,11 @@ class Project:
             projects=[{"id": self.id, "name": "fruit", "iterations": [one, *more]}], settings={"notify": False}
         )
 
+    def shows_nothing(self, status: str = "Succeeded") -> None:
+        """Have the service show the project without any iteration."""
+        told = {"id": self.id, "name": "fruit", "status": status, "iterations": []}
+        self.simulators.vision.seed(projects=[told], settings={"notify": False})
+
     def message(self, type: str, status: str, **more: Any) -> str:
         """Write the notification that should have come."""
         content = {"projectId": self.id, "iterationId": self.iteration, f"{type.lower()}Status": status, **more}
@@ -193,6 +198,30 @@ def test_a_rule_that_was_off_is_not_fed_what_was_told_meanwhile(make: Make, proj
     assert missed(on) == []
 
 
+@pytest.mark.parametrize(("on", "told"), [("NotificationMissed", ["TrainingCompleted -"]), ("TrainingCompleted", [])])
+def test_what_was_lost_while_nobody_looked_for_long_is_told_and_not_acted_on(
+    make: Make, project: Project, on: str, told: list[str]
+) -> None:
+    """The key was wrong for a weekend: an alert hears of it, and no rule does on Monday what was Saturday's."""
+    world = make(on)
+    project.shows("Training")
+    sweep(world)
+    project.shows("Completed")
+    world.now += timedelta(days=3)
+    assert missed(world) == told
+
+
+def test_what_was_told_while_nobody_looked_for_long_is_not_missed(make: Make, project: Project) -> None:
+    """The notification came, and is on record."""
+    world = make("NotificationMissed")
+    project.shows("Training")
+    sweep(world)
+    project.shows("Completed")
+    hear(world, project.message("Training", "TrainingCompleted"))
+    world.now += timedelta(days=3)
+    assert missed(world) == []
+
+
 def test_the_exports_of_an_old_iteration_are_no_news(make: Make, project: Project) -> None:
     """Newer iterations are deleted, so that the exports of older ones are looked at for the first time."""
     world = make()
@@ -216,6 +245,72 @@ def test_a_message_that_waits_in_the_queue_is_not_missed(make: Make, project: Pr
     world.now += timedelta(hours=1)
     assert sweep(world, 0) == []
     hear(world, project.message("Training", "TrainingCompleted"))
+    assert missed(world) == []
+
+
+ONNX = {"platform": "ONNX", "status": "Done"}
+
+
+def test_what_a_listing_lacks_for_a_moment_is_no_news(make: Make, project: Project) -> None:
+    """An export, or all iterations, that one answer leaves out: the models are months old when they are shown again."""
+    world = make()
+    project.shows("Completed", ONNX)
+    sweep(world)
+    project.shows("Completed")
+    sweep(world)
+    project.shows("Completed", ONNX)
+    assert missed(world) == []
+    project.shows_nothing()
+    sweep(world)
+    project.shows("Completed", ONNX)
+    assert missed(world) == []
+
+
+def test_what_an_import_brings_is_no_news(make: Make, project: Project) -> None:
+    """A project that is declared while it is imported has no iterations yet; those that come were trained long ago."""
+    world = make()
+    project.shows_nothing(status="Importing")
+    sweep(world)
+    sweep(world)
+    others = tuple(
+        {"id": str(uuid.uuid4()), "trainedAt": f"2026-01-0{day}T00:00:00Z", "exports": [ONNX]} for day in range(1, 6)
+    )
+    project.shows("Training", more=others)
+    assert missed(world) == []
+    project.shows("Completed", more=others)
+    assert missed(world) == ["TrainingCompleted -"]
+
+
+def test_an_export_that_was_told_of_is_not_told_again_by_an_old_answer(make: Make, project: Project) -> None:
+    """The service shows it as under way for one look, long after it was done."""
+    world = make()
+    project.shows("Completed")
+    sweep(world)
+    project.shows("Completed", ONNX)
+    uri = f"https://a.blob.core.windows.net/models/{project.id}%20-%20{project.iteration}.ONNX"
+    hear(world, project.message("Export", "ExportCompleted", modelUri=uri))
+    assert missed(world) == []
+    project.shows("Completed", ONNX | {"status": "Exporting"})
+    sweep(world)
+    project.shows("Completed", ONNX)
+    assert missed(world) == []
+    project.shows("Completed", ONNX | {"status": "Exporting"})
+    sweep(world)
+    sweep(world)
+    project.shows("Completed", ONNX)
+    assert missed(world) == ["ExportCompleted ONNX"]
+
+
+def test_a_notification_that_is_ahead_of_the_listing_counts(make: Make, project: Project) -> None:
+    """The message comes, and the service shows the export as under way for another quarter of an hour."""
+    world = make()
+    project.shows("Completed", ONNX | {"status": "Exporting"})
+    sweep(world)
+    uri = f"https://a.blob.core.windows.net/models/{project.id}%20-%20{project.iteration}.ONNX"
+    hear(world, project.message("Export", "ExportCompleted", modelUri=uri))
+    for _ in range(3):
+        sweep(world)
+    project.shows("Completed", ONNX)
     assert missed(world) == []
 
 

@@ -352,6 +352,26 @@ def test_what_was_probably_meant_is_said(arguments: list[str], meant: str, capsy
     assert f'(did you mean "{meant}"?); choose from' in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "command"),
+    [
+        (["vision", "train", "images", "--prject", "fruit"], "reactor vision train"),
+        (["rules", "check", "a.yaml", "b.yaml"], "reactor rules check"),
+        (["vision", "--quiet"], "reactor vision"),
+        (["--quiet", "vision", "train", "images"], "reactor"),
+    ],
+)
+def test_what_is_not_known_is_answered_with_the_usage_of_its_command(
+    arguments: list[str], command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """That of `reactor` names the groups only, which helps nobody who has the command right."""
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+    said = capsys.readouterr().err
+    assert said.startswith(f"usage: {command} [-h]")
+    assert f"\n{command}: error: unrecognized arguments: " in said
+
+
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_the_help_of_each_command_has_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     """It says what the command does, and shows one that the parser takes."""

@@ -21,7 +21,7 @@ from cli.rules import rehearsal
 from cli.rules.backtest import play
 from cli.rules.comparison import FAMILIES, NEW, OLD, Comparison
 from cli.rules.rehearsal import key_of
-from shared import planner
+from shared import planner, plans
 from shared.events import canonical
 from shared.handlers import ACTIONS
 from shared.rules import Rules, load
@@ -286,7 +286,7 @@ def test_counting_is_what_matching_and_planning_say(old: Rules, new: Rules, even
             key = f"{key} {first[key]}"
         for side, file in enumerate((old, new)):
             for rule in file.match(one):
-                action = planner.planned(one, key, rule, file.hash, clock)
+                action = plans.planned(one, key, rule, file.hash, clock)
                 planned[side].setdefault(rule.name, set()).add(action.key)
     for name, tally in comparison.tallies.items():
         before, after = (planned[side].get(name, set()) for side in (OLD, NEW))

@@ -83,7 +83,8 @@ def test_a_declared_project_is_found_by_its_name_or_its_id(named: str) -> None:
     assert here.about.prediction is not None
     assert here.about.prediction.key == "prediction-key"
     assert list(here.declared.vision) == ["fruit"]
-    assert "fruit-key" not in repr(here.at)
+    assert "fruit-key" not in f"{here.at!r}{here!r}{here.about!r}"
+    assert "prediction-key" not in f"{here!r}{here.about!r}"
     assert (here.is_local, here.account) == (False, None)
 
 

@@ -449,6 +449,12 @@ def test_a_batch_has_64_images_and_16_megabytes_at_most() -> None:
     assert [len(some) for some in batches([image(size=20 * MIB)])] == [1]
 
 
+def test_images_of_one_name_go_out_apart() -> None:
+    """Two folders whose names differ in their codes only are one tag, and answers are told apart by names."""
+    alike = [image(number, name=f"caf\xe9/{number % 3}.png") for number in range(6)]
+    assert [[one.name for one in some] for some in batches(alike)] == [[f"caf\xe9/{n}.png" for n in range(3)]] * 2
+
+
 def test_a_batch_has_20_tags_at_most() -> None:
     """Those of regions too; one image with more goes alone."""
     each = [image(number, tags=(f"tag {number}",)) for number in range(45)]

@@ -68,6 +68,11 @@ def test_a_gate_that_compares_needs_one_of_both() -> None:
         ({"metric": "recall", "at_least": 1, "overlap": -0.1}, "greater than or equal to 0"),
         ({"metric": "recall", "worst_tag_at_least": float("nan")}, "finite"),
         ({"worst_tag_at_least": 0.5}, "must name the metric"),
+        (
+            {"metric": "recall", "at_least": 0.5, "worst_tag_as_good_as": "live"},
+            "better_than: live where it has worst_tag",
+        ),
+        ({"metric": "auc", "better_than": "live", "worst_tag_as_good_as": "live"}, "must have precision, recall or"),
         ({"metric": "recall", "threshold": 0.9}, "must compare the metric with something"),
     ],
 )

@@ -99,25 +99,79 @@ def test_spending_on_everything_is_doubted(step: str, place: str) -> None:
     assert found == f"every ModelRegistered sets off {step}, which costs or changes what is live: {meant}"
 
 
+VISION = "{project: 00000000-0000-0000-0000-000000000000, training: {endpoint: 'https://f.example', key: k}}"
+FORCED = "train.vision: {force: true}"
+EXPORT = "export.vision: {platforms: [ONNX]}"
+
+
+def never_ends(*texts: str) -> list[str]:
+    """Give what is said about rules that Custom Vision would keep going."""
+    head = f"version: 1\nvision: {{fruit: {VISION}, pear: {VISION.replace('0}', '1}')}}}\nrules:\n"
+    found = load(head + "".join(f"  - {text}\n" for text in texts), ACTIONS, "rules.yaml").warnings
+    return [
+        one.message for one in found if "begins another" in one.message or "asks for the export again" in one.message
+    ]
+
+
 @pytest.mark.parametrize(
-    ("more", "params", "warns"),
+    ("on", "do", "warns"),
     [
-        ("", "{project: fruit, force: true}", True),
-        ("", "{project: fruit}", False),
-        ("", "{project: fruit, force: false}", False),
-        (", limit: {at_most: 1 per day}", "{project: fruit, force: true}", False),
+        ("TrainingCompleted", FORCED, "leave `force` out"),
+        ("NotificationMissed", FORCED, "leave `force` out"),
+        ("[TrainingCompleted, TrainingFailed]", "train.vision: {project: fruit, force: true}", "leave `force` out"),
+        ("TrainingCompleted", "train.vision: {}", ""),
+        ("TrainingCompleted", "train.vision: {force: false}", ""),
+        ("TrainingCompleted", "train.vision: {project: pear, force: true}", ""),
+        ("TrainingFailed", "train.vision", "which may fail as this one"),
+        ("TrainingFailed", "train.vision: {type: advanced, budget: 24h}", "which may fail as this one"),
+        ("TrainingFailed", "train.vision: {project: pear}", ""),
+        ("ExportFailed", EXPORT, "asks for the export again"),
+        ("ExportCompleted", EXPORT, ""),
+        ("ExportCompleted", FORCED, ""),
     ],
 )
-def test_a_forced_training_after_each_training_never_ends(more: str, params: str, warns: bool) -> None:  # noqa: FBT001 # of a table
-    """Each training that ends would begin the next; one that is not forced ends where nothing has changed."""
-    fruit = "{project: 00000000-0000-0000-0000-000000000000, training: {endpoint: 'https://f.example', key: k}}"
-    text = (
-        f"version: 1\nvision: {{fruit: {fruit}}}\nrules:\n"
-        f"  - {{name: a, on: TrainingCompleted, from: fruit{more}, do: [train.vision: {params}]}}\n"
-    )
-    found = [one.message for one in load(text, ACTIONS, "rules.yaml").warnings if "begins another" in one.message]
-    why = "which ends as the next one: leave `force` out, or say a `limit`"
-    assert found == ([f"every TrainingCompleted begins another training, {why}"] if warns else [])
+def test_what_begins_itself_anew_is_doubted(on: str, do: str, warns: str) -> None:
+    """A training that fails as the one before, or that is forced, and an export: each ends as the next one begins."""
+    found = never_ends(f"{{name: a, on: {on}, from: fruit, do: [{do}]}}")
+    assert [warns in one for one in found] == ([True] if warns else [])
+    assert never_ends(f"{{name: a, on: {on}, from: fruit, mode: off, do: [{do}]}}") == []
+
+
+@pytest.mark.parametrize(
+    ("limit", "warns"),
+    [
+        ("at_most: 1 per day", False),
+        ("at_most: 1 per hour", False),
+        ("at_most: 10 per hour", True),
+        ("cooldown: 1h", False),
+        ("cooldown: 1h, per: vision.project", False),
+        ("cooldown: 1h, per: vision.iteration", True),
+        ("cooldown: 1s", True),
+        ("concurrency: skip", True),
+    ],
+)
+def test_only_a_limit_that_keeps_trainings_apart_is_one(limit: str, warns: bool) -> None:  # noqa: FBT001 # of a table
+    """A training takes longer than a second, and each has another iteration."""
+    found = never_ends(f"{{name: a, on: TrainingFailed, from: fruit, limit: {{{limit}}}, do: [train.vision]}}")
+    assert bool(found) is warns
+
+
+def test_a_training_that_comes_back_by_its_exports_is_doubted() -> None:
+    """Through another rule that exports whatever is trained, or by an export of its own."""
+    exports = f"{{name: a, on: TrainingCompleted, from: fruit, do: [{EXPORT}]}}"
+    trains = f"{{name: b, on: ExportCompleted, from: fruit, do: [{FORCED}]}}"
+    (found,) = never_ends(exports, trains)
+    assert found.startswith('every ExportCompleted begins another training, and what "a" on line 4 exports of it ends')
+    (found,) = never_ends(trains.replace("]}", f", {EXPORT}]}}"))
+    assert "what this rule exports of it" in found
+    for harmless in (
+        exports.replace("from: fruit", "from: pear"),
+        exports.replace("from: fruit", "from: fruit, mode: off"),
+        exports.replace("from: fruit", "from: fruit, limit: {at_most: 1 per day}"),
+        exports.replace("TrainingCompleted", "ConnectionTested"),
+    ):
+        assert never_ends(harmless, trains) == []
+    assert never_ends(exports, trains.replace("force: true", "force: false")) == []
 
 
 @pytest.mark.parametrize("more", ["from: fraud", ANYTHING])

@@ -13,9 +13,9 @@ from pydantic import Field
 from shared.clients.rest import Answer, Said, segment
 from shared.clients.vision.remedies import ROLES, tier_limits
 from shared.clients.vision.resource import Resource
-from shared.clients.vision.service import PREVIEW, Guid, Instant, MaybeGuid, Number, Read, Service, Text, comma
+from shared.clients.vision.service import PREVIEW, Guid, Instant, MaybeGuid, Number, Read, Service, Text, comma, cover
+from shared.counting import how_many
 from shared.errors import DeniedError, PermanentError, ReactorError
-from shared.redaction import without
 
 Classification = Literal["Multiclass", "Multilabel"]
 READ_ONLY = frozenset({"id", "created", "lastModified", "thumbnailUri", "drModeEnabled"})
@@ -257,8 +257,7 @@ class Projects:
         try:
             answer = self._service.training(at, "POST", "projects/import", query=query, effect="start")
         except ReactorError as problem:
-            problem.reason = without(problem.reason, token)
-            problem.args = (problem.reason,)
+            cover(problem, token)
             if isinstance(problem, (PermanentError, DeniedError)):
                 problem = self._too_many(at, problem)
             raise problem from None
@@ -298,7 +297,7 @@ class Projects:
         except ReactorError:
             return problem
         return PermanentError(
-            f"{problem.reason}; the key is good, and the resource has {there} projects",
+            f"{problem.reason}; the key is good, and the resource has {how_many(there, 'project')}",
             remedy=tier_limits("projects"),
         )
 

@@ -18,7 +18,8 @@ from shared.answers import Effect
 from shared.clients.rest import Answer, Rest
 from shared.clients.vision.remedies import advised
 from shared.clients.vision.resource import Resource
-from shared.errors import DeniedError, PermanentError
+from shared.errors import DeniedError, PermanentError, ReactorError
+from shared.redaction import without
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -117,8 +118,11 @@ class Service:
         bodiless = EMPTY if method == "POST" and body is None else {}
         try:
             return rest.send(method, url, body=body, headers={**authorized, **bodiless, **headers}, effect=effect)
-        except (PermanentError, DeniedError) as problem:
-            raise advised(problem, self._settings_of(at.key)) from None
+        except ReactorError as problem:
+            cover(problem, at.key)
+            if isinstance(problem, (PermanentError, DeniedError)):
+                problem = advised(problem, self._settings_of(at.key))
+            raise problem from None
 
     def _settings_of(self, key: str) -> list[str]:
         """Name the settings that hold a key."""
@@ -131,6 +135,12 @@ class Service:
     @cached_property
     def _with_token(self) -> Rest:
         return Rest("Custom Vision", self._credential, SCOPE)
+
+
+def cover(problem: ReactorError, secret: str) -> None:
+    """Take a known secret out of what an error says: the service may repeat what it was sent."""
+    problem.reason = without(problem.reason, secret)
+    problem.args = (problem.reason,)
 
 
 def multipart(content: bytes) -> tuple[bytes, dict[str, str]]:

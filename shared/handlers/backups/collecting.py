@@ -25,6 +25,8 @@ from shared.stages import Job
 from shared.storage.backups import MANIFEST
 from shared.storage.datasets import COCO, LINES, Datasets, Missing, block_name
 
+MOST_TURNS = 3
+"""Times that a project is listed from its beginning, where it changes meanwhile."""
 PAGE = 256
 """Images of one listing: the service gives no more."""
 AT_ONCE = 8

@@ -8,28 +8,22 @@ https://learn.microsoft.com/azure/ai-services/custom-vision-service/migration-op
 import re
 import time
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from shared.clients.vision import Project, Resource
 from shared.errors import PermanentError, TemporaryError
 from shared.handlers import declared
-from shared.handlers.backups import annotations, collecting
-from shared.handlers.backups.annotations import COCO_MIDDLE, COCO_TAIL, ML_TABLE, Kind
-from shared.handlers.backups.collecting import Late, Reached, Source
+from shared.handlers.backups import collecting, dataset_files, second_copy, second_dataset
+from shared.handlers.backups.annotations import Kind
+from shared.handlers.backups.collecting import MOST_TURNS, Late, Reached, Source
 from shared.permissions import Permission
 from shared.policy import Duration
 from shared.rules import templates
-from shared.rules.declared import Names
+from shared.rules.declared import ContainerUrl, Doubtful, Fixed, Names
 from shared.stages import Done, Job, Pending, Progress, Stage
-from shared.storage.backups import CHUNK
-from shared.storage.datasets import COCO, HEAD, LINES, MIDDLE, TABLE, TAIL, DatasetManifest, File, TagCount
 
-MOST_TURNS = 3
-"""Times that a project is listed from its beginning, where it changes meanwhile."""
-CHUNKS_AT_ONCE = 2
-"""Hashed before a function returns: 128 MiB take a few seconds."""
 DATASTORE = re.compile(
     r"azureml://subscriptions/[^/?]+/resourcegroups/[^/?]+/workspaces/[^/?]+/datastores/[^/?]+(?:/paths)?/?",
     re.IGNORECASE,
@@ -58,6 +52,11 @@ class VisionDataset(BaseModel):
         default="",
         description="The URI of the Azure ML datastore that is the backup container: train.jsonl then names the images "
         "by it; left out, by their https URLs.",
+    )
+    second: Annotated[ContainerUrl | None, Fixed(), Doubtful(second_copy.no_secret)] = Field(
+        default=None,
+        description="The URL of a container, best in another region, where each version is kept a second time; "
+        "with a SAS it is a setting.",
     )
     within: Duration = Field(
         default=timedelta(days=2), description="How long copying the images may take; then the step fails."
@@ -116,17 +115,10 @@ def _source(params: VisionDataset, job: Job) -> Source:
         folder=result["folder"],
         kind=result["kind"],
         tagged=_tagged(params),
-        images=f"{_uri(params, folder, job)}/",
+        images=f"{dataset_files.uri(params.datastore, folder, job)}/",
         is_first=result["is_first"],
         turn=result["turn"],
     )
-
-
-def _uri(params: VisionDataset, path: str, job: Job) -> str:
-    """Give the URI of something in the backup container, in the datastore where one is given."""
-    if not params.datastore:
-        return job.clients.datasets.url(path)
-    return f"{params.datastore.rstrip('/').removesuffix('/paths')}/paths/{path}"
 
 
 # -- copy, and compare ------------------------------------------------------------------------------------------------
@@ -176,88 +168,14 @@ def _anew(why: str, job: Job) -> Progress:
     return Done({"changed": why}, note=f"{why}: kept as it was listed last")
 
 
-# -- write ------------------------------------------------------------------------------------------------------------
+# -- the second container ---------------------------------------------------------------------------------------------
 
 
-def write(_params: VisionDataset, job: Job) -> Progress:
-    """Put the files together of their blocks; where storage has dropped some, the project is listed anew."""
-    store, result, reached = job.clients.datasets, job.result, Reached.of(job.result["reached"])
-    folder, turn = result["folder"], result["turn"]
-    info = annotations.coco_info(result["name"], result["version"], job.now)
-    names = [str(name) for name, _type, _count in reached.tags.values()]
-    fixed = {HEAD: annotations.coco_head(info, names), MIDDLE: COCO_MIDDLE, TAIL: COCO_TAIL}
-    for block, text in fixed.items():
-        store.stage(f"{folder}/{COCO}", block, text)
-    coco = [HEAD, *reached.names("images", turn), MIDDLE, *reached.names("annotations", turn), TAIL]
-    sizes = {
-        COCO: store.commit(f"{folder}/{COCO}", coco, "application/json"),
-        LINES: store.commit(f"{folder}/{LINES}", reached.names("lines", turn), "application/jsonl"),
-    }
-    if None in sizes.values():
-        return _dropped(job)
-    store.keep(f"{folder}/{TABLE}", ML_TABLE.encode(), "application/yaml")
-    return Done({"sizes": sizes})
-
-
-def _dropped(job: Job) -> Progress:
-    why = "storage does not keep what waits for more than a week"
-    if job.result["turn"] < MOST_TURNS:
-        return Done(next="survey", note=f"{why}: listed anew")
-    raise PermanentError(why, remedy="replay the event: the images are kept, so it takes less time")
-
-
-def hash_files(_params: VisionDataset, job: Job) -> Progress:
-    """Hash the next chunks of the files as they are stored; an empty file has none."""
-    hashes = {name: list(chunks) for name, chunks in job.memory.get("hashes", {}).items()}
-    sizes: dict[str, int] = job.result["sizes"]
-    wanted = [(name, chunk) for name, size in sizes.items() for chunk in range(-(-size // CHUNK))]
-    missing = [(name, chunk) for name, chunk in wanted if chunk >= len(hashes.get(name, ()))]
-    for name, chunk in missing[:CHUNKS_AT_ONCE]:
-        hashes.setdefault(name, []).append(job.clients.datasets.sha256(f"{job.result['folder']}/{name}", chunk))
-    if len(missing) > CHUNKS_AT_ONCE:
-        left = len(missing) - CHUNKS_AT_ONCE
-        return Pending(0, memory={"hashes": hashes}, note=f"{left} chunks of {CHUNK >> 20} MiB to hash")
-    return Done({"hashes": hashes})
-
-
-def write_manifest(params: VisionDataset, job: Job) -> Progress:
-    """Write the manifest: from then on the version is whole."""
-    store, result, reached = job.clients.datasets, job.result, Reached.of(job.result["reached"])
-    folder = result["folder"]
-    if store.manifest(folder) is None:
-        missing = reached.names("missing", result["turn"])
-        if not store.write_manifest(folder, _manifest(params, reached, job), missing):
-            return _dropped(job)
-    told: dict[str, Any] = {"images": reached.images, "annotations": reached.annotations, "labelled": reached.lines}
-    told |= {"missing": reached.missing, "uri": _uri(params, folder, job)}
-    told |= {"coco": _uri(params, f"{folder}/{COCO}", job), "jsonl": _uri(params, f"{folder}/{LINES}", job)}
-    note = f"{reached.images} images are kept"
-    note += f", {reached.missing} are missing: {reached.why}" if reached.missing else ""
-    return Done(told, note=note + (f"; {result['changed']}" if result["changed"] else ""))
-
-
-def _manifest(params: VisionDataset, reached: Reached, job: Job) -> DatasetManifest:
-    result, tags = job.result, reached.tags.items()
-    return DatasetManifest(
-        project=result["project"],
-        name=result["name"],
-        dataset=result["version"],
-        domain=result["domain"],
-        kind=result["kind"],
-        with_untagged=params.untagged,
-        images=reached.images,
-        annotations=reached.annotations,
-        labelled=reached.lines,
-        lost=reached.missing,
-        tags=tuple(TagCount(id=id, name=name, type=type_, annotations=count) for id, (name, type_, count) in tags),
-        changed=result["changed"],
-        files={
-            name: File(size=result["sizes"][name], sha256=tuple(result["hashes"].get(name, ())))
-            for name in (COCO, LINES)
-        },
-        began=result["began"],
-        written=job.now,
-    )
+def copy_again(params: VisionDataset, job: Job) -> Progress:
+    """Bring the version to the second container, too, where there is one."""
+    if not params.second:
+        return Done({"second": ""})
+    return second_dataset.bring(params.second, job.result["folder"], job)
 
 
 _CV = "Microsoft.CognitiveServices/accounts/CustomVision"
@@ -273,6 +191,7 @@ PERMISSIONS = {
             "to list and read the images of a project, without a key",
             is_data=True,
         ),
+        second_copy.WRITES,
     )
 }
 RESULTS = {
@@ -289,6 +208,7 @@ RESULTS = {
         "uri",
         "coco",
         "jsonl",
+        "second",
     )
 }
 STAGES = {
@@ -298,8 +218,9 @@ STAGES = {
         Stage[VisionDataset](
             "compare", start=compare, watch=compare, effect="reads", within=lambda params: params.within
         ),
-        Stage[VisionDataset]("write", start=write),
-        Stage[VisionDataset]("hash", start=hash_files, watch=hash_files),
-        Stage[VisionDataset]("manifest", start=write_manifest),
+        Stage[VisionDataset]("write", start=dataset_files.write),
+        Stage[VisionDataset]("hash", start=dataset_files.hash_files, watch=dataset_files.hash_files),
+        Stage[VisionDataset]("manifest", start=dataset_files.write_manifest),
+        Stage[VisionDataset]("second", start=copy_again, watch=copy_again, within=lambda params: params.within),
     )
 }

@@ -1,14 +1,15 @@
-"""A second copy of backups, in a container that is best in another region: server to server, its manifest last."""
+"""A second copy of models, in a container that is best in another region: server to server, its manifest last."""
 
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from shared.errors import PermanentError, TemporaryError
 from shared.permissions import Permission
 from shared.stages import Done, Job, Pending, Progress
-from shared.storage.backups import Copy, Manifest, Store
+from shared.storage.backups import MODEL, Copy, Store
 
 MOST_ATTEMPTS = 5
-"""Copies of one model that the second storage gives up on before we do."""
+"""Copies of one file that the second storage gives up on before we do."""
 SOON = 2.0
 """Seconds until a copy is looked at for the first time."""
 WRITES = Permission(
@@ -65,20 +66,36 @@ def _is_there(folder: str, store: Store, attempts: dict[str, int], job: Job) -> 
                 f"{store.what} has another backup at {folder}", remedy="move that one away, or name an empty container"
             )
         return True
-    state = _state(store.copy(folder), manifest)
+    is_there = is_copied(Part(f"{folder}/{MODEL}", manifest.size, manifest.md5 or ""), store, attempts, job)
+    if is_there:
+        store.write_manifest(folder, text)  # as it is: the two can be compared
+    return is_there
+
+
+class Part(NamedTuple):
+    """A blob that belongs to a backup."""
+
+    path: str
+    size: int
+    md5: str
+    """Hex, "" where storage does not know it."""
+
+
+def is_copied(part: Part, store: Store, attempts: dict[str, int], job: Job) -> bool:
+    """Tell whether a blob is in the second container; where nothing is under way, start its copy."""
+    path, (folder, _, name) = part.path, part.path.rpartition("/")
+    state = _state(store.copy(folder, name), part)
     if state not in {"success", "pending"}:
-        attempts[folder] = attempts.get(folder, 0) + 1
-        if attempts[folder] > MOST_ATTEMPTS:
+        attempts[path] = attempts.get(path, 0) + 1
+        if attempts[path] > MOST_ATTEMPTS:
             raise PermanentError(
-                f"{store.what} cannot copy {folder}: {state}",
+                f"{store.what} cannot copy {path}: {state}",
                 remedy="look whether its storage can reach the app's: a firewall may be between them",
             )
-        started = store.start_copy(folder, backups.signed(folder))
-        state = _state(started, manifest)
-    if state == "success":
-        store.write_manifest(folder, text)  # as it is: the two can be compared
+        started = store.start_copy(folder, job.clients.backups.signed(folder, name=name), name=name)
+        state = _state(started, part)
     return state == "success"
 
 
-def _state(found: Copy | None, manifest: Manifest) -> str:
-    return found.doing(manifest.size, manifest.md5 or "") if found else "missing"
+def _state(found: Copy | None, part: Part) -> str:
+    return found.doing(part.size, part.md5) if found else "missing"

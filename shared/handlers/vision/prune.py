@@ -11,6 +11,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.clients.vision import Iteration
+from shared.counting import how_many
 from shared.errors import PermanentError
 from shared.handlers.vision import iterations, projects
 from shared.handlers.vision.iterations import Place
@@ -92,7 +93,7 @@ def _shown(one: Iteration) -> dict[str, str]:
 def _note(chosen: Sequence[object], stays: Mapping[str, str]) -> str:
     reasons = list(stays.values())
     why = ", ".join(f"{reasons.count(reason)} {reason}" for reason in dict.fromkeys(reasons))
-    return f"{len(chosen)} to delete; {len(stays)} stay" + (f": {why}" if why else "")
+    return f"{len(chosen)} to delete; {len(stays)} to keep" + (f": {why}" if why else "")
 
 
 # -- delete -----------------------------------------------------------------------------------------------------------
@@ -111,7 +112,7 @@ def delete(params: Vision, job: Job) -> Progress:
         gone[one["id"]] = _delete(one["id"], place, job)
     left = len(chosen) - len(gone)
     if left:
-        return Pending(0, memory={"gone": gone}, note=f"{left} of {len(chosen)} iterations to delete")
+        return Pending(0, memory={"gone": gone}, note=f"{left} of {how_many(len(chosen), 'iteration')} to delete")
     return _deleted([id_ for id_, is_gone in gone.items() if is_gone], job)
 
 

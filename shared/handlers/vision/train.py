@@ -7,6 +7,7 @@ https://learn.microsoft.com/rest/api/customvision/projects/train
 
 from datetime import timedelta
 
+from shared import endings
 from shared.actions import Status
 from shared.clients.vision import Iteration, Performance, Refusal, TagPerformance
 from shared.errors import PermanentError, ReactorError, TemporaryError
@@ -23,6 +24,12 @@ LOOKS = 3
 """How often in a row an iteration is looked for in vain until it is taken for deleted."""
 UNREAD = timedelta(minutes=10)
 """How long a performance that cannot be read is asked for again."""
+MOST_IN_A_ROW = 3
+"""Trainings that rules begin, each for the end of the one before: every one is paid for."""
+FOR_EVER = (
+    "{} outcomes led to this training, those that rules began before it among them, and it would go on for ever: "
+    "give the rules a `limit`, and train by hand meanwhile"
+)
 THRESHOLD = 0.5
 """The probability from which on a prediction counts, in what is told of the performance."""
 
@@ -32,6 +39,8 @@ THRESHOLD = 0.5
 
 def check(params: Vision, job: Job) -> Progress:
     """Look whether the project can be trained now, and with what; and which iterations are there before."""
+    if job.depth >= MOST_IN_A_ROW and "vision" in job.event().facts:
+        return End(Status.SKIPPED, FOR_EVER.format(job.depth))
     place = iterations.place(job, params.project)
     project = projects.read_project(place, job)
     name = tidy(project.name)
@@ -52,9 +61,12 @@ def check(params: Vision, job: Job) -> Progress:
             remedy="delete some: a prune.vision step before this one does so, and keeps what is published",
         )
     tags = training.chosen(params, job.clients.vision.tags.list(place.at, place.project), name)
-    training.refuse_too_few(tags, "detection" if project.classification is None else "classification")
-    found |= {"tags": [tag.id for tag in tags] if params.tags else [], "known": [one.id for one in listed]}
-    return Done(found, note=f"{sum(tag.images for tag in tags)} images of {len(tags)} tags")
+    empty = training.without_images(params, tags)
+    tags = [tag for tag in tags if tag not in empty]
+    training.refuse_too_few(tags, "detection" if project.classification is None else "classification", empty)
+    is_all = not params.tags and not empty
+    found |= {"tags": [] if is_all else [tag.id for tag in tags], "known": [one.id for one in listed]}
+    return Done(found, note=training.told(tags, empty))
 
 
 def _beside(params: Vision, running: Iteration, place: Place) -> Progress:
@@ -110,6 +122,14 @@ def _begun(one: Iteration, *, started: bool) -> Done:
 
 
 # -- watch ------------------------------------------------------------------------------------------------------------
+
+
+def follow(params: Vision, job: Job) -> Progress:
+    """Note that the training was begun here, so that what comes of it counts as led here; then look."""
+    if job.result["started"]:
+        place = iterations.place(job, params.project)
+        job.note_begun(endings.answered_once(place.project, job.result["iteration"]))
+    return watch(params, job)
 
 
 def watch(params: Vision, job: Job) -> Progress:
@@ -223,9 +243,9 @@ RESULTS = {
 }
 STAGES = {
     Vision: (
-        Stage[Vision]("check", start=check, watch=check, effect="reads", within=lambda params: params.within),
+        Stage[Vision]("check", start=check, watch=check, effect="reads", within=training.longest),
         Stage[Vision]("train", find=find, start=start, named_by="service"),
-        Stage[Vision]("watch", start=watch, watch=watch, effect="reads", within=training.longest),
+        Stage[Vision]("watch", start=follow, watch=watch, effect="reads", within=training.longest),
         Stage[Vision]("performance", start=measure, effect="reads"),
         Stage[Vision]("leave", start=leave, effect="undoes"),
     )

@@ -18,8 +18,9 @@ from shared.rules.declared import Names
 HOUR = timedelta(hours=1)
 FEWEST = {"classification": 5, "detection": 15}
 """Images that each tag needs: https://learn.microsoft.com/azure/ai-services/custom-vision-service/limits-and-quotas"""
+FEWEST_TAGS = {"classification": 2, "detection": 1}
 MOST_NAMED = 10
-"""Tags that an error names."""
+"""Tags that an error or a note names."""
 
 
 def _hours(budget: timedelta) -> timedelta:
@@ -43,15 +44,17 @@ class Vision(BaseModel):
         default=None, description="How long an advanced training may take, and cost, at most: whole hours, such as 2h."
     )
     force: bool = Field(default=False, description="Train even where nothing has changed since the last training.")
-    tags: list[str] = Field(default_factory=list, description="The names of the tags to train; left out, all of them.")
+    tags: list[str] = Field(
+        default_factory=list, description="The names of the tags to train; left out, all that have images."
+    )
     email: str = Field(
         default="",
         description="Whom Custom Vision itself writes to when it is over.",
         pattern=r"^([^@\s]+@[^@\s]+)?$",
     )
     under_way: Literal["follow", "wait", "skip"] = Field(
-        default="follow",
-        description="Where a training is under way already: follow that one, wait for its end and train then, or skip.",
+        default="wait",
+        description="Where a training is under way already: wait for its end and train then, follow that one, or skip.",
     )
     within: Duration = Field(
         default=timedelta(days=1),
@@ -84,9 +87,25 @@ def chosen(params: Vision, there: Sequence[Tag], project: str) -> list[Tag]:
     return [by_name[name] for name in dict.fromkeys(params.tags)] or list(there)
 
 
-def refuse_too_few(tags: Sequence[Tag], kind: str) -> None:
-    """Refuse tags of too few images before the service does, which does not say which."""
+def without_images(params: Vision, tags: Sequence[Tag]) -> list[Tag]:
+    """Pick the tags that are left out, since nobody asks for them and they would have the training refused."""
+    return [] if params.tags else [tag for tag in tags if not tag.images and tag.type != "Negative"]
+
+
+def told(tags: Sequence[Tag], left_out: Sequence[Tag]) -> str:
+    """Say what is trained, and without what."""
+    said = f"{sum(tag.images for tag in tags)} images of {len(tags)} tags"
+    return f"{said}; without images, and left out: {_named(left_out)}" if left_out else said
+
+
+def refuse_too_few(tags: Sequence[Tag], kind: str, left_out: Sequence[Tag]) -> None:
+    """Refuse tags of too few images before the service does, which does not say which; and too few that have any."""
     fewest = FEWEST[kind]
+    if left_out and sum(tag.type != "Negative" for tag in tags) < FEWEST_TAGS[kind]:
+        raise PermanentError(
+            f"{kind} needs {FEWEST_TAGS[kind]} or more tags with images, and there are none of {_named(left_out)}",
+            remedy="upload images that have these tags",
+        )
     poor = [tag for tag in tags if tag.images < fewest and tag.type != "Negative"]
     if poor:
         named = ", ".join(f'"{tidy(tag.name)}" has {tag.images}' for tag in poor[:MOST_NAMED])
@@ -95,6 +114,11 @@ def refuse_too_few(tags: Sequence[Tag], kind: str) -> None:
             f"{kind} needs {fewest} images of each tag: {named}{more}",
             remedy="upload more images of it, or name the others as `tags`",
         )
+
+
+def _named(tags: Sequence[Tag]) -> str:
+    more = f" and {len(tags) - MOST_NAMED} more" if len(tags) > MOST_NAMED else ""
+    return ", ".join(tidy(tag.name) for tag in tags[:MOST_NAMED]) + more
 
 
 def wanted(params: Vision, tags: Sequence[str]) -> Training:
@@ -109,5 +133,5 @@ def wanted(params: Vision, tags: Sequence[str]) -> Training:
 
 
 def longest(params: Vision) -> timedelta:
-    """Say how long the training may take."""
+    """Say how long the training may take, and one that is waited for, which is probably of the same rule."""
     return params.within + (params.budget or timedelta())

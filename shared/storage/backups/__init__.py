@@ -108,6 +108,6 @@ class Backups:
         """Return the URL by which the app's storage can read a source: a secret."""
         return self._origins.readable(origin)
 
-    def signed(self, folder: str, store: Store | None = None) -> str:
-        """Return the URL by which any storage can read a model of a store, by default the app's own: a secret."""
-        return self._origins.signed((store or self.own).model(folder))
+    def signed(self, folder: str, store: Store | None = None, name: str = MODEL) -> str:
+        """Return the URL by which any storage can read a blob, by default a model of the app's own store: a secret."""
+        return self._origins.signed((store or self.own).blob(folder, name))

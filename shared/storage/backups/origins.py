@@ -20,7 +20,7 @@ from shared.storage.exceptions import translated
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
-    from azure.storage.blob import BlobClient, BlobServiceClient, ContainerClient
+    from azure.storage.blob import BlobClient, BlobServiceClient, ContainerClient, UserDelegationKey
 
     from shared.storage.account import Account
 
@@ -28,6 +28,8 @@ SAS_LIFE = timedelta(hours=6)
 """How long a SAS that we make for a copy lasts; the copy of a model takes minutes."""
 EARLIER = timedelta(minutes=15)
 """How long ago it begins: clocks differ."""
+KEY_AGE = timedelta(minutes=15)
+"""How old the key may be that it is signed with: a data set has thousands of images, and each is signed for."""
 WRITTEN: dict[str, Any] = BLOBS | {"max_single_put_size": PIECE, "max_block_size": 4 * PIECE}
 """What is written anywhere but in our own account goes in blocks, so that little of it is held."""
 _NETLOC = re.compile(r"[A-Za-z0-9.-]+(?::\d+)?")
@@ -49,6 +51,8 @@ class Origins:
         self._account = account
         self._hosts = hosts
         self._credential = credential
+        self._keys: dict[str, tuple[datetime, UserDelegationKey]] = {}
+        """By account: when a key was asked for, and the key."""
 
     def by_sas(self, url: str) -> Origin:
         """Accept a URL that carries its own SAS; PermanentError where its host is not Custom Vision's."""
@@ -120,20 +124,30 @@ class Origins:
 
         https://learn.microsoft.com/rest/api/storageservices/create-user-delegation-sas
         """
-        from azure.storage.blob import BlobSasPermissions, BlobServiceClient, generate_blob_sas
+        from azure.storage.blob import BlobSasPermissions, generate_blob_sas
 
-        expiry = datetime.now(UTC) + SAS_LIFE
-        service = service or BlobServiceClient(account, self._credential(), **BLOBS)
-        with translated(host_of(account)):
-            key = service.get_user_delegation_key(datetime.now(UTC) - EARLIER, expiry)
+        asked, key = self._key(account, service)
         return generate_blob_sas(
             account_name=str(blob.account_name),
             container_name=blob.container_name,
             blob_name=blob.blob_name,
             user_delegation_key=key,
             permission=BlobSasPermissions(read=True),
-            expiry=expiry,
+            expiry=asked + SAS_LIFE,
         )
+
+    def _key(self, account: str, service: "BlobServiceClient | None") -> "tuple[datetime, UserDelegationKey]":
+        """Give an account's key that lasts `SAS_LIFE`, and when it was asked for: one that is young is used again."""
+        from azure.storage.blob import BlobServiceClient
+
+        now = datetime.now(UTC)
+        found = self._keys.get(account)
+        if found is None or found[0] + KEY_AGE < now:
+            service = service or BlobServiceClient(account, self._credential(), **BLOBS)
+            with translated(host_of(account)):
+                found = now, service.get_user_delegation_key(now - EARLIER, now + SAS_LIFE)
+            self._keys[account] = found
+        return found
 
     # -- which places -------------------------------------------------------------------------------------------------
 

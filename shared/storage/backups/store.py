@@ -111,8 +111,10 @@ class Store:
 
     # -- models -------------------------------------------------------------------------------------------------------
 
-    def start_copy(self, folder: str, url: str, etag: str = "") -> Copy | None:
-        """Ask storage to copy a model into a folder, replacing what an unfinished attempt left there.
+    def start_copy(self, folder: str, url: str, etag: str = "", name: str = MODEL) -> Copy | None:
+        """Ask storage to copy a model, or what has that name, into a folder.
+
+        It replaces what an unfinished attempt left there.
 
         None where the source is not the blob of that ETag any more.
         https://learn.microsoft.com/rest/api/storageservices/copy-blob
@@ -125,21 +127,21 @@ class Store:
             only = {"source_etag": f'"{etag}"', "source_match_condition": MatchConditions.IfNotModified}
         with self._translated("same"):
             try:
-                self._blob(folder, MODEL).start_copy_from_url(url, retry_total=0, **only)
+                self._blob(folder, name).start_copy_from_url(url, retry_total=0, **only)
             except ResourceModifiedError:
                 return None
-        copy = self.copy(folder)
+        copy = self.copy(folder, name)
         if copy is None:
             raise TemporaryError("the copy cannot be seen yet", after=1)
         return copy
 
-    def copy(self, folder: str) -> Copy | None:
+    def copy(self, folder: str, name: str = MODEL) -> Copy | None:
         """Look how the copy into a folder is doing; None where none was ever started."""
         from azure.core.exceptions import ResourceNotFoundError
 
         with self._translated():
             try:
-                found = self._blob(folder, MODEL).get_blob_properties()
+                found = self._blob(folder, name).get_blob_properties()
             except ResourceNotFoundError:
                 return None
         copy = found.copy
@@ -170,9 +172,9 @@ class Store:
         with self._translated("same"):
             self._blob(folder, MODEL).upload_blob(pieces, length=size, overwrite=True, max_concurrency=1)
 
-    def model(self, folder: str) -> "BlobClient":
-        """Give the client of a model's blob, for who makes a source of it."""
-        return self._blob(folder, MODEL)
+    def blob(self, folder: str, name: str = MODEL) -> "BlobClient":
+        """Give the client of a blob, by default a model's, for who makes a source of it."""
+        return self._blob(folder, name)
 
     def url(self, folder: str) -> str:
         """Give the URL of the model in a folder, without a SAS: who reads it there needs a role for that."""

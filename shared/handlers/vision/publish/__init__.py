@@ -41,7 +41,6 @@ PERMISSIONS = {
             ),
             "to try the iteration out with images of the project or a sample, without a key",
             is_data=True,
-            optional=True,
         ),
         Permission(
             "vision_prediction",
@@ -52,7 +51,6 @@ PERMISSIONS = {
             ),
             "to see that it answers, without a key, where its endpoint is declared",
             is_data=True,
-            optional=True,
         ),
     )
 }
@@ -61,6 +59,7 @@ STAGES = {
     Vision: (
         Stage[Vision]("check", start=taking.check, watch=taking.check, effect="reads", within=lambda _: WAITS_FOR_LOCK),
         Stage[Vision]("test", start=showing.try_out, watch=showing.try_out, effect="reads"),
+        Stage[Vision]("claim", start=taking.claim, effect="reads"),
         Stage[Vision]("publish", find=taking.find, start=taking.start, watch=taking.watch),
         Stage[Vision](
             "smoke", start=showing.ask, watch=showing.ask, effect="reads", within=lambda params: params.within + SLACK

@@ -44,6 +44,7 @@ class Vision(BaseModel):
     )
     sample: Annotated[StorageUrl, AfterValidator(_sample), Doubtful(_secret)] = Field(
         default="",
+        repr=False,
         description="The URL of an image that it must recognise; left out, tagged images of the project are shown.",
     )
     expects: str = Field(default="", description="The tag that it must see first in `sample`.")

@@ -5,7 +5,7 @@ https://learn.microsoft.com/rest/api/customvision/predictions/quick-test-image
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from shared.clients.vision import Guess
 from shared.handlers.vision.iterations import Place
@@ -26,7 +26,7 @@ class Sample:
     """An image to be shown, and the tag that is to be seen in it: JSON between stages."""
 
     tag: str
-    url: str = ""
+    url: str = field(default="", repr=False)
     """Where it is; "" for one of the project's."""
     tag_id: str = ""
     skip: int = 0

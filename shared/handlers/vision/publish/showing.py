@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from shared.clients.vision import Guess, Resource
+from shared.counting import how_many
 from shared.errors import PermanentError
 from shared.handlers.vision import iterations
 from shared.handlers.vision.iterations import Place
@@ -30,7 +31,7 @@ def try_out(params: Vision, job: Job) -> Progress:
         tried.append(asdict(shown) if shown else {})
     if len(tried) < len(chosen):
         memory = {"samples": [asdict(sample) for sample in chosen], "tried": tried}
-        return Pending(0, memory=memory, note=f"{len(tried)} of {len(chosen)} images were shown")
+        return Pending(0, memory=memory, note=f"{len(tried)} of {how_many(len(chosen), 'image')} shown")
     return _judged(chosen, tried, job)
 
 
@@ -61,7 +62,7 @@ def _judged(chosen: list[Sample], tried: list[dict[str, Any]], job: Job) -> Prog
         )
     if problems := [told.problem for _, told in shown if told.problem]:
         raise PermanentError(
-            f"{job.result['label']} fails {len(problems)} of {len(shown)} images: {'; '.join(problems)}",
+            f"{job.result['label']} fails {len(problems)} of {how_many(len(shown), 'image')}: {'; '.join(problems)}",
             remedy="look at its performance, train it with more images, or ask for less (`probability`)",
         )
     sample, told = min(shown, key=lambda one: one[1].probability)

@@ -27,7 +27,7 @@ LOOKS = 2
 
 
 def check(params: Vision, job: Job) -> Progress:
-    """Take the name, and look whether the iteration may have it: only from an older one."""
+    """Take the name once the iteration is trained, and look whether it may have it: only from an older one."""
     place = iterations.place(job, params.project, needs="prediction")
     prediction, id = place.about.prediction, iterations.read_id(params.iteration)
     if prediction is None:
@@ -35,15 +35,16 @@ def check(params: Vision, job: Job) -> Progress:
             f'the project "{params.project}" is declared without a prediction resource',
             remedy="give it `prediction`: the ARM id of the prediction resource to publish to",
         )
-    if holder := job.hold(iterations.names_lock(place.project)):
+    lock = iterations.names_lock(place.project)
+    if waits := _trains(_trained(id, place, job)[0], place):
+        return waits  # for a training, which may take days: meanwhile the name is anybody's
+    if holder := job.hold(lock):
         return Pending(note=f"waits for action {holder}, which publishes an iteration of the project, or deletes some")
-    there = job.clients.vision.iterations.list(place.at, place.project)
-    ours, live = iterations.pick(there, id), iterations.live(there, params.name)
-    if ours is None:
-        raise _deleted(f"iteration {id}")
-    if not ours.is_over:
-        wake_on = f"training:{place.project}/{id}"
-        return Pending(note=f"{iterations.label(ours)} is {tidy(ours.status)}", wake_on=wake_on)
+    ours, there = _trained(id, place, job)
+    if waits := _trains(ours, place):
+        job.let_go(lock)
+        return waits
+    live = iterations.live(there, params.name)
     if not ours.is_good:
         raise PermanentError(
             f"{iterations.label(ours)} is {tidy(ours.status)}, and cannot be published", remedy="train it again"
@@ -60,7 +61,24 @@ def check(params: Vision, job: Job) -> Progress:
     told = {"project": place.project, "iteration": id, "name": params.name, "label": iterations.label(ours)}
     told |= {"resource": prediction.resource, "previous": live.id if live else ""}
     note = f"{was['label']} is published as {params.name}" if was else f"nothing is published as {params.name} yet"
-    return Done({**told, "was": was}, note)
+    return Done({**told, "was": was, "taking": False}, note)
+
+
+def _trained(id: str, place: Place, job: Job) -> tuple[Iteration, list[Iteration]]:
+    """Read the iteration, and all there are; PermanentError where it was deleted."""
+    there = job.clients.vision.iterations.list(place.at, place.project)
+    ours = iterations.pick(there, id)
+    if ours is None:
+        raise _deleted(f"iteration {id}")
+    return ours, there
+
+
+def _trains(ours: Iteration, place: Place) -> Pending | None:
+    """Wait for a training that is not over."""
+    if ours.is_over:
+        return None
+    wake_on = f"training:{place.project}/{ours.id}"
+    return Pending(note=f"{iterations.label(ours)} is {tidy(ours.status)}", wake_on=wake_on)
 
 
 def _why_not(ours: Iteration, live: Iteration | None, place: Place, params: Vision, job: Job) -> str:
@@ -89,13 +107,29 @@ def find(params: Vision, job: Job) -> Progress | None:
     return _shown(_there(params, job), job)
 
 
+def claim(params: Vision, job: Job) -> Progress:
+    """Note that it is about to take the name, unless another one has that by now: then it is looked anew.
+
+    Whoever has it now has it no more where the service takes it away, and fails before it gives it to ours.
+    """
+    return _by_now(_there(params, job), job) or Done({"taking": True})
+
+
+def _by_now(there: list[Iteration], job: Job) -> Done | None:
+    """Look anew where something else is published than when it was looked."""
+    live = iterations.live(there, job.result["name"])
+    if (live.id if live else "") == job.result["previous"]:
+        return None
+    other = iterations.label(live) if live else "nothing"
+    return Done(next="check", note=f"{other} is published as {job.result['name']} by now")
+
+
 def start(params: Vision, job: Job) -> Progress:
-    """Publish it, unless somebody has published another one since it was looked: then it is looked anew."""
+    """Publish it, unless somebody has published another one since; where none is, we may have taken the name away."""
     result, there = job.result, _there(params, job)
-    live = iterations.live(there, result["name"])
-    if (live.id if live else "") != result["previous"]:
-        other = iterations.label(live) if live else "nothing"
-        return Done(next="check", note=f"{other} is published as {result['name']} by now")
+    is_ours = result.get("taking") and iterations.live(there, result["name"]) is None
+    if not is_ours and (changed := _by_now(there, job)):
+        return changed
     _publish(result["iteration"], result["resource"], params, job)
     shown = _shown(_there(params, job), job)
     return shown or Pending(
@@ -121,7 +155,8 @@ def _shown(there: list[Iteration], job: Job) -> Done | None:
     if ours is None:
         raise _deleted(job.result["label"])
     wanted = (job.result["name"], job.result["resource"].lower())
-    return Done(note=published(job)) if (ours.publish_name, ours.published_on.lower()) == wanted else None
+    is_shown = (ours.publish_name, ours.published_on.lower()) == wanted
+    return Done({"taking": False}, note=published(job)) if is_shown else None
 
 
 def _there(params: Vision, job: Job) -> list[Iteration]:
@@ -148,12 +183,17 @@ def undo(params: Vision, job: Job) -> Progress:
     """Give the name back to the iteration that had it, or to none; what somebody else published meanwhile stays."""
     result, there = job.result, _there(params, job)
     was, name, live = result["was"], result["name"], iterations.live(there, result["name"])
+    resource = was["resource"] or result["resource"] if was and iterations.pick(there, was["id"]) else ""
+    looks = job.memory.get("looks", 0) + 1
+    if live is None and resource and result.get("taking"):
+        _publish(was["id"], resource, params, job)  # and it is looked again: ours may still come late
+        return Pending(
+            memory={"looks": looks}, note=f"{name} was nobody's any more, and is given back to {was['label']}"
+        )
     if live is None or live.id != result["iteration"]:
-        looks = job.memory.get("looks", 0) + 1
         left = _left(live, was, name)
         return Done(note=left) if looks >= LOOKS else Pending(memory={"looks": looks}, note=left)
-    if was and iterations.pick(there, was["id"]):
-        resource = was["resource"] or result["resource"]
+    if resource:
         if (live.id, live.published_on.lower()) != (was["id"], resource.lower()):
             _publish(was["id"], resource, params, job)
         return Done(note=f"{was['label']} is published as {name} as before")
