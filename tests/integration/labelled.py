@@ -89,18 +89,18 @@ class Labels:
         """Give an image one more tag."""
         url = f"{self.at.endpoint}/customvision/v3.3/training/projects/{self.project}/images/tags"
         told = {"tags": [{"imageId": image, "tagId": self.tags[name]}]}
-        assert requests.post(url, json=told, headers={"Training-Key": self.at.key}, timeout=10).ok
+        assert requests.post(url, json=told, headers={"Training-Key": self.at.key}, timeout=60).ok
 
     def move(self, image: str) -> None:
         """Move the boxes of an image: new ones are drawn and the old ones erased, so that its tags stay."""
         url = f"{self.at.endpoint}/customvision/v3.3/training/projects/{self.project}/images"
         with requests.Session() as session:
             session.headers["Training-Key"] = self.at.key
-            (found,) = [one for one in session.get(f"{url}?take=256", timeout=10).json() if one["id"] == image]
+            (found,) = [one for one in session.get(f"{url}?take=256", timeout=60).json() if one["id"] == image]
             moved = [one | {"imageId": image, "top": one["top"] + 0.125} for one in found["regions"]]
-            assert session.post(f"{url}/regions", json={"regions": moved}, timeout=10).ok
+            assert session.post(f"{url}/regions", json={"regions": moved}, timeout=60).ok
             old = ",".join(one["regionId"] for one in found["regions"])
-            assert session.delete(f"{url}/regions?regionIds={old}", timeout=10).ok
+            assert session.delete(f"{url}/regions?regionIds={old}", timeout=60).ok
 
     def remove(self, *ids: str) -> None:
         """Delete images."""

@@ -84,7 +84,7 @@ class Running:
         """Sign somebody in."""
         form = {"grant_type": "password", "username": who, "scope": f"{AUDIENCE}/.default"}
         url = f"{self.simulators.entra.url}/{TENANT}/oauth2/v2.0/token"
-        return str(requests.post(url, data=form, verify=self.simulators.ca, timeout=10).json()["access_token"])
+        return str(requests.post(url, data=form, verify=self.simulators.ca, timeout=60).json()["access_token"])
 
     def event(self, experiment: str) -> str:
         """Announce a failed run, and wait until its event is recorded; gives the event's key."""

@@ -54,7 +54,7 @@ def clients(simulators: Simulators) -> Clients:
     )
     arm = ManagedIdentityCredential().get_token("https://management.azure.com/.default").token
     url, headers = f"{simulators.management.url}{COMPONENT}?api-version=2024-10-01", {"Authorization": f"Bearer {arm}"}
-    assert requests.put(url, json={"properties": {"componentSpec": SPEC}}, headers=headers, timeout=10).ok
+    assert requests.put(url, json={"properties": {"componentSpec": SPEC}}, headers=headers, timeout=60).ok
     return clients_of(simulators, STORAGE)
 
 

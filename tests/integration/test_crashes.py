@@ -86,11 +86,11 @@ class Place:
 
     def get(self, simulator: str, page: str) -> Any:
         """Read a simulator's state."""
-        return requests.get(f"{self.ready[simulator]}/{page}", verify=self.ready["ca"], timeout=10).json()
+        return requests.get(f"{self.ready[simulator]}/{page}", verify=self.ready["ca"], timeout=60).json()
 
     def post(self, simulator: str, page: str, body: Any = None) -> None:
         """Seed a simulator."""
-        answer = requests.post(f"{self.ready[simulator]}/{page}", json=body or {}, verify=self.ready["ca"], timeout=10)
+        answer = requests.post(f"{self.ready[simulator]}/{page}", json=body or {}, verify=self.ready["ca"], timeout=60)
         assert answer.ok, answer.text
 
     def begin(self) -> None:

@@ -50,7 +50,7 @@ def token(simulators: Simulators, who: str = PERSON, scope: str = AUDIENCE) -> s
     """Get a token as a person's client does."""
     form = {"grant_type": "password", "username": who, "scope": f"{scope}/.default"}
     url = f"{simulators.entra.url}/{TENANT}/oauth2/v2.0/token"
-    answer = requests.post(url, data=form, verify=simulators.ca, timeout=10)
+    answer = requests.post(url, data=form, verify=simulators.ca, timeout=60)
     answer.raise_for_status()
     return str(answer.json()["access_token"])
 

@@ -97,7 +97,7 @@ def test_a_new_flavor_is_added(make: Make, project: str, simulators: Simulators,
     bench.run("backup.vision_export")
     base = f"{simulators.vision.url}/customvision/v3.3/training/projects/{project}/iterations/{project}/export"
     simulators.vision.seed(settings={"export_seconds": 0})
-    requests.post(f"{base}?platform=ONNX&flavor=OnnxFloat16", headers={"Training-Key": KEY}, timeout=10)
+    requests.post(f"{base}?platform=ONNX&flavor=OnnxFloat16", headers={"Training-Key": KEY}, timeout=60)
     simulators.vision.until(lambda state: "Exporting" not in json.dumps(state))
     told = bench.run("backup.vision_export")
     assert told.notes[0] == "1 to copy, 2 kept already"
@@ -177,7 +177,7 @@ def listing(bench: Bench, simulators: Simulators, *, times: int = 99, skip: int 
     """Have the list of exports say something else of the ONNX model."""
     (project,) = (one.project for one in bench.declared.vision.values())
     url = f"{simulators.vision.url}/customvision/v3.3/training/projects/{project}/iterations/{project}/export"
-    exports = requests.get(url, headers={"Training-Key": KEY}, timeout=10).json()
+    exports = requests.get(url, headers={"Training-Key": KEY}, timeout=60).json()
     body = [one | (changes if one["platform"] == "ONNX" else {}) for one in exports]
     simulators.vision.fault("error", status=200, method="GET", path="/export$", n=times, skip=skip, body=body)
 

@@ -48,7 +48,7 @@ def arm(simulators: Simulators) -> Call:
         url = path if path.startswith("https:") else f"{simulators.management.url}{path}"
         params = {} if "api-version" in url or not version else {"api-version": version}
         headers = {"Authorization": f"Bearer {token}", **headers}
-        return requests.request(method, url, json=body, params=params, headers=headers, timeout=10)
+        return requests.request(method, url, json=body, params=params, headers=headers, timeout=60)
 
     return call
 

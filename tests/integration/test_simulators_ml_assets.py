@@ -347,4 +347,4 @@ class Plain:
         """Send a request of any method."""
         url = path if path.startswith("https:") else f"{self._url}{path}"
         params = query if "api-version" in path else {"api-version": "2024-10-01", **query}
-        return requests.request(method, url, json=body, params=params, headers=self._headers, timeout=10)
+        return requests.request(method, url, json=body, params=params, headers=self._headers, timeout=60)

@@ -70,7 +70,7 @@ def send(workspace: Simulators) -> Send:
         url = (workspace.management.url if is_arm else workspace.inference.url) + path
         query = {"api-version": "2024-10-01"} if is_arm else {}
         headers = {"Authorization": f"Bearer {tokens[scope or (ARM if is_arm else ML)]}", **headers}
-        return requests.request(method, url, json=body, params=query, headers=headers, timeout=10)
+        return requests.request(method, url, json=body, params=query, headers=headers, timeout=60)
 
     return call
 

@@ -55,7 +55,7 @@ def client(simulators: Simulators, monkeypatch: pytest.MonkeyPatch) -> MLClient:
     arm = token("https://management.azure.com")
     url = f"{simulators.management.url}{RETRAIN}?api-version=2024-10-01"
     body = {"properties": {"componentSpec": SPEC}}
-    assert requests.put(url, json=body, headers={"Authorization": f"Bearer {arm}"}, timeout=10).ok
+    assert requests.put(url, json=body, headers={"Authorization": f"Bearer {arm}"}, timeout=60).ok
     return ml_client(simulators, WORKSPACE)
 
 
@@ -69,7 +69,7 @@ def arm(simulators: Simulators, client: MLClient) -> Call:
         url = path if path.startswith("https:") else f"{simulators.management.url}{WORKSPACE}{path}"
         params = {} if "api-version" in url else {"api-version": "2024-10-01"}
         headers = {"Authorization": f"Bearer {bearer}", **headers}
-        return requests.request(method, url, json=body, params=params, headers=headers, timeout=10)
+        return requests.request(method, url, json=body, params=params, headers=headers, timeout=60)
 
     return call
 
@@ -183,7 +183,7 @@ def test_the_sdk_cancels_a_job(simulators: Simulators, client: MLClient) -> None
     client.jobs.create_or_update(pipeline("retrain-1"))
     poller = client.jobs.begin_cancel("retrain-1")
     assert client.jobs.get("retrain-1").status == "CancelRequested"
-    poller.wait(timeout=10)
+    poller.wait(timeout=60)
     assert client.jobs.get("retrain-1").status == "Canceled"
     assert [one.status for one in client.jobs.list(parent_job_name="retrain-1")] == ["Canceled"]
     with pytest.raises(HttpResponseError, match="is in state Canceled and cannot be canceled"):
@@ -198,8 +198,8 @@ def test_the_sdk_deletes_a_job_that_has_ended(simulators: Simulators, client: ML
     client.jobs.create_or_update(pipeline("retrain-1"))
     with pytest.raises(HttpResponseError, match="cannot be deleted"):
         client.jobs.begin_delete("retrain-1")
-    client.jobs.begin_cancel("retrain-1").wait(timeout=10)
-    client.jobs.begin_delete("retrain-1").wait(timeout=10)
+    client.jobs.begin_cancel("retrain-1").wait(timeout=60)
+    client.jobs.begin_delete("retrain-1").wait(timeout=60)
     with pytest.raises(ResourceNotFoundError):
         client.jobs.get("retrain-1")
 
@@ -313,7 +313,7 @@ def test_a_model_is_registered_at_the_version_after_the_last(client: MLClient, s
     )
     client.jobs.create_or_update(pipeline("retrain-1"))
     client.jobs.create_or_update(pipeline("retrain-2"))
-    client.jobs.begin_cancel("retrain-2").wait(timeout=10)
+    client.jobs.begin_cancel("retrain-2").wait(timeout=60)
     ended(client, "retrain-1")
     assert sorted(one.version for one in client.models.list("credit")) == ["7", "8"]
 
@@ -327,7 +327,7 @@ def test_metrics_are_those_of_the_run(client: MLClient, simulators: Simulators) 
     headers = {"Authorization": f"Bearer {token('https://management.azure.com')}"}
     url = f"{simulators.inference.url}/studio/mlflow/v2.0{WORKSPACE}/api/2.0/mlflow/runs/get"
     answers = [
-        requests.get(url, params={"run_id": one}, headers=headers, timeout=10).json()
+        requests.get(url, params={"run_id": one}, headers=headers, timeout=60).json()
         for one in (train.name, "retrain-1", "nobody")
     ]
     assert [one["key"] for one in answers[0]["run"]["data"]["metrics"]] == ["auc"]

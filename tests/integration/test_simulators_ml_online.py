@@ -65,7 +65,7 @@ def arm(simulators: Simulators) -> Call:
         url = path if path.startswith("https:") else f"{simulators.management.url}{path}"
         params = {} if "api-version" in url or not version else {"api-version": version}
         headers = {"Authorization": f"Bearer {tokens[f'https://{audience}.com']}", **headers}
-        return requests.request(method, url, json=body, params=params, headers=headers, timeout=10)
+        return requests.request(method, url, json=body, params=params, headers=headers, timeout=60)
 
     return call
 

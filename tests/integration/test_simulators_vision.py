@@ -56,7 +56,7 @@ def vision(simulators: Simulators, queue: QueueClient) -> Call:
 
     def call(method: str, path: str, body: Any = None, **headers: str) -> requests.Response:
         headers = headers or {"Training-Key": KEY}
-        return requests.request(method, simulators.vision.url + path, json=body, headers=headers, timeout=10)
+        return requests.request(method, simulators.vision.url + path, json=body, headers=headers, timeout=60)
 
     return call
 

@@ -100,7 +100,7 @@ def test_a_token_must_come_whole_and_in_time(simulators: Simulators, call: Call)
     assert call("POST", "/projects/import").json()["code"] == "BadRequestRequiredParamIsNull"
     assert "sig=" not in json.dumps(simulators.vision.seen()).replace("sig=(secret)", "")
     trust = ssl.create_default_context(cafile=simulators.ca)
-    bare = HTTPSConnection(urlsplit(simulators.vision.url).netloc, timeout=10, context=trust)
+    bare = HTTPSConnection(urlsplit(simulators.vision.url).netloc, timeout=60, context=trust)
     bare.putrequest("POST", f"{TRAINING}/projects/import?token={quote(token, safe='')}")
     bare.putheader("Training-Key", KEY)
     bare.endheaders()
@@ -193,7 +193,7 @@ def test_domains_say_what_they_are_good_for(simulators: Simulators, call: Call) 
     assert (domains[COMPACT]["exportable"], domains[COMPACT]["enabled"]) == (True, False)
     assert "exportablePlatforms" not in domains[COMPACT]
     url = f"{simulators.vision.url}/customvision/v3.4-preview/training/domains/{DETECTION}"
-    preview = requests.get(url, headers={"Training-Key": KEY}, timeout=10).json()
+    preview = requests.get(url, headers={"Training-Key": KEY}, timeout=60).json()
     assert (preview["type"], preview["exportablePlatforms"]) == ("ObjectDetection", [])
     assert call("GET", f"/domains/{PROJECT}").json()["code"] == "NotFoundDomain"
 

@@ -48,7 +48,7 @@ def predict(simulators: Simulators, name: str = "live", path: str = "image/nosto
         f"{simulators.vision.url}/customvision/v3.1/prediction/{PROJECT}/classify/iterations/{name}/{path}",
         data=draw("banana", 40),
         headers={"Content-Type": "application/octet-stream", **(headers or {"Prediction-Key": PREDICTION_KEY})},
-        timeout=10,
+        timeout=60,
     )
 
 
@@ -148,7 +148,7 @@ def test_what_cannot_be_predicted(simulators: Simulators, call: Call, content: b
     """No picture, or one of more than 4 MB, which a quick test would still take."""
     publish(call, FIRST)
     url = f"{simulators.vision.url}/customvision/v3.1/prediction/{PROJECT}/classify/iterations/live/image"
-    refused = requests.post(url, data=content, headers={"Prediction-Key": PREDICTION_KEY}, timeout=10)
+    refused = requests.post(url, data=content, headers={"Prediction-Key": PREDICTION_KEY}, timeout=60)
     assert (refused.status_code, refused.json()["code"]) == (400, code)
     unread = call("POST", "/quicktest/url", {"url": "https://127.0.0.1:9/none.png"})
     assert (unread.status_code, unread.json()["code"]) == (400, "BadRequestImageUrl")

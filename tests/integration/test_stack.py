@@ -87,10 +87,10 @@ def test_the_ready_file_says_where_everything_is(stack: tuple[Child, Path]) -> N
     """Each address answers, the lease scales the app's times, and SIGTERM ends all of it."""
     child, ready = stack
     said = facts(ready)
-    assert requests.get(f"{said['functions']}/admin/host/status", timeout=10).json()["state"] == "Running"
+    assert requests.get(f"{said['functions']}/admin/host/status", timeout=60).json()["state"] == "Running"
     for name in ("management", "vision", "channels", "event_grid", "identity"):
         verify = said["ca"] if said[name].startswith("https") else True
-        assert requests.get(f"{said[name]}/_requests", verify=verify, timeout=10).status_code == 200, name
+        assert requests.get(f"{said[name]}/_requests", verify=verify, timeout=60).status_code == 200, name
     assert Path(said["requests_log"]).exists()
     assert said["settings"]["AzureWebJobsStorage"] == said["storage"]
     assert said["settings"]["REACTOR_LEASE_SECONDS"] == "10"
@@ -111,7 +111,7 @@ def test_only_one_stack_has_a_ready_file(stack: tuple[Child, Path]) -> None:
     before = facts(ready)
     assert f"another stack has {ready}, process {child.pid}" in refused(ready)
     assert facts(ready) == before
-    assert requests.get(f"{before['functions']}/admin/host/status", timeout=10).ok
+    assert requests.get(f"{before['functions']}/admin/host/status", timeout=60).ok
 
 
 BAD = "version: 1\nrules:\n  - name: deploy\n    on: ModelRegisterd\n    do: [deploy.batch_endpoint]\n"
@@ -162,7 +162,7 @@ def test_a_killed_host_can_be_replaced(stack: tuple[Child, Path], tmp_path: Path
     try:
         eventually(lambda: facts(ready)["host_pid"] == attached.pid)
         assert facts(ready) == before | {"host_pid": attached.pid}
-        assert requests.get(f"{before['functions']}/admin/host/status", timeout=10).ok
+        assert requests.get(f"{before['functions']}/admin/host/status", timeout=60).ok
         child.stop(seconds=20)
         assert attached.process.wait(10) == 0
     finally:
