@@ -34,7 +34,7 @@ from tests.integration.stages import Bench, Told, clients_of, event_of
 SUBSCRIPTION = "/subscriptions/11111111-2222-3333-4444-555555555555"
 WS = f"{SUBSCRIPTION}/resourceGroups/ml-prod/providers/Microsoft.MachineLearningServices/workspaces/fraud"
 FACTORY = f"{SUBSCRIPTION}/resourceGroups/data/providers/Microsoft.DataFactory/factories/etl"
-PROJECT, ITERATION = "3f2504e0-4f89-41d3-9a0c-0305e82c3301", "8d8ac610-566d-4ef0-9c22-186b2a5ed793"
+PROJECT, ITERATION = "6b1d7c52-0e83-4f6a-9f4e-2c5d8a1b7e90", "8d8ac610-566d-4ef0-9c22-186b2a5ed793"
 EVENTS = Path(__file__).parents[1] / "events"
 ML = "Microsoft.MachineLearningServices/workspaces"
 CV = "Microsoft.CognitiveServices/accounts/CustomVision"
