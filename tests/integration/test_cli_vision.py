@@ -185,6 +185,7 @@ def test_the_test_blob_is_reported_when_it_is_seen(
     if not exports.exists():
         exports.create_container()
     exports.upload_blob(f"CustomVision-TestPermission/{uuid4()}", b"", overwrite=True)
+    simulators.vision.seed(settings={"test_blob_seconds": -1})
     outcome = told(capsys, "connect", "fruit", "--within", "5s")
     assert outcome["test_blob_seen"] is False
     simulators.vision.seed(settings={"notify": False})

@@ -49,7 +49,7 @@ The settings, and what they are at first:
     retired_domains ([])          ids of domains that are not trained any more
     roles_missing ([])            "queue", "container": where the resource's identity has no role
     multi_service (false)         whether the resource is one for several services, which connects to no storage
-    test_blob_seconds (0)         how long the blob stays that tests a container
+    test_blob_seconds (0)         how long the blob stays that tests a container; below 0 there is none
     message_encoding ("plain")    or "base64"
     blob_name                     "{projectId} - {iterationId}.{platformType}"; {flavor} would be ".Flavor" or ""
     notify (true)                 whether messages are sent

@@ -121,10 +121,11 @@ class Projects:
                 if container is None or "container" in settings["roles_missing"]:
                     raise unreachable(container_uri)
                 name = f"{TEST_BLOB}/{uuid.uuid4()}"
-                storage.write(container, name, b"")
-                if (seconds := float(settings["test_blob_seconds"])) > 0:
+                if (seconds := float(settings["test_blob_seconds"])) >= 0:
+                    storage.write(container, name, b"")
+                if seconds > 0:
                     self._resource.later.do(seconds, lambda: storage.delete(container, name))
-                else:
+                elif seconds == 0:
                     storage.delete(container, name)
             except AzureError as problem:
                 raise unreachable(container_uri) from problem
