@@ -76,6 +76,8 @@ class Steps(Holding):
     notes: list[str] = field(default_factory=list)
     has_acted: bool = False
     """Whether a stage that changes something was begun: where a later one fails, that is undone."""
+    named: Callable[[str], str] = str
+    """Says what a person calls a parameter."""
 
     def perform(self, action: str, params: Mapping[str, Any], until: str = "") -> dict[str, Any]:
         """Perform a step, up to and with the stage `until`; PermanentError or TemporaryError says why it failed.
@@ -83,16 +85,11 @@ class Steps(Holding):
         UsageError where it cannot be done as it was asked for: there is no rule to be corrected. EndedError where an
         action would end as skipped, or the like.
         """
-        from shared.errors import PermanentError
         from shared.handlers import ACTIONS
         from shared.stages import find_handler
 
         handler = find_handler(ACTIONS, action)
-        given = dict(self.here.given) | {name: one for name, one in params.items() if one is not None}
-        try:
-            parsed, name = handler.parse(given), handler.stages[0].name
-        except PermanentError as problem:
-            raise UsageError(problem.reason) from None
+        parsed, name = parse(action, dict(self.here.given) | dict(params), self.named), handler.stages[0].name
         try:
             while name:
                 name = self._undoing(handler, handler.stage(name), parsed, until)
@@ -257,6 +254,31 @@ class Looking:
 
 
 # -- what the commands share ------------------------------------------------------------------------------------------
+
+
+def parse(action: str, params: Mapping[str, Any], named: Callable[[str], str] = str) -> BaseModel:
+    """Check the parameters of a step, without those that are None; UsageError says it as `rules check` does."""
+    from pydantic import ValidationError
+    from yaml import MappingNode
+    from yaml.error import Mark
+
+    from shared.handlers import ACTIONS
+    from shared.rules.reading import Reading
+    from shared.stages import find_handler
+
+    try:
+        return find_handler(ACTIONS, action).params.model_validate(
+            {name: one for name, one in params.items() if one is not None}
+        )
+    except ValidationError as error:
+        reading, start = Reading(), Mark("", 0, 0, 0, None, None)
+        nowhere = MappingNode("", [], start, start)
+        for detail in error.errors(include_url=False):
+            name, *rest = detail["loc"] or (action,)
+            reading.invalid(nowhere, tuple(rest), detail, str(name))
+            last, wrong = reading.problems[-1], str(name)
+            reading.problems[-1] = replace(last, message=named_in(last.message, wrong, named(wrong), action))
+        raise UsageError("; ".join(one.message for one in reading.problems)) from None
 
 
 def line_of(options: Namespace) -> Line:

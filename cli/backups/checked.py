@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from shared.storage.backups import Backup, Manifest, Store
 
 REMEDY = (
-    "delete its folder, then bring it back from a second container (`reactor backups restore --container URL --to app`)"
-    ", or export the iteration and back it up again"
+    "bring it back from a second container (`reactor backups restore BACKUP --container URL --to app`), which replaces "
+    "what is damaged; where that says `was there already`, delete its model.zip first"
 )
 GIVEN_UP = timedelta(days=1)
 """How old what is not whole has to be for nobody to work on it any more."""

@@ -22,7 +22,7 @@ BEGINNING = 64 * 1024
 """Bytes in which an image's header is looked for first."""
 REMEDY = (
     "bring what is wrong back from a second container (`reactor backups restore PROJECT/datasets/VERSION --container "
-    "URL --to app`); or delete the damaged images and give `reactor vision dataset PROJECT`, which copies them again"
+    "URL --to app`); or give `reactor vision dataset PROJECT`, which copies again what is gone or damaged"
 )
 
 

@@ -57,7 +57,20 @@ def _add_second(one: ArgumentParser) -> None:
 
 
 def _second(options: Namespace, here: Here) -> str | None:
-    return _filled(options.second, here) if options.second else None
+    """Fill it in, and look at it: a person should not wait for hours to be told of a typing error."""
+    from shared.errors import ReactorError
+
+    if not options.second:
+        return None
+    url = _filled(options.second, here)
+    try:
+        here.around.clients.backups.elsewhere(url).look()
+    except ReactorError as problem:
+        hint = getattr(problem, "remedy", "")
+        raise RefusedError(
+            f"--second: {problem.reason}; nothing was copied" + (f"\n  {hint}" if hint else "")
+        ) from None
+    return url
 
 
 def _filled(text: str, here: Here) -> str:

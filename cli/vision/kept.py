@@ -21,11 +21,11 @@ class KeptImages(NamedTuple):
 
     there: int
     kept: int
-    """Of the newest data set that is whole."""
+    """Of those that are there now, in the newest data set that is whole, as far as counts and ages tell."""
     written: datetime | None
     """When that was whole; None where there is none."""
     left: int
-    """How many are not kept, as far as counts and ages tell."""
+    """How many are not kept: all the others."""
 
 
 def read_kept(here: Here, there: int) -> KeptImages:
@@ -35,7 +35,8 @@ def read_kept(here: Here, there: int) -> KeptImages:
         return KeptImages(there, 0, None, there)
     newest = here.vision.images.page(here.at, here.project, skip=0, take=LOOKED_AT, tagged=None, order="Newest")
     later = sum(1 for image in newest if image.created and image.created > found.began)
-    return KeptImages(there, found.images, found.written, max(there - found.images, later))
+    left = min(max(there - found.images, later), there)
+    return KeptImages(there, there - left, found.written, left)
 
 
 def read_models(here: Here) -> list[Backup]:

@@ -81,7 +81,7 @@ class State:
     tags: dict[str, int] = field(default_factory=dict)
     """How many images each tag has, where it was looked closely."""
     images_kept: int | None = None
-    """Images of the newest whole data set that is kept; None where that cannot be known here."""
+    """Those of them that the newest whole data set has; None where that cannot be known here."""
     images_left: int | None = None
     """Images of the project that are not kept; None where that cannot be known here."""
     data_set: datetime | None = None

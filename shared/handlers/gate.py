@@ -274,10 +274,13 @@ def _short(model_id: str) -> str:
     return f"{name.rpartition('/')[2]}:{version}" if name else model_id
 
 
-def _percents(params: Gate, families: Collection[str]) -> Iterator[tuple[str, str]]:
-    """Point out a bar above 1 for what Custom Vision measures from 0 to 1."""
+def _doubts(params: Gate, families: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Point out a metric that Custom Vision does not measure, and a bar above 1 for one that is from 0 to 1."""
     about_iteration = params.given(OF_ITERATIONS) or (set(families) == {"vision"} and not params.given(OF_MODELS))
-    if not about_iteration or params.metric not in METRICS:
+    if not about_iteration or not params.metric or templates.is_open(params.metric):
+        return
+    if params.metric not in METRICS:
+        yield "metric", f"{recognition.unmeasured(params.metric)}: this step would fail"
         return
     for name in ("at_least", "at_most", "by"):
         bar = getattr(params, name)
@@ -296,6 +299,6 @@ PERMISSIONS = {
         *recognition.READS,
     )
 }
-DOUBTS = {Gate: _percents}
+DOUBTS = {Gate: _doubts}
 RESULTS = {Gate: ("passed", "metric", "live", "compared_with", "compared_at")}
 STAGES = {Gate: (Stage[Gate]("decide", start=decide, effect="decides"),)}

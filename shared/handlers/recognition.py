@@ -16,6 +16,7 @@ from shared.handlers.vision import iterations
 from shared.handlers.vision.iterations import Place
 from shared.permissions import Permission
 from shared.redaction import tidy
+from shared.rules.problems import did_you_mean
 from shared.stages import Done, End, Job, Progress
 
 METRICS = ("precision", "recall", "average_precision")
@@ -62,9 +63,7 @@ class Seen:
 def judge(params: Wanted, job: Job) -> Progress:
     """Compare an iteration's metric with the bars, and with that of the iteration that is live."""
     if params.metric not in METRICS:
-        raise PermanentError(
-            f'Custom Vision does not measure "{tidy(params.metric)}"', remedy=f"ask for {', '.join(METRICS)}"
-        )
+        raise PermanentError(unmeasured(params.metric), remedy="correct the gate's `metric`")
     place, id = _meant(params, job)
     iteration = _read(params, place, id, job)
     if isinstance(iteration, End):
@@ -77,6 +76,16 @@ def judge(params: Wanted, job: Job) -> Progress:
     if isinstance(found, End):
         return found
     return _compare(params, place, iteration, found, job) if params.better_than else bars.passed(found)
+
+
+def unmeasured(metric: str) -> str:
+    """Say of a metric that no iteration has it, and which there are.
+
+    >>> unmeasured("recal")
+    'Custom Vision does not measure "recal" (did you mean "recall"?): it measures precision, recall, average_precision'
+    """
+    meant = did_you_mean(metric, METRICS)
+    return f'Custom Vision does not measure "{tidy(metric)}"{meant}: it measures {", ".join(METRICS)}'
 
 
 def _meant(params: Wanted, job: Job) -> tuple[Place, str]:

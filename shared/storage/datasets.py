@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from shared.settings import Settings
 from shared.storage.backups import CHUNK, MANIFEST
 from shared.storage.backups.manifests import hashes
-from shared.storage.backups.store import no_manifest
+from shared.storage.backups.store import md5_of, no_manifest
 from shared.storage.exceptions import translated
 
 if TYPE_CHECKING:
@@ -43,6 +43,14 @@ class Stored:
     path: str
     size: int
     noted: Mapping[str, str]
+    etag: str = ""
+    md5: str = ""
+    """Hex, "" where storage does not know it."""
+
+    def is_as(self, noted: Mapping[str, str]) -> bool:
+        """Tell whether it has the size and the MD5 that are noted, as far as they are: nothing of it is read."""
+        has_size = noted.get("size", str(self.size)) == str(self.size)
+        return has_size and not (self.md5 and self.md5 != noted.get("md5", self.md5))
 
 
 class File(BaseModel):
@@ -146,23 +154,33 @@ class Datasets:
                 found = self._blob(path).get_blob_properties()
             except ResourceNotFoundError:
                 return None
-        return Stored(path, found.size, dict(found.metadata or {}))
+        return Stored(path, found.size, dict(found.metadata or {}), found.etag, md5_of(found))
 
-    def keep(self, path: str, content: bytes, content_type: str, noted: Mapping[str, str] | None = None) -> None:
-        """Write a blob unless there is one: what is kept is never overwritten."""
-        from azure.core.exceptions import ResourceExistsError
+    def keep(
+        self, path: str, content: bytes, content_type: str, noted: Mapping[str, str] | None = None, damaged: str = ""
+    ) -> bool:
+        """Write a blob unless there is one: what is kept is never overwritten. False where nothing was written.
+
+        The one that is replaced is a damaged one, of that ETag, and only while it has it.
+        """
+        from azure.core import MatchConditions
+        from azure.core.exceptions import ResourceExistsError, ResourceModifiedError
         from azure.storage.blob import ContentSettings
 
+        how: Any = {"overwrite": False}
+        if damaged:
+            how = {"overwrite": True, "etag": damaged, "match_condition": MatchConditions.IfNotModified}
         with translated("Storage", "same"):
             try:
                 self._blob(path).upload_blob(
                     content,
-                    overwrite=False,
                     metadata=dict(noted or {}),
                     content_settings=ContentSettings(content_type=content_type),
+                    **how,
                 )
-            except ResourceExistsError:
-                return
+            except (ResourceExistsError, ResourceModifiedError):
+                return False
+        return True
 
     def url(self, path: str) -> str:
         """Give a blob's URL, without a SAS: who reads it there needs a role for that."""

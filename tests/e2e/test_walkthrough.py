@@ -48,6 +48,7 @@ VARIES = (
     (re.compile(r"\b\d+ s ago"), "<seconds> s ago"),
     (re.compile(r"in \d+ days"), "in <days> days"),
     (re.compile(r"(?<=KB  )\d+[sm] +"), "<age> "),
+    (re.compile(r"(?<=test blob  )(not )?seen.*"), "<by chance>"),
 )
 """What is different each time, and what stands for it."""
 

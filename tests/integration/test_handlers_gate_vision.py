@@ -260,7 +260,11 @@ def test_an_iteration_is_that_of_its_own_project(bench: Bench, simulators: Simul
         ("model_registered", {"worst_tag_at_least": 0.5}, "worst_tag_at_least is about an iteration of Custom Vision"),
         ("vision_training_completed", {"project": "veg"}, "is not declared; declared: fruit, other"),
         ("vision_training_completed", {"iteration": "Iteration 2"}, "is no iteration's id"),
-        ("vision_training_completed", {"metric": "auc"}, 'Custom Vision does not measure "auc"'),
+        (
+            "vision_training_completed",
+            {"metric": "auc"},
+            'Custom Vision does not measure "auc": it measures precision, recall, average_precision',
+        ),
     ],
 )
 def test_a_gate_without_anything_to_look_at_says_what_to_give(

@@ -201,6 +201,17 @@ def test_what_can_never_work_with_the_declared_projects_is_an_error(step: str, m
             "at_most is 400, and the average_precision of an iteration is from 0 to 1",
         ),
         (
+            "gate: {metric: recal, at_least: 0.5}",
+            "from: [fruit]",
+            'Custom Vision does not measure "recal" (did you mean "recall"?): it measures precision, recall, '
+            "average_precision: this step would fail",
+        ),
+        (
+            "gate: {metric: auc, better_than: live, publish_name: n}",
+            "from: [fruit]",
+            'Custom Vision does not measure "auc": it measures',
+        ),
+        (
             "export.vision: {platforms: [onnx, ONX/ONNX10]}",
             "from: [fruit]",
             'Custom Vision documents no platform "ONX" (did you mean "ONNX"?)',
@@ -229,6 +240,8 @@ def test_a_percentage_is_doubted_wherever_the_gate_is_about_an_iteration() -> No
     ("step", "more"),
     [
         ("gate: {metric: recall, at_least: 1}", "from: [fruit]"),
+        ("gate: {metric: '${METRIC}', at_least: 90}", "from: [fruit]"),
+        ("gate: {metric: recal, at_least: 1, workspace: fraud, model: m, version: 1}", "from: fruit"),
         ("gate: {metric: recall, at_least: 90, workspace: fraud, model: m, version: 1}", "from: fruit"),
         ("export.vision: {platforms: [OpenVINO, TensorFlow/TensorFlowLite, '${PLATFORM}']}", "from: [fruit]"),
         ("publish.vision: {name: n}", "from: [fruit]"),
@@ -245,3 +258,4 @@ def test_what_may_be_meant_is_not_doubted(step: str, more: str) -> None:
 def test_a_metric_of_a_model_has_its_own_scale() -> None:
     """Only what Custom Vision measures is known to be from 0 to 1."""
     assert said("gate: {metric: recall, at_least: 90}", "from: [fraud]", "ModelRegistered") == []
+    assert said("gate: {metric: auc, at_least: 0.9}", "from: [fraud]", "ModelRegistered") == []

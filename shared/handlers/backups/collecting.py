@@ -3,6 +3,9 @@
 Each look lists the page that begins where the look before ended, copies a bounded part of it, and stages what the files
 say of these images as blocks. After a crash the same part is done again: an image that is kept is not copied again, and
 blocks of the same names replace each other. Only blocks that are remembered become part of a file.
+
+An image that is there is taken where its size and its MD5 are those that were noted when it was copied. One that is
+damaged is replaced, by its ETag: the one case in which something that is kept is overwritten.
 """
 
 import hashlib
@@ -13,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field, replace
 from itertools import batched
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from shared.clients.vision import Resource
 from shared.clients.vision.images import Image
@@ -70,6 +73,10 @@ class Reached:
     annotations: int = 0
     lines: int = 0
     missing: int = 0
+    new: int = 0
+    """How many were copied, in all turns; an image of a look that was repeated counts as kept before."""
+    damaged: int = 0
+    """How many of those that were there were not what had been copied, and were copied again; in all turns."""
     print: str = "0"
     """Of everything that was listed, in any order; hex."""
     blocks: dict[str, int] = field(default_factory=dict)
@@ -93,6 +100,14 @@ class Reached:
     def names(self, part: str, turn: int) -> list[str]:
         """Name the blocks of a part."""
         return [block_name(part, turn, number) for number in range(self.blocks.get(part, 0))]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An image that is kept, and whether that was done now."""
+
+    labelled: Labelled
+    was: Literal["new", "damaged", "kept"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +167,9 @@ def collect(source: Source, reached: Reached, job: Job) -> bool | Late:
 
 def _keep_some(
     listed: Sequence[Image], source: Source, job: Job, *, is_last_try: bool
-) -> tuple[list[Labelled | Lost], Late | None]:
+) -> tuple[list[Found | Lost], Late | None]:
     """Keep images in their order until one is late or it has taken long; on the last try what is late is lost."""
-    kept: list[Labelled | Lost] = []
+    kept: list[Found | Lost] = []
     until = time.monotonic() + SECONDS
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for some in batched(listed, SLICE, strict=False):
@@ -168,11 +183,11 @@ def _keep_some(
     return kept, None
 
 
-def _keep(image: Image, source: Source, job: Job) -> Labelled | Lost | Late:
+def _keep(image: Image, source: Source, job: Job) -> Found | Lost | Late:
     """Copy an image unless it is kept. Trouble with our own storage is raised: it is not the image's."""
     store, base = job.clients.datasets, f"{folder_of_images(source.project)}/{image.id}"
     if not source.is_first and (there := _kept_before(image, base, store)):
-        return there
+        return Found(there, "kept")
     try:
         content = job.clients.vision.images.read(source.at, source.project, image)
     except DeniedError:
@@ -185,16 +200,28 @@ def _keep(image: Image, source: Source, job: Job) -> Labelled | Lost | Late:
     if picture is None:
         return Lost(image, f"image {image.id} is damaged, or no JPEG, PNG, BMP or GIF", "upload it again")
     path = f"{base}.{picture.extension}"
-    noted = {"width": str(picture.width), "height": str(picture.height)}
-    store.keep(path, content, MIME_TYPES[picture.extension], noted)
-    return Labelled(image, picture, path)
+    return Found(Labelled(image, picture, path), _store(path, content, picture, store))
+
+
+def _store(path: str, content: bytes, picture: Picture, store: Datasets) -> Literal["new", "damaged", "kept"]:
+    """Write an image where it is not there, or where what is there has another content."""
+    noted = {"width": str(picture.width), "height": str(picture.height), "size": str(len(content))}
+    noted["md5"] = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    if store.keep(path, content, kind := MIME_TYPES[picture.extension], noted):
+        return "new"
+    there = store.look(path)
+    if there is not None and there.is_as(noted) and there.is_as(there.noted):
+        return "kept"
+    if there is None or not store.keep(path, content, kind, noted, damaged=there.etag):
+        raise TemporaryError(f"somebody else writes {path}")
+    return "damaged"
 
 
 def _kept_before(image: Image, base: str, store: Datasets) -> Labelled | None:
-    """Look for an image among those kept; its size in pixels is noted beside it."""
+    """Look for an image among those kept, as it was copied; its size in pixels is noted beside it."""
     for extension in MIME_TYPES:
         there = store.look(f"{base}.{extension}")
-        if there is not None and {"width", "height"} <= there.noted.keys():
+        if there is not None and {"width", "height"} <= there.noted.keys() and there.is_as(there.noted):
             picture = Picture(extension, int(there.noted["width"]), int(there.noted["height"]))
             return Labelled(image, picture, there.path)
     return None
@@ -203,15 +230,16 @@ def _kept_before(image: Image, base: str, store: Datasets) -> Labelled | None:
 # -- what the files say of them ---------------------------------------------------------------------------------------
 
 
-def _write(found: Sequence[Labelled | Lost], source: Source, reached: Reached, job: Job) -> None:
+def _write(found: Sequence[Found | Lost], source: Source, reached: Reached, job: Job) -> None:
     """Stage what the files say of images, and count them."""
-    for one in found:
-        for tag in one.image.tags:
-            reached.tags.setdefault(tag.id, [tag.name, "Regular", 0])[0] = tag.name
-        for region in one.image.regions:
-            reached.tags.setdefault(region.tag_id, [region.tag, "Regular", 0])[0] = region.tag
-    kept = [one for one in found if isinstance(one, Labelled)]
+    kept = [one.labelled for one in found if isinstance(one, Found)]
     lost = [one for one in found if isinstance(one, Lost)]
+    images = [one.labelled.image if isinstance(one, Found) else one.image for one in found]
+    for image in images:
+        for tag in image.tags:
+            reached.tags.setdefault(tag.id, [tag.name, "Regular", 0])[0] = tag.name
+        for region in image.regions:
+            reached.tags.setdefault(region.tag_id, [region.tag, "Regular", 0])[0] = region.tag
     _stage("images", annotations.members(_coco_images(kept, reached, job), reached.images), source, reached, job)
     labels = _coco_annotations(kept, source, reached)
     _stage("annotations", annotations.members(labels, reached.annotations), source, reached, job)
@@ -229,7 +257,9 @@ def _write(found: Sequence[Labelled | Lost], source: Source, reached: Reached, j
     reached.lines += len(lines)
     reached.missing += len(lost)
     reached.skip += len(found)
-    reached.print = printed(reached.print, [one.image for one in found])
+    reached.new += sum(isinstance(one, Found) and one.was == "new" for one in found)
+    reached.damaged += sum(isinstance(one, Found) and one.was == "damaged" for one in found)
+    reached.print = printed(reached.print, images)
 
 
 def _coco_images(kept: Sequence[Labelled], reached: Reached, job: Job) -> list[dict[str, Any]]:

@@ -67,7 +67,10 @@ class VisionDataset(BaseModel):
 
 
 def survey(params: VisionDataset, job: Job) -> Progress:
-    """Look what kind of project it is, and name the version: by the time and the step's key, once."""
+    """Look what kind of project it is, and name the version: by the time and the step's key, once.
+
+    The second container is looked at as well: that it is not there should not be told after hours of copying.
+    """
     project, about = declared.vision(job, params.project)
     at = Resource.of(about.training)
     found = job.clients.vision.projects.read(at, project)
@@ -89,7 +92,8 @@ def survey(params: VisionDataset, job: Job) -> Progress:
     told = {"project": project, "name": found.name, "domain": domain, "kind": kind, "count": count, "turn": turn}
     told |= {"version": version, "folder": f"{project}/datasets/{version}"}
     told |= {"is_first": turn == 1 and not job.clients.datasets.has_any(images)}
-    return Done({"began": job.now.isoformat(), **job.result, **told}, note=f"{count} images to keep")
+    note = f"{count} images to keep{second_copy.doubts(params.second, job) if turn == 1 else ''}"
+    return Done({"began": job.now.isoformat(), **job.result, **told}, note=note)
 
 
 def _tagged(params: VisionDataset) -> bool | None:
@@ -141,7 +145,9 @@ def copy(params: VisionDataset, job: Job) -> Progress:
 
 def _begin(source: Source, job: Job) -> Reached:
     tags = job.clients.vision.tags.list(source.at, source.project)
-    return Reached(tags={tag.id: [tag.name, tag.type, 0] for tag in tags})
+    before = Reached.of(job.result.get("reached", {}))
+    by_id = {tag.id: [tag.name, tag.type, 0] for tag in tags}
+    return Reached(tags=by_id, new=before.new, damaged=before.damaged)
 
 
 def compare(params: VisionDataset, job: Job) -> Progress:

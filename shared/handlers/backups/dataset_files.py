@@ -83,9 +83,18 @@ def write_manifest(params: Wanted, job: Job) -> Progress:
         "coco": uri(params.datastore, f"{folder}/{COCO}", job),
         "jsonl": uri(params.datastore, f"{folder}/{LINES}", job),
     }
-    note = f"{reached.images} images are kept"
+    note = f"{reached.images} images are kept{_told(reached)}"
     note += f", {reached.missing} are missing: {reached.why}" if reached.missing else ""
     return Done(told, note=note + (f"; {result['changed']}" if result["changed"] else ""))
+
+
+def _told(reached: Reached) -> str:
+    """Say how many were new, and how many were damaged; "" where all were new."""
+    before = max(reached.images - reached.new - reached.damaged, 0)
+    if not (before or reached.damaged):
+        return ""
+    damaged = f", {reached.damaged} damaged, copied again" if reached.damaged else ""
+    return f" ({reached.new} new, {before} kept already{damaged})"
 
 
 def _manifest(params: Wanted, reached: Reached, job: Job) -> DatasetManifest:

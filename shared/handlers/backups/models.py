@@ -86,6 +86,7 @@ def list_exports(params: VisionExport, job: Job) -> Progress:
         return Pending(memory={"since": since.isoformat()}, note=note)
     told = {"project": target.project, "iteration": target.iteration, "todo": todo, "kept": kept}
     note = f"{len(todo)} to copy, {len(kept)} kept already"
+    note += second_copy.doubts(params.second, job) if todo else ""
     return Done({**told, "lost": lost | missing, "remedy": remedy}, note)
 
 

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from shared.errors import PermanentError, TemporaryError
+from shared.errors import PermanentError, ReactorError, TemporaryError
 from shared.permissions import Permission
 from shared.stages import Done, Job, Pending, Progress
 from shared.storage.backups import MODEL, Copy, Store
@@ -34,6 +34,20 @@ def no_secret(url: str) -> str:
     """Say that a SAS in a rules file is a secret in a rules file."""
     is_open = "sig=" in urlsplit(url).query and "${" not in url
     return "it holds a SAS, which is a secret: put the whole URL into a setting, and write ${NAME}" if is_open else ""
+
+
+def doubts(url: str | None, job: Job) -> str:
+    """Say beforehand what is wrong with the second container, after "; "; "" for nothing.
+
+    It is no reason to keep nothing: the first copy is made all the same, and the step fails at its end if need be.
+    """
+    if not url:
+        return ""
+    try:
+        job.clients.backups.elsewhere(url).look()
+    except ReactorError as problem:
+        return f"; {problem.reason}: the first copy is made all the same"
+    return ""
 
 
 def bring(url: str, folders: list[str], job: Job) -> Progress:

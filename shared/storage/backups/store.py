@@ -236,6 +236,20 @@ class Store:
 
     # -- clients ------------------------------------------------------------------------------------------------------
 
+    def look(self) -> None:
+        """Raise where the container is not there or may not be read; nothing of it is read, and no blob need be there.
+
+        Whether it may be written shows when it is.
+        """
+        from azure.core.exceptions import ResourceNotFoundError
+
+        with self._translated():
+            try:
+                self._container().get_blob_client(MANIFEST).get_blob_properties()
+            except ResourceNotFoundError as problem:
+                if getattr(problem, "error_code", "") == NO_CONTAINER:
+                    raise
+
     @contextmanager
     def container(self, effect: Effect = "read") -> "Iterator[ContainerClient]":
         """Give the client of the container, for who keeps other things there; its exceptions become ours."""
