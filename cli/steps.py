@@ -259,8 +259,8 @@ class Looking:
 def parse(action: str, params: Mapping[str, Any], named: Callable[[str], str] = str) -> BaseModel:
     """Check the parameters of a step, without those that are None; UsageError says it as `rules check` does."""
     from pydantic import ValidationError
-    from yaml import MappingNode
-    from yaml.error import Mark
+    from yaml import SafeLoader, compose
+    from yaml.nodes import Node
 
     from shared.handlers import ACTIONS
     from shared.rules.reading import Reading
@@ -271,14 +271,16 @@ def parse(action: str, params: Mapping[str, Any], named: Callable[[str], str] = 
             {name: one for name, one in params.items() if one is not None}
         )
     except ValidationError as error:
-        reading, start = Reading(), Mark("", 0, 0, 0, None, None)
-        nowhere = MappingNode("", [], start, start)
+        said, nowhere = [], compose("{}", Loader=SafeLoader)
+        assert isinstance(nowhere, Node)
         for detail in error.errors(include_url=False):
-            name, *rest = detail["loc"] or (action,)
-            reading.invalid(nowhere, tuple(rest), detail, str(name))
-            last, wrong = reading.problems[-1], str(name)
-            reading.problems[-1] = replace(last, message=named_in(last.message, wrong, named(wrong), action))
-        raise UsageError("; ".join(one.message for one in reading.problems)) from None
+            name, *rest = map(str, detail["loc"] or (action,))
+            reading = Reading()
+            path = tuple(part for part in rest if not part.isdigit())  # an option that is repeated has no number
+            reading.invalid(nowhere, path, detail, name)
+            called = named(name) if detail["loc"] else name
+            said += [problem.message.replace(name, called, 1) for problem in reading.problems]
+        raise UsageError("; ".join(said)) from None
 
 
 def line_of(options: Namespace) -> Line:

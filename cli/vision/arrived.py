@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -30,15 +30,42 @@ def stoppable(arrived: Callable[[], int], of: int) -> Iterator[None]:
         raise RefusedError(f"{trouble.reason}; {arrived():,} of {of:,} images have arrived; {AGAIN}") from None
 
 
+def besides(found: Mapping[str, str]) -> str:
+    """Say of images that were uploaded before, by their ids, that their files are gone and they are not.
+
+    >>> besides({"8d1f": "apple/01.png"}).partition(": ")[2]
+    'apple/01.png (image 8d1f); delete in the portal what is to go'
+    """
+    from cli.tables import clean
+
+    (id, name), more = next(iter(sorted(found.items(), key=lambda one: one[1]))), len(found) - 1
+    example = f"{f'{clean(name)} (image {clean(id)})' if name else clean(id)}{f' and {more:,} more' if more else ''}"
+    many = "images more that came from here and are here no more, and they are"
+    are = many if more else "image more that came from here and is here no more, and it is"
+    return f"the project has {len(found):,} {are} trained with: {example}; delete in the portal what is to go"
+
+
+def lost(number: int) -> str:
+    """Say that images were uploaded, and are gone from the project.
+
+    >>> lost(1)
+    '1 image is not in the project any more, and goes out again'
+    """
+    many = "images are not in the project any more, and go"
+    return f"{number:,} {many if number > 1 else 'image is not in the project any more, and goes'} out again"
+
+
 def summary(images: Sequence[Labelled], new: int, outcome: Outcome, relabelled: int) -> str:
     """Say what came of an upload; `new` of the images were to be sent."""
     from cli.tables import count
     from cli.vision.labelled import tags_of
 
-    parts = [f"{outcome.taken:,} uploaded"] if outcome.taken or not images else []
+    relabelled = min(relabelled, outcome.taken)
+    fresh = outcome.taken - relabelled
+    parts = [f"{fresh:,} uploaded"] if fresh or not images else []
     parts += [f"{outcome.duplicates:,} of them there before"] if outcome.duplicates else []
     parts += [f"{outcome.unsure:,} of them with a label that is not known"] if outcome.unsure else []
-    parts += [f"{relabelled:,} of them labelled anew"] if relabelled else []
+    parts += [f"{relabelled:,} labelled anew"] if relabelled else []
     parts += [f"{len(images) - new:,} uploaded before"] if len(images) > new else []
     parts += [f"{len(outcome.bad):,} not taken"] if outcome.bad else []
     return f"{count(len(images), 'image')} with {count(len(tags_of(images)), 'tag')}: {', '.join(parts)}"

@@ -8,6 +8,18 @@ from typing import Any
 from cli.errors import UsageError
 from cli.vision.project import Here
 
+PUBLISHED = "--publish"
+"""Where a name of `publish.vision` is given."""
+
+
+def as_option(parameter: str) -> str:
+    """Write a parameter as the option by which a person gives it.
+
+    >>> as_option("older_than"), as_option("platforms")
+    ('--older-than', '--platform')
+    """
+    return "--platform" if parameter == "platforms" else f"--{parameter.replace('_', '-')}"
+
 
 def to_train(options: Namespace) -> dict[str, Any]:
     """Write the options as the parameters of the step."""
@@ -21,9 +33,7 @@ def how(options: Namespace) -> str:
 
 def refuse_wrong(options: Namespace, here: Here) -> None:
     """Refuse what the steps would refuse in the end, before anything is uploaded."""
-    from shared.errors import PermanentError
-    from shared.handlers import ACTIONS
-    from shared.stages import find_handler
+    from cli.steps import parse
 
     asked = {} if options.no_train else {"train.vision": to_train(options)}
     if options.publish:
@@ -33,8 +43,9 @@ def refuse_wrong(options: Namespace, here: Here) -> None:
                 f"--publish: {here.name} has no prediction resource: declare its ARM id as prediction, or give "
                 "--prediction with --endpoint"
             )
+    if "train.vision" in asked and options.budget and options.type != "advanced":
+        raise UsageError("--budget needs --type advanced")
+    if "train.vision" in asked and options.type == "advanced" and not options.budget:
+        raise UsageError("--type advanced needs --budget TIME, such as 2h")
     for action, params in asked.items():
-        try:
-            find_handler(ACTIONS, action).parse({name: one for name, one in params.items() if one is not None})
-        except PermanentError as problem:
-            raise UsageError(problem.reason) from None
+        parse(action, params, lambda name: PUBLISHED if name == "name" else as_option(name))

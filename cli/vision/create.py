@@ -251,7 +251,7 @@ def delete(options: Namespace) -> int:
     images = here.vision.images.count(here.at, here.project, tagged=None)
     what = f"{project.name} ({project.id}), its {count(len(iterations), 'iteration')} and {count(images, 'image')}"
     in_use = f"; published: {', '.join(one.publish_name for one in published)}" if published else ""
-    if not options.yes and not confirmed(f"delete {what}{in_use}; {_left(here, iterations, images)}?"):
+    if not options.yes and not confirmed(f"{_left(here, iterations, images)}; delete {what}{in_use}?"):
         print("nothing was deleted", file=sys.stderr)
         return 1
     line = line_of(options)

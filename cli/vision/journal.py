@@ -22,6 +22,8 @@ class Kept(NamedTuple):
     id: str
     label: str
     """The hash of what it was labelled with."""
+    name: str = ""
+    """The file's, when it was uploaded."""
 
 
 class Begun(NamedTuple):
@@ -76,13 +78,18 @@ class Journal:
         """Give the ids of the images that the project should have."""
         return frozenset(kept.id for kept in self._kept.values())
 
+    def besides(self, images: Iterable[Labelled]) -> dict[str, str]:
+        """Give the ids of the images that the project should have besides these, each with its file's name."""
+        ids = {kept.id for image in images if (kept := self.find(image))}
+        return {kept.id: kept.name for kept in self._kept.values() if kept.id not in ids}
+
     def keep(self, taken: Mapping[Labelled, str]) -> None:
         """Note images, each with the id that the service gave it."""
         self._write(
             {"project": self._project, "content": image.content, "label": image.label, "id": id, "name": image.name}
             for image, id in taken.items()
         )
-        self._kept |= {image.content: Kept(id, image.label) for image, id in taken.items()}
+        self._kept |= {image.content: Kept(id, image.label, image.name) for image, id in taken.items()}
         self.begun = None if taken else self.begun
 
     def begin(self, iteration: str, how: str) -> None:
@@ -126,7 +133,10 @@ def _read(path: Path, project: str) -> Iterator[tuple[str, Kept | Begun]]:
                     if "trained" in entry:
                         yield "", Begun(str(entry["trained"]), str(entry["how"]))
                     else:
-                        yield str(entry["content"]), Kept(str(entry["id"]), str(entry["label"]))
+                        yield (
+                            str(entry["content"]),
+                            Kept(str(entry["id"]), str(entry["label"]), str(entry.get("name", ""))),
+                        )
                 except (ValueError, KeyError, TypeError, RecursionError):
                     continue
     except FileNotFoundError:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cli.errors import RefusedError, UsageError
+from cli.vision import arrived
 from cli.vision.arrived import AGAIN, stoppable, summary
 from cli.vision.asked import refuse_wrong
 from cli.vision.before import announced, refuse_strangers, refuse_too_few, refuse_unknown
@@ -126,6 +127,8 @@ class Lesson:
                 "there": len(images) - len(new),
             }
         self.say(f"{self.project.name}: {summary(images, len(new), outcome, len(relabelled))}")
+        if more := {id: name for id, name in journal.besides(images).items() if id not in relabelled}:
+            print(f"reactor: {arrived.besides(more)}", file=sys.stderr)
         return outcome
 
     @property
@@ -183,7 +186,6 @@ class Lesson:
 
     def _journal(self, images: Iterable[Labelled], there: There) -> Journal:
         """Open the journal, and drop what the project has lost since."""
-        from cli.tables import count
         from cli.vision.journal import Journal
 
         journal = Journal.of(self.options.folder, self.here.at.endpoint, self.here.project, self.options.journal)
@@ -191,7 +193,7 @@ class Lesson:
         again = [image for image in images if (kept := journal.find(image)) and kept.id in lost]
         journal.forget(lost)
         if again:
-            print(f"reactor: the project lost {count(len(again), 'image')} since, which go out again", file=sys.stderr)
+            print(f"reactor: {arrived.lost(len(again))}", file=sys.stderr)
         return journal
 
     def _with_missing(self, tags: Mapping[str, Tag], wanted: Iterable[str]) -> Mapping[str, Tag]:

@@ -53,7 +53,8 @@ def status(options: Namespace) -> int:
     for line in lines:
         print(line)
     days = (RETIRES - datetime.now(UTC).date()).days
-    print(f"Custom Vision retires on {RETIRES}, in {days:,} days: what is backed up by then is kept")
+    if read:
+        print(f"Custom Vision retires on {RETIRES}, in {days:,} days: what is backed up by then is kept")
     for state in read:
         for line in _left(state):
             print(line)

@@ -11,6 +11,7 @@ from cli.app_storage import reported
 from cli.errors import RefusedError, UsageError
 from cli.steps import Steps
 from cli.vision import keeping, pruning
+from cli.vision.asked import as_option
 from cli.vision.iterations import add_iteration, add_within, iteration_of
 from cli.vision.project import Here, add_prediction, add_project, find
 
@@ -51,7 +52,7 @@ def perform(options: Namespace) -> int:
     command: Command = options.command
     here = find(options)
     params = command.read(options, here)
-    steps: Steps = command.steps(here, line_of(options), result=dict(command.says_first(options)))
+    steps: Steps = command.steps(here, line_of(options), result=dict(command.says_first(options)), named=as_option)
     if isinstance(steps, pruning.Pruning) and not options.yes and not pruning.is_confirmed(steps, params):
         return 1
     with interruptible(lambda: steps.so_far(command.goes_on)):

@@ -193,14 +193,14 @@ def test_a_project_is_deleted_with_what_is_in_it(
     answers(monkeypatch, "n\n")
     assert run("delete", "fruit") == 1
     assert (
-        f"delete fruit ({FRUIT}), its 2 iterations and 10 images; published: live; "
-        "NOT BACKED UP: 2 of 2 models, 10 of 10 images?" in capsys.readouterr().err
+        "NOT BACKED UP: 2 of 2 models, 10 of 10 images; "
+        f"delete fruit ({FRUIT}), its 2 iterations and 10 images; published: live?" in capsys.readouterr().err
     )
     assert simulators.vision.seen("DELETE") == []
     assert run("dataset", "fruit") == 0
     answers(monkeypatch, "n\n")
     assert run("delete", "fruit") == 1
-    assert "; NOT BACKED UP: 2 of 2 models?" in capsys.readouterr().err
+    assert "\nNOT BACKED UP: 2 of 2 models; delete fruit (" in capsys.readouterr().err
     answers(monkeypatch, "y\n")
     assert run("delete", "fruit") == 0
     assert projects(simulators) == {}
@@ -251,6 +251,8 @@ def test_the_status_of_all_projects_is_a_table(
     assert len(left) == 2
     assert "reactor: other: cannot be read: its training resource has no project" in said.err
     assert "reactor: unset: cannot be read: NOWHERE is not set here" in said.err
+    assert run("status", "other") == 1
+    assert capsys.readouterr().out == ""
 
 
 def test_the_status_of_one_project_shows_its_iterations(

@@ -266,7 +266,11 @@ def test_old_iterations_are_deleted_once_that_is_confirmed(
     assert capsys.readouterr().out.endswith(" deleted\n")
     left = named(clients, simulators)
     assert (len(left), left[last], "live" in left.values()) == (2, "", True)
+    capsys.readouterr()
     assert run("prune", "fruit", "--keep", "0", "--yes") == 2
+    assert capsys.readouterr().err == "reactor: --keep: must be at least 1, not 0\n"
+    assert run("publish", "fruit", "--name", "live", "--sample", "apple.png") == 2
+    assert capsys.readouterr().err == 'reactor: --sample: must be the URL of an image, not "apple.png"\n'
 
 
 def test_what_nobody_was_asked_about_is_not_deleted(

@@ -293,9 +293,10 @@ def twice(fruit: Path) -> None:
         (broken, (), 1, ("apple/01.png: it is corrupt", "02.png: it is no jpg", "03.png: it is too large", "skip-bad")),
         (flat, (), 2, ("has no sub-folders: put the images of each tag",)),
         (twice, (), 1, ("the same picture with the tags apple, banana; leave it in one folder only",)),
-        (None, ("--type", "advanced"), 2, ("must have a budget",)),
-        (None, ("--budget", "2h"), 2, ("type: advanced",)),
-        (None, ("--publish", "a/b"), 2, ("must be a name that can stand in a URL",)),
+        (None, ("--type", "advanced"), 2, ("reactor: --type advanced needs --budget TIME, such as 2h\n",)),
+        (None, ("--budget", "2h"), 2, ("reactor: --budget needs --type advanced\n",)),
+        (None, ("--type", "advanced", "--budget", "2x"), 2, ("reactor: --budget: ",)),
+        (None, ("--publish", "a/b"), 2, ("--publish: must be a name that can stand in a URL", 'not "a/b"\n')),
         (None, ("--publish", "x", "--no-train"), 2, ("leave out --no-train",)),
         (None, ("--coco", "nowhere.json"), 2, ("cannot read nowhere.json",)),
         (
@@ -494,7 +495,7 @@ def test_an_image_with_another_label_is_labelled_anew(
     (fruit / "training/apple/15.png").rename(fruit / "training/orange/16.png")
     capsys.readouterr()
     assert train(fruit / "training", "--no-train") == 0
-    assert "1 uploaded, 1 of them labelled anew, 44 uploaded before" in capsys.readouterr().out
+    assert ": 1 labelled anew, 44 uploaded before" in capsys.readouterr().out
     assert counts(clients, simulators) == {"apple": 14, "banana": 15, "orange": 16}
 
 
@@ -509,7 +510,7 @@ def test_what_the_project_lost_is_sent_again(
     capsys.readouterr()
     assert train(fruit / "training", "--no-train") == 0
     said = capsys.readouterr()
-    assert "the project lost 3 images since, which go out again" in said.err
+    assert "3 images are not in the project any more, and go out again" in said.err
     assert "3 uploaded, 42 uploaded before" in said.out
     assert kept(simulators)["image_count"] == 45
 

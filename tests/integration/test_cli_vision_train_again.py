@@ -39,7 +39,7 @@ def test_an_image_has_the_label_of_the_folder_though_nobody_noted_the_one_before
     (folder / "apple/15.png").rename(folder / "banana/16.png")
     lab.capsys.readouterr()
     assert train(folder, "--no-train") == 0
-    assert "45 uploaded, 44 of them there before, 1 of them labelled anew\n" in lab.capsys.readouterr().out
+    assert "44 uploaded, 44 of them there before, 1 labelled anew\n" in lab.capsys.readouterr().out
     assert counts(lab.clients, lab.simulators) == {"apple": 14, "banana": 16, "orange": 15}
     assert train(folder, "--no-train") == 0
     assert lab.capsys.readouterr().out.endswith(": 45 uploaded before\n")
@@ -58,9 +58,7 @@ def test_what_somebody_labelled_besides_is_not_taken_away(lab: Lab) -> None:
     lab.capsys.readouterr()
     assert train(folder) == 1
     said = lab.capsys.readouterr()
-    assert (
-        "45 images with 3 tags: 44 uploaded, 43 of them there before, 1 of them labelled anew, 1 not taken" in said.out
-    )
+    assert "45 images with 3 tags: 43 uploaded, 43 of them there before, 1 labelled anew, 1 not taken" in said.out
     assert (
         "apple/01.png: the project has it already, with what the folder does not say of it (apple, banana)" in said.err
     )
@@ -98,8 +96,34 @@ def test_what_the_project_lost_is_noticed_however_many_it_has(lab: Lab) -> None:
     lab.capsys.readouterr()
     assert train(folder, "--no-train") == 0
     said = lab.capsys.readouterr()
-    assert "the project lost 3 images since, which go out again" in said.err
+    assert "3 images are not in the project any more, and go out again" in said.err
     assert "3 uploaded, 42 uploaded before" in said.out
+
+
+def test_what_was_taken_out_of_the_folder_is_told_and_still_trained_with(lab: Lab) -> None:
+    """One that moved is not gone; once it is deleted in the project nothing more is said."""
+    folder = lab.fruit / "training"
+    assert train(folder, "--no-train") == 0
+    assert "no more" not in lab.capsys.readouterr().err
+    [gone] = [one["id"] for one in journal_of(folder) if one["name"] == "apple/01.png"]
+    (folder / "apple/01.png").unlink()
+    (folder / "apple/02.png").rename(folder / "banana/16.png")
+    assert train(folder, "--no-train") == 0
+    told = "1 image more that came from here and is here no more, and it is trained with: apple/01.png"
+    assert f"the project has {told} (image {gone}); delete in the portal" in lab.capsys.readouterr().err
+    (folder / "apple/03.png").unlink()
+    assert train(folder, "--no-train") == 0
+    assert "apple/01.png (image " + gone + ") and 1 more;" in lab.capsys.readouterr().err
+    others = [one["id"] for one in journal_of(folder) if one["name"] == "apple/03.png"]
+    lab.clients.vision.images.delete(at(lab), FRUIT, [gone, *others])
+    assert train(folder, "--no-train") == 0
+    assert "no more" not in lab.capsys.readouterr().err
+
+
+def journal_of(folder: Path) -> list[dict[str, str]]:
+    """Read what was noted of the images."""
+    lines = folder.with_name(f"{folder.name}.uploaded.jsonl").read_text("utf-8").splitlines()
+    return [one for one in map(json.loads, lines) if "name" in one]
 
 
 def test_an_image_that_is_labelled_anew_counts_once(lab: Lab) -> None:

@@ -128,6 +128,22 @@ def test_an_expired_sas_of_the_second_container_is_named(make: Make, project: st
     assert bench.clients.backups.whole(project, project)
 
 
+def test_a_second_container_that_is_not_there_is_told_at_once(
+    make: Make, project: str, storage_emulator: Azurite
+) -> None:
+    """It is told with what is to be copied; the first copy is made all the same, and the step fails at its end."""
+    container, url = second_container(storage_emulator)
+    container.delete_container()
+    bench = make(project)
+    told = STAGES[0].start(VisionExport(project="fruit", iteration=project, second=url), bench.job("list"))
+    assert isinstance(told, Done)
+    assert f"has no container {container.container_name}: the first copy is made all the same" in told.note
+    assert "sig=" not in told.note
+    with pytest.raises(PermanentError, match="the first copy is whole"):
+        bench.run("backup.vision_export", second=url)
+    assert bench.clients.backups.whole(project, project)
+
+
 def test_a_second_container_that_may_not_be_written_is_named(
     make: Make, project: str, storage_emulator: Azurite
 ) -> None:

@@ -203,8 +203,7 @@ def test_what_can_never_work_with_the_declared_projects_is_an_error(step: str, m
         (
             "gate: {metric: recal, at_least: 0.5}",
             "from: [fruit]",
-            'Custom Vision does not measure "recal" (did you mean "recall"?): it measures precision, recall, '
-            "average_precision: this step would fail",
+            'Custom Vision does not measure "recal" (did you mean "recall"?): it measures precision, recall, average_',
         ),
         (
             "gate: {metric: auc, better_than: live, publish_name: n}",
