@@ -15,12 +15,13 @@ from typing import Any
 from cli import actions, events, pausing
 from cli.backups import commands as backups
 from cli.errors import RefusedError, UsageError
+from cli.language import commands as language
 from cli.ml import commands as ml
 from cli.parser import Parser
 from cli.rules import commands as rules
 from cli.vision import commands as vision
 
-GROUPS = (rules, events, actions, pausing, ml, vision, backups)
+GROUPS = (rules, events, actions, pausing, ml, vision, language, backups)
 """Each adds its commands to the parser, and imports what they need only when they run."""
 PACKAGE = "ml-reactor"
 

@@ -40,6 +40,8 @@ class Sample:
     """Its parts in braces are fields of the data."""
     facts: Fields = field(default_factory=dict)
     """Of our own events only: what they tell, as far as it does not follow from the data."""
+    source: str = ""
+    """Of those of our own events that come from something declared and have no data."""
     fresh: str = ""
     """The field that is new each time, where a second message would otherwise count as the same event."""
 
@@ -139,6 +141,9 @@ def _own(kind: str, facts: Fields, subject: str = f"actions/{ACTION['key']}") ->
     return Sample("own", kind, subject=subject, facts=facts)
 
 
+MAIL = "language/mail-we.cognitiveservices.azure.com/EmailApp"
+
+
 def _ended(status: str, reason: str = "", **facts: Fields) -> Sample:
     steps = ACTION["steps"] if status == "succeeded" else {}
     action = ACTION | {"status": status, "reason": reason, "steps": steps}
@@ -176,6 +181,43 @@ SAMPLES: Mapping[str, Sample] = {
     "ExportFailed": _vision("Export", IDS | {"exportStatus": "ExportFailed"}),
     "NotificationMissed": Sample(
         "own", "NotificationMissed", IDS | {"exportStatus": "ExportCompleted"}, facts={"vision": {"platform": "ONNX"}}
+    ),
+    "ReplicaOutdated": Sample(
+        "own",
+        "ReplicaOutdated",
+        source=MAIL,
+        subject="projects/EmailApp",
+        facts={
+            "replica": {
+                "name": "mail-bot",
+                "project": "EmailApp",
+                "primary": "mail-we.cognitiveservices.azure.com",
+                "secondary": "mail-ne.cognitiveservices.azure.com",
+                "reason": "changed",
+                "reasons": ["changed"],
+                "details": "the primary serves v4, which was not replicated",
+                "lag_seconds": 5_410,
+                "since": "2026-03-02T06:44:53+00:00",
+                "follow": "deployed",
+            }
+        },
+    ),
+    "DeploymentNearExpiry": Sample(
+        "own",
+        "DeploymentNearExpiry",
+        source=MAIL,
+        subject="projects/EmailApp/deployments/production",
+        facts={
+            "expiry": {
+                "name": "mail-bot",
+                "project": "EmailApp",
+                "resource": "secondary",
+                "what": "deployment",
+                "item": "production",
+                "expires": "2026-04-27T00:00:00+00:00",
+                "days_left": 55,
+            }
+        },
     ),
     "ActionSucceeded": _ended("succeeded"),
     "ActionFailed": _ended(

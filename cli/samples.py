@@ -14,6 +14,7 @@ from cli.sample_data import EXPORTED, ID, PROJECT, SAMPLES, TIME, WORKSPACE, Fie
 from shared import endings, events, tagging
 from shared.endings import Ending
 from shared.events import Event
+from shared.rules.declared import LANGUAGE_SOURCE, Declared
 
 __all__ = ["ID", "PROJECT", "SAMPLES", "TIME", "WORKSPACE", "Message", "body", "message", "read"]
 
@@ -56,7 +57,13 @@ class Message:
                     return {**made.payload, "subject": subject or made.subject}
                 facts = self.sample.facts
                 announced = events.announce(
-                    self.kind, id=self.id, time=self.time, subject=subject, facts=facts, depth=1
+                    self.kind,
+                    id=self.id,
+                    time=self.time,
+                    source=self.source or self.sample.source or events.OWN_SOURCE,
+                    subject=subject,
+                    facts=facts,
+                    depth=0 if self.sample.source else 1,
                 )
                 return dict(announced.payload)
         if schema == "cloudevents":
@@ -109,7 +116,18 @@ def message(kind: str, source: str = WORKSPACE, project: str = PROJECT) -> Messa
     data = copy.deepcopy(sample.data)
     if "projectId" in data:
         data["projectId"] = project
-    return Message(kind, sample, data, source if data and "projectId" not in data else "")
+    elif sample.source:
+        source = source if source.startswith(LANGUAGE_SOURCE) else ""
+    return Message(kind, sample, data, source if (data or sample.source) and "projectId" not in data else "")
+
+
+def sources_of(declared: Declared, family: str) -> dict[str, str]:
+    """Give the sources that are declared in a section, by name; a Custom Vision project is known by its id."""
+    if family == "workspaces":
+        return dict(declared.workspaces)
+    if family == "language":
+        return {name: project.source for name, project in declared.language.items()}
+    return {name: project.project for name, project in declared.vision.items()}
 
 
 def unknown(kind: str, part: str, names: Iterable[str]) -> Iterator[tuple[str, str]]:

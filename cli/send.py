@@ -48,9 +48,14 @@ WIRE: Mapping[str, str] = {
 ID: Mapping[str, re.Pattern[str]] = {
     "workspaces": re.compile(r"/subscriptions/[^/\s]+(/[^/\s]+)*", re.IGNORECASE),
     "vision": re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE),
+    "language": re.compile(r"language/[^/\s]+/[^/\s]+", re.IGNORECASE),
 }
 """What the id of a source looks like, by its family."""
-IDS: Mapping[str, str] = {"workspaces": "an ARM id (/subscriptions/…)", "vision": "a project's id, a GUID"}
+IDS: Mapping[str, str] = {
+    "workspaces": "an ARM id (/subscriptions/…)",
+    "vision": "a project's id, a GUID",
+    "language": "language/<host of the primary>/<project>",
+}
 TEXTS = ("Tags", "Properties")
 """What ends the name of a dictionary whose values are texts, whatever they look like."""
 
@@ -123,8 +128,6 @@ def _check_kind(kind: str) -> None:
 
     if kind not in KINDS:
         raise UsageError(f'unknown kind "{kind}"{did_you_mean(kind, KINDS)}; there are {", ".join(SAMPLES)}')
-    if kind not in SAMPLES:
-        raise UsageError(f"{kind} is a reserved name: nothing announces it in this version")
 
 
 # -- what is changed --------------------------------------------------------------------------------------------------
@@ -186,6 +189,7 @@ def _stack(ready: Path | None, *, needed: bool) -> Mapping[str, Any]:
 
 def _source(given: str | None, family: str, stack: Mapping[str, Any]) -> str:
     """Find the id of the source: what is given, or the first that the stack's rules declare; "" for the sample's."""
+    from cli.samples import sources_of
     from shared.rules.problems import did_you_mean
 
     if family == "own":
@@ -193,8 +197,7 @@ def _source(given: str | None, family: str, stack: Mapping[str, Any]) -> str:
     sources: dict[str, str] = {}
     declared = _declared(stack)
     if declared is not None:
-        vision = {name: project.project for name, project in declared.vision.items()}
-        sources = dict(declared.workspaces) if family == "workspaces" else vision
+        sources = sources_of(declared, family)
     if given is None:
         found = next((id for id in sources.values() if "${" not in id), "")
         if declared is not None and not found:

@@ -28,6 +28,7 @@ from dev.process import Child, ChildError
 from dev.rules_file import look, publish
 from dev.simulators.channels import SECRET as HOOK_SECRET
 from dev.simulators.entra import AUDIENCE, CLIENT, LEADS, PERSON
+from dev.simulators.language import KEY as LANGUAGE_KEY
 from dev.simulators.tokens import TENANT
 from dev.simulators.vision import KEY as VISION_KEY
 from dev.simulators.vision import PREDICTION_KEY
@@ -43,6 +44,8 @@ PORTS = range(20_000, 30_000)
 """For the functions: below what systems give to outgoing connections, so that it is still free for the next host."""
 WEBHOOK = "/runtime/webhooks/EventGrid?functionName=on_ml_event"
 BACKUPS = "backups"
+UNCOUNTED = "100000"
+"""Both simulated regions of Language are on one host, which would have one region's share of requests a minute."""
 POLL_SECONDS = 2.0
 """At most, between two looks at a remote job: a simulated one is over in a second, a real one takes minutes."""
 ALL_THE_SAME = (
@@ -170,6 +173,7 @@ def settings(storage: Azurite, facts: dict[str, Any], lease: float) -> dict[str,
         "REACTOR_ML_HOSTS": LOOPBACK,
         "REACTOR_BACKUP_CONTAINER": BACKUPS,
         "REACTOR_VISION_BLOB_HOSTS": LOOPBACK,
+        **dict.fromkeys(("REACTOR_LANGUAGE_READS", "REACTOR_LANGUAGE_WRITES"), UNCOUNTED),
         "REACTOR_AUTHORITY": facts["issuer"],
         "REACTOR_AUDIENCE": f"{AUDIENCE},{CLIENT}",
         "REACTOR_OPERATORS": PERSON,
@@ -180,6 +184,9 @@ def settings(storage: Azurite, facts: dict[str, Any], lease: float) -> dict[str,
         **{f"SIMULATOR_{name.upper()}": facts[name] for name in ("management", "vision", "channels", "event_grid")},
         "SIMULATOR_SMTP": facts["smtp"],
         "SIMULATOR_VISION_REPLICA": facts["vision_replica"],
+        "SIMULATOR_LANGUAGE": facts["language"],
+        "SIMULATOR_LANGUAGE_REPLICA": facts["language_replica"],
+        "SIMULATOR_LANGUAGE_KEY": LANGUAGE_KEY,
         "SIMULATOR_VISION_KEY": VISION_KEY,
         "SIMULATOR_VISION_PREDICTION_KEY": PREDICTION_KEY,
         "SIMULATOR_HOOK_SECRET": HOOK_SECRET,

@@ -3,6 +3,7 @@
     ReactorError
     ├── TemporaryError      doing it again may help; `after` says when
     │   ├── UnansweredError nobody knows whether the request was carried out
+    │   ├── CrowdedError    we have asked as much as we may for now: nothing was sent, and nothing is wrong
     │   └── DeniedError     we may not, or not yet: a role takes its time to reach the service
     └── PermanentError      doing it again cannot help; `remedy` says what would
         ├── MalformedError  a body that is not one of ours; `field` says where
@@ -33,6 +34,10 @@ class TemporaryError(ReactorError):
 
 class UnansweredError(TemporaryError):
     """The request left, and no usable answer came back: it may have been carried out."""
+
+
+class CrowdedError(TemporaryError):
+    """We have asked as much as we may for now, by our own count: there is room again after `after` seconds."""
 
 
 class DeniedError(TemporaryError):

@@ -13,6 +13,8 @@ Scope = Literal[
     "vision",
     "vision_prediction",
     "vision_replica",
+    "language",
+    "language_secondary",
     "storage",
     "second_storage",
     "mail",
@@ -21,8 +23,9 @@ Scope = Literal[
 ]
 """The kind of thing that a permission is on: a workspace, factory or vision project that a step names, or the event's;
 an endpoint of that workspace, or its subscription; a registry that models come from; the prediction resource of that
-vision project, and the training resource that copies of it go to; the storage account that it exports to, and the one
-that a step names for second copies; and what is behind a channel: Communication Services, a topic, a queue.
+vision project, and the training resource that copies of it go to; the primary and the secondary resource of a Language
+project; the storage account that it exports to, and the one that a step names for second copies; and what is behind a
+channel: Communication Services, a topic, a queue.
 """
 
 

@@ -190,7 +190,7 @@ class Preparations:
         )
 
     def _hold(self, what: str, action: Action, state: StepState) -> str:
-        holder = self._locks.hold(what, action.key, self._clock(), self._is_over)
+        holder = self._locks.hold(what, action.key, self._clock(), self.is_over)
         if not holder and what not in state.held:
             state.held.append(what)
         return holder
@@ -200,7 +200,7 @@ class Preparations:
         if what in state.held:
             state.held.remove(what)
 
-    def _is_over(self, key: str) -> bool:
+    def is_over(self, key: str) -> bool:
         """Tell whether an action has ended; one that cannot be read may still go on in another version of the app."""
         try:
             action = self._records.read_action(key)

@@ -7,7 +7,8 @@
     announce  an action that ended: its outcome is an event, and is planned like any other    (performer.py)
     sweep     on a schedule: what is overdue is woken, what was left half done is finished; and the models that rules
               want are looked at, for tags that nothing announces                             (watching.py),
-              and what Custom Vision finished without a word                             (vision_watching.py)
+              what Custom Vision finished without a word                                 (vision_watching.py),
+              and whether the second regions of Language projects are up to date       (language_watching.py)
 
 The action's record is the truth and its ETag decides; messages only wake it, and any of them may come twice, late or
 never. docs/protocol.md tells why nothing gets lost and nothing happens twice.
@@ -25,6 +26,7 @@ from shared.decisions import Decisions
 from shared.defects import told
 from shared.errors import PermanentError, ReactorError, TemporaryError
 from shared.events import digest
+from shared.language_watching import LanguageWatch
 from shared.ledger import Ledger, Send
 from shared.performer import Performer
 from shared.planner import Planner
@@ -106,14 +108,24 @@ class Reactor:
             clock=clock,
             grace=timing.lease,
         )
+        preparations = Preparations(
+            records, locks, slots, rules=rules, handlers=handlers, clients=clients, values=values, clock=clock
+        )
+        self._language_watch = LanguageWatch(
+            clients=clients,
+            locks=locks,
+            is_over=preparations.is_over,
+            rules=rules,
+            values=values,
+            announce=self._planner.plan,
+            clock=clock,
+        )
         self._performer = Performer(
             records=records,
             ledger=self._ledger,
             planner=self._planner,
             admissions=Admissions(slots, self._ledger, paused, clock, timing),
-            preparations=Preparations(
-                records, locks, slots, rules=rules, handlers=handlers, clients=clients, values=values, clock=clock
-            ),
+            preparations=preparations,
             timeline=timeline,
             clock=clock,
             timing=timing,
@@ -145,8 +157,8 @@ class Reactor:
     def sweep(self) -> None:
         """Wake every action that is overdue, and finish every event that was left half done; at night, forget.
 
-        Then look for tags, and for notifications that never came. What goes wrong with one does not keep the others
-        waiting; the first of it is raised in the end.
+        Then look for tags, for notifications that never came, and at second regions. What goes wrong with one does not
+        keep the others waiting; the first of it is raised in the end.
         """
         wrong: list[Exception] = []
         for row in self._records.list_open():
@@ -158,7 +170,12 @@ class Reactor:
                     error if isinstance(error, ReactorError) else told(error, f"sweeping {row.what}={row.key}")
                 )
                 log.error("%s=%s outcome=not_swept reason=%s", row.what, row.key, wrong[-1])  # noqa: TRY400
-        for what, watch in (("tags", self._watch), ("missed notifications", self._vision_watch)):
+        watches: tuple[tuple[str, Watch | VisionWatch | LanguageWatch], ...] = (
+            ("tags", self._watch),
+            ("missed notifications", self._vision_watch),
+            ("second regions", self._language_watch),
+        )
+        for what, watch in watches:
             try:
                 watch.look()
             except Exception as error:  # noqa: BLE001 # what it could not look at, it told; this is a programming error

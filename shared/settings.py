@@ -35,6 +35,8 @@ NAMES: Mapping[str, str] = {
     "REACTOR_ADF_API_VERSION": "The api-version of Data Factory.",
     "REACTOR_VISION_API_VERSION": "The version of Custom Vision's training API.",
     "REACTOR_VISION_PREDICTION_API_VERSION": "The version of Custom Vision's prediction API.",
+    "REACTOR_LANGUAGE_READS": "GET requests to the authoring of one Language resource in a minute, by all instances.",
+    "REACTOR_LANGUAGE_WRITES": "The same of all other requests, which change something; above 1,000 none is counted.",
     "REACTOR_BACKUP_CONTAINER": "The blob container of our own versioned backups.",
     "REACTOR_MAIL_ENDPOINT": "Azure Communication Services' endpoint, where e-mail channels do not name one.",
     "REACTOR_MAIL_SENDER": "The sender's address, where e-mail channels do not name one.",
@@ -77,6 +79,8 @@ class Settings:
     adf_api_version: str
     vision_api_version: str
     vision_prediction_api_version: str
+    language_reads: int
+    language_writes: int
     backup_container: str
     vision_blob_hosts: tuple[str, ...]
     authority: str
@@ -107,6 +111,8 @@ class Settings:
             adf_api_version=values.get("REACTOR_ADF_API_VERSION") or "2018-06-01",
             vision_api_version=values.get("REACTOR_VISION_API_VERSION") or "v3.3",
             vision_prediction_api_version=values.get("REACTOR_VISION_PREDICTION_API_VERSION") or "v3.1",
+            language_reads=reader.count("REACTOR_LANGUAGE_READS", 100),
+            language_writes=reader.count("REACTOR_LANGUAGE_WRITES", 10),
             backup_container=values.get("REACTOR_BACKUP_CONTAINER") or "backups",
             vision_blob_hosts=words(values.get("REACTOR_VISION_BLOB_HOSTS") or "*.blob.core.windows.net"),
             authority=reader.authority(),
@@ -143,6 +149,13 @@ class Reader:
             self.problems.append(f"{name} must be a number above 0, and at most {LARGEST:,}")
             return default
         return number
+
+    def count(self, name: str, default: int) -> int:
+        """Read a positive whole number."""
+        number = self.number(name, default)
+        if number != int(number):
+            self.problems.append(f"{name} must be a whole number")
+        return int(number)
 
     def authority(self) -> str:
         """Read who signs people in: one tenant, over https."""

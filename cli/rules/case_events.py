@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -63,6 +64,8 @@ def _sample_of(turn: Turn, rules: Rules, number: int, at: datetime) -> Any:
     if "time" in given:
         message.time = datetime.fromisoformat(given["time"])
     value = message.wire()
+    if message.sample.source:
+        value["facts"] = dict(_declared_as(value["facts"], rules.declared, source))
     if message.sample.door == "own":
         value["facts"] = {**value["facts"]}
         for name, facts in given.get("facts", {}).items():
@@ -70,15 +73,18 @@ def _sample_of(turn: Turn, rules: Rules, number: int, at: datetime) -> Any:
     return value
 
 
+def _declared_as(facts: dict[str, Any], declared: Declared, source: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Have the facts of a sample tell of the declared project that the event comes from."""
+    found = next(((name, one.project) for name, one in declared.language.items() if one.source == source), None)
+    for space, told in facts.items():
+        yield space, told | (dict(zip(("name", "project"), found, strict=True)) if found else {})
+
+
 def _source(turn: Turn, declared: Declared, family: str, name: str | None) -> str:
     """Find where the event comes from: the source that is named, or the only one of its family."""
     if family == "own":
         return ""
-    known = (
-        dict(declared.workspaces)
-        if family == "workspaces"
-        else {entry: project.project for entry, project in declared.vision.items()}
-    )
+    known = samples.sources_of(declared, family)
     if name is None and len(known) != 1:
         raise _wrong(turn, f"say which source it is from: {', '.join(known) or f'nothing is declared under {family}'}")
     name = name if name is not None else next(iter(known))

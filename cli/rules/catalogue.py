@@ -127,8 +127,27 @@ KINDS: Mapping[str, About] = {
         " `TrainingCompleted`, `TrainingFailed`, `ExportCompleted` or `ExportFailed` as well, so rules for those answer"
         " it too, unless nobody could look at the project for more than a day",
     ),
-    "ReplicaOutdated": About(OURS, "a replicated Language project is behind its primary"),
-    "DeploymentNearExpiry": About(OURS, "a deployment will expire soon"),
+    "ReplicaOutdated": About(
+        OURS,
+        "the second region of a declared Language project is not what it should be: it lacks what the primary has, was"
+        " edited by hand, or serves another model than was replicated",
+        notes=(
+            "No service announces it: the schedule compares both regions as often as the project's `check` says.",
+            "It does so for the projects that some rule hears of, or replicates with `replicate.language`.",
+            "Times alone mislead, for an import counts as a change: what the regions hold is exported, and compared.",
+            "An export is started in one run of the schedule and read in a later one.",
+            "A state is told once, and again each day while it stands; nothing is told while it is being replicated.",
+        ),
+    ),
+    "DeploymentNearExpiry": About(
+        OURS,
+        "a deployment of a declared Language project, or the model that it serves, will expire soon, in either region",
+        notes=(
+            "No service announces it: the schedule looks at both regions as often as the project's `check` says.",
+            "An expired deployment answers no more; a model that is trained anew has another date.",
+            "It is told again with each week that goes by, and where the date changes.",
+        ),
+    ),
     "ExpectationMissed": About(
         OURS, "the event that a rule's [`expect`](rules.md#expect) waits for did not come in time"
     ),
@@ -149,7 +168,9 @@ KINDS: Mapping[str, About] = {
 TAGS = "keys and values are the user's own; values are texts"
 FIELDS: Mapping[str, Field] = {
     "id": Field("text", "the id that the service gave it; of Custom Vision an empty text"),
-    "source": Field("text", "the workspace's ARM id, `customvision/<project>`, or `reactor`"),
+    "source": Field(
+        "text", "the workspace's ARM id, `customvision/<project>`, `language/<primary>/<project>`, or `reactor`"
+    ),
     "subject": Field("text", "what it is about"),
     "type": Field("text", "the service's own name of the event"),
     "time": Field("text", "when it happened, in UTC; missing where the wire has none"),
@@ -216,6 +237,31 @@ FIELDS: Mapping[str, Field] = {
     "vision.platform": Field("text or null", "what was exported to, where the blob's name tells"),
     "vision.flavor": Field("text or null", "its flavor, where the blob's name tells"),
     "vision.status": Field("text or null", "what became of it"),
+    "replica.name": Field("text", "what the rules file calls the project"),
+    "replica.project": Field("text", "the project's own name"),
+    "replica.primary": Field("text", "the host of the primary"),
+    "replica.secondary": Field("text", "the host of the secondary"),
+    "replica.reason": Field(
+        "text",
+        "what matters most: `missing` (the secondary has no such project), `never_replicated`, `changed` (the primary"
+        " has other content), `edited` (the secondary was edited by hand), `deployments` (the secondary serves another"
+        " model than was replicated, lacks a deployment, or lets one expire), `config` (the rules file asks for another"
+        " training) or `unreadable` (a region could not be compared for a day)",
+    ),
+    "replica.reasons": Field("list of texts", "all of them, what matters most first"),
+    "replica.details": Field("text", "all that differs, in words"),
+    "replica.lag_seconds": Field(
+        "number", "how long the oldest difference has been there: of a change in the primary, the recovery point"
+    ),
+    "replica.since": Field("text", "since when, in UTC"),
+    "replica.follow": Field("text", "`deployed` or `working_copy`, as declared"),
+    "expiry.name": Field("text", "what the rules file calls the project"),
+    "expiry.project": Field("text", "the project's own name"),
+    "expiry.resource": Field("text", "`primary` or `secondary`"),
+    "expiry.what": Field("text", "`deployment` or `model`"),
+    "expiry.item": Field("text", "the deployment's name, or the model's label"),
+    "expiry.expires": Field("text", "when it expires, in UTC"),
+    "expiry.days_left": Field("number", "whole days until then; less than 0 once it has expired"),
     "action.key": Field("text", "the action's key"),
     "action.rule": Field("text", "its rule's name"),
     "action.status": Field("text", "`open`, `succeeded`, `failed`, `skipped`, `canceled`, `rejected` or `expired`"),
@@ -253,6 +299,8 @@ NAMESPACES: Mapping[str, tuple[str, str]] = {
     "run": ("runs and drift", "null where the event does not say"),
     "drift": ("drift", "generation 1 has a coefficient, generation 2 a list of features"),
     "vision": (VISION, "ids in lower case"),
+    "replica": ("`ReplicaOutdated`", "what is declared, and in what its two regions differ"),
+    "expiry": ("`DeploymentNearExpiry`", "what expires, where, and when"),
     "action": ("our own", "the action that ended, or waits"),
     "failure": ("`ActionFailed`, and every `on_failure`", "why"),
     "approval": ("`ApprovalRequested`, `ApprovalGranted`, `ApprovalRejected`, `ApprovalExpired`", "who was asked"),

@@ -24,6 +24,7 @@ FAMILIES: Mapping[str, str] = {
     "retire": "deployments",
     "publish": "deployments",
     "replicate": "deployments",
+    "restore": "deployments",
     "backup": "backups",
     "alert": "alerts",
     "forward": "alerts",

@@ -23,7 +23,7 @@ TOP: Mapping[str, str] = {
 RULE: Mapping[str, str] = {
     "name": "up to 80 letters, digits, spaces, dots, dashes and underscores; each name once",
     "on": "one [kind](#kinds-of-events-and-their-fields), or a list of kinds of which any will do",
-    "from": "declared workspaces or Custom Vision projects; left out, every declared one is heard",
+    "from": "declared workspaces, Custom Vision or Language projects; left out, every declared one is heard",
     "where": "[conditions](#filters-where), all of which must hold",
     "limit": "[how often it acts](#limits-limit)",
     "cancel_on": "[which event calls its action off](#cancel_on): a kind, a list of kinds, or a mapping",
@@ -106,10 +106,48 @@ DECLARED: Mapping[str, Mapping[str, str]] = {
         "container": "the URL of the container that copies export to",
         "queue": "the URL of the queue that copies notify",
     },
+    "LanguageResource": {
+        "endpoint": "the resource's own endpoint, https",
+        "key": "its key, as a `${NAME}`; the app's identity is used where it is left out",
+        "api_version": "the version of the API: `2023-04-01` (default) or `2025-11-01`",
+    },
     "LanguageProject": {
-        "project": "the project's name",
-        "primary": "`endpoint` of the resource that is edited, and `key` where the app's identity is not used",
-        "secondary": "the same of the resource that it is copied to",
+        "project": "the project's name, in both regions; upper and lower case count",
+        "primary": "the resource where it is edited: `endpoint`, `key` where the app's identity is not used, and"
+        " `api_version`, `2023-04-01` (default) or `2025-11-01`",
+        "secondary": "the same of the resource that it is replicated to, best in another region; the region must allow"
+        " authoring",
+        "deployments": "the deployments that the primary serves, and the secondary is to serve: 1 to 10 names",
+        "follow": "`deployed` (default): the snapshots of the models that those deployments serve; `working_copy`: what"
+        " is in the project at the moment, half-done labelling included",
+        "training": "what the secondary is trained with; no export tells it, so it has to be what the primary was"
+        " trained with",
+        "proof": "what has to hold before the secondary serves a model",
+        "check": "how often the schedule compares the regions, such as `6h`; `24h` where left out",
+        "expiry": "how long before it expires a deployment or a model is told of; `60d` where left out",
+    },
+    "LanguageTraining": {
+        "mode": "`advanced` (default), which is billed by the hour, or `standard`, for projects in English alone",
+        "config_version": "`latest` (default), or a version of the training's configuration, such as `2022-09-01`",
+        "evaluation": "which utterances train, and which test",
+    },
+    "LanguageEvaluation": {
+        "kind": "`percentage` (default): the service draws lots; `manual`: as the `dataset` of each utterance says",
+        "train": "how many of 100 train, `80` where left out; with `percentage` only",
+        "test": "how many of 100 test, `20` where left out; both sum to 100",
+    },
+    "LanguageProof": {
+        "utterances": "texts that are asked each time",
+        "sample": "how many of the project's own utterances are asked besides, up to 50; `5` where left out",
+        "agree": "the share of those that must get the intent that the primary gives them, more than 0; `0.8` where left"
+        " out",
+        "margin": "by how much the macro F1 in the secondary's evaluation may be below the primary's; `0.05` where"
+        " left out",
+    },
+    "LanguageUtterance": {
+        "text": "the text, up to 1,000 characters",
+        "language": "its language, such as `ko`; the project's own where left out",
+        "intent": "the intent that the secondary must give it; left out, that which the primary gives it",
     },
     "Email": {
         "to": "a list of addresses",

@@ -26,6 +26,8 @@ NAMES = {
     "second_storage": "the storage account of the second container",
     "vision": "the training resource",
     "vision_replica": "the replica's training resource",
+    "language": "the primary Language resource",
+    "language_secondary": "the secondary Language resource",
 }
 """What is called so where the rules file does not say its id."""
 

@@ -15,6 +15,7 @@ from shared.permissions import Scope
 ML = "Microsoft.MachineLearningServices"
 BLOBS = "Microsoft.Storage/storageAccounts/blobServices"
 CUSTOM_VISION = "Microsoft.CognitiveServices/accounts/CustomVision"
+LANGUAGE = "Microsoft.CognitiveServices/accounts/Language"
 QUEUES = "Microsoft.Storage/storageAccounts/queueServices/queues"
 
 
@@ -85,6 +86,32 @@ VISION_CONTRIBUTOR = Role(
     ("Microsoft.CognitiveServices/*/read",),
     data_actions=(f"{CUSTOM_VISION}/*",),
 )
+LANGUAGE_READER = Role(
+    "Cognitive Services Language Reader",
+    "7628b7b8-a8b2-4cdc-b46f-e9b35248918e",
+    ("Microsoft.CognitiveServices/*/read",),
+    data_actions=(
+        f"{LANGUAGE}/*/read",
+        f"{LANGUAGE}/*/projects/export/action",
+        f"{LANGUAGE}/analyze-conversations/action",
+    ),
+)
+LANGUAGE_WRITER = Role(
+    "Cognitive Services Language Writer",
+    "f2310ca1-dc64-4889-bb49-c8e0fa3d47a8",
+    ("Microsoft.CognitiveServices/*/read",),
+    data_actions=(f"{LANGUAGE}/*",),
+    data_but=(
+        f"{LANGUAGE}/*/projects/delete",
+        *(f"{LANGUAGE}/*/projects/deployments/{verb}" for verb in ("write", "delete", "swap/action")),
+    ),
+)
+LANGUAGE_OWNER = Role(
+    "Cognitive Services Language Owner",
+    "f07febfe-79bc-46b1-8b37-790e26e6e498",
+    ("Microsoft.CognitiveServices/*/read", "Microsoft.CognitiveServices/accounts/listkeys/action"),
+    data_actions=(f"{LANGUAGE}/*",),
+)
 BLOB_READER = Role(
     "Storage Blob Data Reader",
     "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1",
@@ -132,6 +159,8 @@ LADDERS: Mapping[Scope, tuple[tuple[Role, ...], ...]] = {
     "vision": ((VISION_READER,), (VISION_DEPLOYMENT,), (VISION_TRAINER,), (VISION_CONTRIBUTOR,)),
     "vision_prediction": ((VISION_DEPLOYMENT,),),
     "vision_replica": ((VISION_CONTRIBUTOR,),),
+    "language": ((LANGUAGE_READER,), (LANGUAGE_WRITER,), (LANGUAGE_OWNER,)),
+    "language_secondary": ((LANGUAGE_READER,), (LANGUAGE_WRITER,), (LANGUAGE_OWNER,)),
     "storage": ((BLOB_READER,), (BLOB_CONTRIBUTOR,)),
     "second_storage": ((BLOB_READER,), (BLOB_CONTRIBUTOR,)),
     "mail": ((MAIL,),),

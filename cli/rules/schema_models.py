@@ -26,6 +26,17 @@ from shared.rules.declared import (
     StorageUrl,
     VisionProject,
 )
+from shared.rules.replicated import (
+    CONFIG,
+    CONFIG_WANTED,
+    CULTURE,
+    CULTURE_WANTED,
+    NAME_WANTED,
+    check_config,
+    check_culture,
+    check_name,
+)
+from shared.rules.replicated import NAME as NAME_PATTERN
 
 Json = dict[str, Any]
 
@@ -54,10 +65,13 @@ URLS: Mapping[Any, tuple[str, str]] = {
 }
 """Validators of texts to a pattern that says the same, and to what is wrong where it does not fit."""
 IDS: Mapping[Any, tuple[str, str]] = {
+    check_name: ("^" + NAME_PATTERN.pattern.replace(r"\Z", "$"), NAME_WANTED),
+    check_config: ("^" + CONFIG.pattern.replace(r"\Z", "$"), CONFIG_WANTED),
+    check_culture: ("^" + CULTURE.pattern.replace(r"\Z", "$"), CULTURE_WANTED),
     VisionProject.model_fields["project"].metadata[0].func: (
         "^" + GUID.pattern.replace(r"\Z", "$"),
         "must be a project's id, such as 00000000-0000-0000-0000-000000000000",
-    )
+    ),
 }
 
 

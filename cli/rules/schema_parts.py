@@ -12,7 +12,7 @@ from shared.handlers import ACTIONS
 from shared.policy import CancelOn, Expectation, Limit
 from shared.rules.declared import Declared
 from shared.rules.filters import OPERATORS, SUBJECT_WORDS
-from shared.rules.kinds import KINDS, RESERVED
+from shared.rules.kinds import KINDS
 from shared.rules.loading import MODES
 from shared.rules.parameters import parameters
 from shared.rules.where import ALL, ANY, NOT, SWITCHES
@@ -31,8 +31,8 @@ def _declared() -> Json:
     models: Json = of_model(Declared)["$defs"]
     made = {name: described(model, language.DECLARED[name]) for name, model in models.items()}
     for model in made.values():
-        if "kind" in model["properties"]:
-            kind = model["properties"]["kind"]
+        kind = model["properties"].get("kind", {})
+        if "const" in kind:
             kind["description"] = plain(language.CHANNELS[kind["const"]])
     return made
 
@@ -45,8 +45,7 @@ def _kind() -> Json:
     words = []
     for kind in KINDS:
         about = catalogue.KINDS[kind]
-        later = " Reserved: nothing announces it yet." if kind in RESERVED else ""
-        words.append(f"{plain(about.when)} Announced by {about.by}.{later}")
+        words.append(f"{plain(about.when)} Announced by {about.by}.")
     return {"type": "string", "enum": list(KINDS), "enumDescriptions": words}
 
 

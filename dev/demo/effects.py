@@ -7,15 +7,18 @@ the same thing again, drops it.
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
-from azure.storage.blob import BlobServiceClient
+from azure.storage.blob import BlobServiceClient, ContainerClient
 
+from dev.demo.language_stories import SECOND
 from dev.demo.story import Story
 from dev.demo.vision_stories import EXPORT_BYTES, ITERATION, LIVE, PROJECT, UNRIPE
 from dev.simulators.remote import Simulators
 from dev.simulators.vision.exports import model as content
+from shared.replicas import fingerprint
 
 NIGHTLY = "/batchendpoints/nightly"
 """It was there before the demo began."""
@@ -32,6 +35,7 @@ def expected(stories: Iterable[Story]) -> Counter[str]:
 def done(simulators: Simulators, storage: str, backups: str) -> Counter[str]:
     """Look at what was done."""
     management = simulators.management.state()
+    kept = BlobServiceClient.from_connection_string(storage)
     return Counter([
         *pipeline_runs(management["runs"]),
         *deployments(management["resources"]),
@@ -41,7 +45,8 @@ def done(simulators: Simulators, storage: str, backups: str) -> Counter[str]:
         *messages(simulators.channels.inbox()),
         *forwarded(simulators.event_grid.inbox()),
         *iterations(simulators.vision.state()["projects"]),
-        *backed_up(storage, backups),
+        *replicated(simulators.language_replica.state()),
+        *backed_up(kept.get_container_client(backups), simulators.language.state()),
     ])  # fmt: skip
 
 
@@ -142,19 +147,55 @@ def iterations(projects: Iterable[dict[str, Any]]) -> Iterator[str]:
                 yield f"iteration of {project['name']} {iteration['status']}"
                 if iteration["publishName"]:
                     yield f"{iteration['publishName']} of {project['name']} answers with the new iteration"
-            elif iteration["id"] == LIVE and iteration["publishName"]:
+            elif iteration["id"] == LIVE and iteration["publishName"] and len(project["iterations"]) > 1:
                 yield f"{iteration['publishName']} of {project['name']} answers with the old iteration"
 
 
-def backed_up(storage: str, backups: str) -> Iterator[str]:
-    """Every backup whose manifest tells the hash that its content has."""
-    container = BlobServiceClient.from_connection_string(storage).get_container_client(backups)
+def replicated(state: dict[str, Any]) -> Iterator[str]:
+    """Every job of the second region that changes the project there, and what answers there after such a job."""
+    jobs = [job for job in state["jobs"] if job["kind"] in {"train", "import", "swap"}]
+    for job in jobs:
+        if job["kind"] == "train":
+            yield f"training of {SECOND}: {job['result']['modelLabel']} {job['status']}"
+        else:
+            yield f"{job['kind']} of {SECOND} {job['status']}"
+    for project in state["projects"] if jobs else ():
+        labels = {model["modelId"]: label for label, model in project["models"].items()}
+        for name, deployment in project["deployments"].items():
+            yield f"{name} of {SECOND}: {labels[deployment['modelId']]}"
+
+
+def backed_up(container: ContainerClient, primary: dict[str, Any]) -> Iterator[str]:
+    """Every backup whose manifest tells the hashes that its files have."""
     for name in list(container.list_blob_names()):
         folder, _, file = name.rpartition("/")
         if file == "manifest.json":
-            told = json.loads(container.download_blob(name).readall())["sha256"]
-            found = hashlib.sha256(container.download_blob(f"{folder}/model.zip").readall()).hexdigest()
-            project, iteration, *what = folder.split("/")
-            exported = hashlib.sha256(content(iteration, what[0], EXPORT_BYTES)).hexdigest()
-            is_same = told == [found] and found == exported
-            yield f"backup of {NAMES[project]}: {'/'.join(what)} {'as it was exported' if is_same else 'is another'}"
+            told = json.loads(container.download_blob(name).readall())
+            read = partial(_read, container, folder)
+            yield language_backup(told, read, primary) if folder.startswith("language/") else export(folder, told, read)
+
+
+def _read(container: ContainerClient, folder: str, file: str) -> bytes:
+    return container.download_blob(f"{folder}/{file}").readall()
+
+
+def export(folder: str, told: dict[str, Any], read: Callable[[str], bytes]) -> str:
+    """Say what is kept of an exported iteration."""
+    found = hashlib.sha256(read("model.zip")).hexdigest()
+    project, iteration, *what = folder.split("/")
+    exported = hashlib.sha256(content(iteration, what[0], EXPORT_BYTES)).hexdigest()
+    is_same = told["sha256"] == [found] and found == exported
+    return f"backup of {NAMES[project]}: {'/'.join(what)} {'as it was exported' if is_same else 'is another'}"
+
+
+def language_backup(told: dict[str, Any], read: Callable[[str], bytes], primary: dict[str, Any]) -> str:
+    """Say what is kept of a Language project: here the working copy is what was deployed last."""
+    files = {name: read(name) for name in told["files"]}
+    exported = {fingerprint(project["exported"]) for project in primary["projects"]}
+    is_same = {fingerprint(file) for file in files.values()} == exported and all(
+        hashlib.sha256(file).hexdigest() == told["files"][name]["sha256"] for name, file in files.items()
+    )
+    kept = " and ".join(
+        name.removesuffix(".json").removeprefix("deployed-").replace("_", " ") for name in sorted(files)
+    )
+    return f"backup of {told['project']}: {kept}, {'as they were exported' if is_same else 'are others'}"

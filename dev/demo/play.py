@@ -13,11 +13,12 @@ from pathlib import Path
 from cli.rules import explaining
 from cli.tables import leave
 from dev.azurite import program
-from dev.demo import costs, effects, report
+from dev.demo import costs, drill, effects, report
+from dev.demo.language_stories import CHAPTER as LANGUAGE
 from dev.demo.ledger import Entry
 from dev.demo.stage import RULES, TROUBLES, Stage, stage
 from dev.demo.stories import STORIES
-from dev.demo.story import Published, Story, find, is_over, outcome
+from dev.demo.story import Changed, Published, Story, find, is_over, outcome
 from dev.process import ChildError
 from shared import parse
 from shared.handlers import ACTIONS
@@ -25,10 +26,14 @@ from shared.rules import Explanation, load
 
 REPOSITORY = Path(__file__).parents[2]
 FOLDER = REPOSITORY / ".stack"
-KILL_AT = 3.0
+KILL_AT, KILL_UNTOLD_AT = 3.0, 6.0
+"""The second where nobody tells anything, and the schedule has to find it first."""
+LOOK_ALL_THE_TIME = "*/2 * * * * *"
+"""The schedule then: there is nothing else to see."""
 DEAD_SECONDS = 1.0
 PATIENCE = 90.0
 LOOK = 0.25
+RULES_FILE = RULES.relative_to(REPOSITORY)
 UNEXPLAINED = ("untagged", "deploy-production")
 """A story, and the rule that did not answer it."""
 
@@ -43,21 +48,22 @@ def main() -> int:
     parser.add_argument(
         "--kill-at",
         type=float,
-        default=KILL_AT,
         metavar="SECONDS",
-        help="when the host is killed; default: %(default)g",
+        help=f"when the host is killed; default: {KILL_AT:g}, and {KILL_UNTOLD_AT:g} for chapter {LANGUAGE}",
     )
     options = parser.parse_args()
     chosen = [told for told in STORIES if options.chapter in (None, told.name, told.chapter, told.follows)]
+    is_told = any(not isinstance(story.told, Changed) for story in chosen)
+    kill_at = (KILL_AT if is_told else KILL_UNTOLD_AT) if options.kill_at is None else options.kill_at
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         program()
-        introduce(chosen, options.kill_at)
+        introduce(chosen, kill_at, is_told=is_told)
         began = time.monotonic()
-        with stage(FOLDER) as on, patience():
+        with stage(FOLDER, schedule="" if is_told else LOOK_ALL_THE_TIME) as on, patience():
             on.prepare(chosen)
             report.say(f"Azurite, the simulators and the host run after {time.monotonic() - began:.0f} s.")
-            return Demo(on, chosen, options.kill_at).run()
+            return Demo(on, chosen, kill_at, is_told=is_told).run()
     except ChildError as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
@@ -74,12 +80,16 @@ def patience() -> Iterator[None]:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def introduce(chosen: Sequence[Story], kill_at: float) -> None:
+def introduce(chosen: Sequence[Story], kill_at: float, *, is_told: bool) -> None:
     """Say in three lines what is going to happen."""
     who = f"{len(chosen)} stories are told at once" if len(chosen) > 1 else "One story is told"
+    who += " by Event Grid and Custom Vision, and answered by"
     print(report.paint(report.BOLD, "ML Reactor, on real queues, tables and blobs; the Azure services are simulated."))
-    report.say(f"{who} by Event Grid and Custom Vision, and answered by dev/demo/rules.yaml.")
-    report.say(f"After {kill_at:g} s the host is killed (SIGKILL), everything is told again, another host starts.")
+    report.say(
+        f"{who if is_told else 'Nobody tells the story: the schedule notices it. It is answered by'} {RULES_FILE}."
+    )
+    again = " everything is told again," * is_told
+    report.say(f"After {kill_at:g} s the host is killed (SIGKILL),{again} another host starts.")
     report.say("Then every record and every effect is compared with what must be.")
     report.say("The stack and its first host log to .stack/stack.log, the second host to .stack/host-2.log.")
 
@@ -87,11 +97,13 @@ def introduce(chosen: Sequence[Story], kill_at: float) -> None:
 class Demo:
     """One run of it."""
 
-    def __init__(self, on: Stage, chosen: Sequence[Story], kill_at: float) -> None:
+    def __init__(self, on: Stage, chosen: Sequence[Story], kill_at: float, *, is_told: bool) -> None:
         self.stage = on
         self.stories = chosen
         self.kill_at = kill_at
+        self.is_told = is_told
         self.shown: set[str] = set()
+        self.said: set[str] = set()
         self.began, self.told_at = time.monotonic(), datetime.now(UTC)
 
     def run(self) -> int:
@@ -106,7 +118,7 @@ class Demo:
         self.watch(PATIENCE)
         paid = costs.count(storage_log, counted_from)
         self.explain()
-        return self.judge(paid)
+        return self.judge(paid, self.drill())
 
     @property
     def now(self) -> float:
@@ -118,11 +130,25 @@ class Demo:
         while self.now < until:
             entries = self.stage.ledger.news()
             for story in self.stories:
+                if not self.is_told:
+                    self.follow(story, entries)
                 if story.name not in self.shown and is_over(story, entries):
                     self.show(story, entries)
             if len(self.shown) == len(self.stories) and self.stage.idle():
                 return
             time.sleep(LOOK)
+
+    def follow(self, story: Story, entries: Sequence[Entry]) -> None:
+        """Print how far a replication is."""
+        for entry in find(story, entries):
+            notes = [state.note for action in entry.actions for state in action.progress[:1]]
+            for name, words in (
+                ("noticed", json.loads(entry.event.payload)["facts"]["replica"]["details"]),
+                *(("", note) for note in notes),
+            ):
+                if words and words not in self.said:
+                    self.said.add(words)
+                    report.moment(self.now, name, [words])
 
     def show(self, story: Story, entries: Sequence[Entry]) -> None:
         """Print one story's line."""
@@ -135,9 +161,13 @@ class Demo:
         """Kill the host, tell everything again to nobody, and start another host."""
         self.stage.kill_host()
         left = len(self.stories) - len(self.shown)
-        report.moment(self.now, "SIGKILL", [f"the host is dead; of {len(self.stories)} stories, {left} are not over"])
-        self.stage.tell_again(self.stories)
-        report.moment(self.now, "again", ["everything is told a second time, while nobody listens"])
+        of = f"of {len(self.stories)} stories, {left} are not over"
+        if not self.is_told:
+            of = "the replication is under way" if self.said else "nothing was noticed yet"
+        report.moment(self.now, "SIGKILL", [f"the host is dead; {of}"])
+        if self.is_told:
+            self.stage.tell_again(self.stories)
+            report.moment(self.now, "again", ["everything is told a second time, while nobody listens"])
         time.sleep(DEAD_SECONDS)
         self.stage.start_host()
         report.moment(
@@ -158,7 +188,26 @@ class Demo:
             if rule in line:
                 report.say(line.strip())
 
-    def judge(self, paid: costs.Costs) -> int:
+    def drill(self) -> list[str]:
+        """Cut the primary of a Language project off while somebody asks it; give what came out wrong."""
+        if not any(isinstance(story.told, Changed) for story in self.stories):
+            return []
+        report.heading("What if the primary's region were gone? (reactor language drill)")
+        began, wrong = time.monotonic(), []
+        for asked in drill.drill(self.stage, lambda text: report.moment(time.monotonic() - began, "", [text])):
+            found = asked.answered
+            said = f"{found.prediction.intent}, in {asked.ms} ms" if found else asked.problem
+            parts = [
+                f'"{asked.text}"',
+                *([f"the primary failed {len(found.tried)} times"] if found and found.tried else []),
+                said,
+            ]
+            report.moment(time.monotonic() - began, found.by if found else "nobody", parts, good=asked.is_right)
+            if not asked.is_right:
+                wrong.append(f'drill: "{asked.text}" must be {asked.intent}, answered by the {asked.by}; it is {said}')
+        return wrong
+
+    def judge(self, paid: costs.Costs, drilled: Sequence[str]) -> int:
         """Compare everything with what must be, and say so; give the exit code."""
         entries = self.stage.ledger.entries()
         found = [outcome(story, entries) for story in self.stories]
@@ -170,6 +219,7 @@ class Demo:
         wrong += report.trouble(entries)
         wrong += [f"not closed: {row.what} {row.key}" for row in self.stage.ledger.open()]
         wrong += self.judge_effects()
+        wrong += drilled
         self.bill(paid)
         report.heading("Every outcome is the expected one." if not wrong else "Not every outcome is the expected one:")
         for line in wrong:
@@ -186,13 +236,12 @@ class Demo:
         troubles = [trouble for trouble in TROUBLES if trouble.story in {story.name for story in self.stories}]
 
         report.heading("What was lost and doubled")
-        report.say(
-            f"The host was killed and all was told twice; {report.count(must.total(), 'effect')} had to be there once."
-        )
+        what = f"The host was killed{' and all was told twice' * self.is_told}"
+        report.say(f"{what}; {report.count(must.total(), 'effect')} had to be there once.")
         known = self.stage.logged("outcome=duplicate")
-        report.say(
-            f"Of what was told again, {report.count(known, 'event')} had come before: outcome=duplicate in the logs."
-        )
+        if self.is_told:
+            what = report.count(known, "event")
+            report.say(f"Of what was told again, {what} had come before: outcome=duplicate in the logs.")
         for trouble in troubles:
             report.say(f"On the way {trouble.says}.")
         report.say(f"lost:    {'; '.join(lost) or 'nothing'}")
@@ -212,7 +261,7 @@ class Demo:
         report.heading("What a thousand such events cost in storage transactions")
         report.say(
             f"The storage account counted {paid.total} ({parts}) for {report.count(count, 'event')}, "
-            "told twice, with a crash: "
+            f"{'told twice, ' * self.is_told}with a crash: "
             f"{paid.total / count:.0f} an event, {paid.total / count * 1000:,.0f} a thousand."
         )
         report.say(f"That is ${paid.dollars / count * 1000:.3f}, assuming {costs.ASSUMED}.")

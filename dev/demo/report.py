@@ -3,11 +3,12 @@
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import zip_longest
 from textwrap import wrap
+from typing import Any
 
 from dev.demo.ledger import Entry
 from dev.demo.story import Outcome, Story, actions
@@ -91,20 +92,28 @@ NAMED = {"train.vision": "name", "publish.vision": "name", "export.vision": "nam
 """Step to the result that names what it made, where that is no deployment."""
 
 
+def _rollout(result: Mapping[str, Any], _: Mapping[str, Any]) -> str:
+    reached = result["steps"][: result["at"]]
+    return f"{result['deployment']} at {', '.join(str(step[result['deployment']]) for step in reached)} %"
+
+
+MADE: Sequence[tuple[set[str], Callable[[Mapping[str, Any], Mapping[str, Any]], str]]] = (
+    ({"replicated"}, lambda result, _: f"{result['project']} {', '.join(result['replicated'])}"),
+    ({"model", "version"}, lambda result, _: f"{result['model']}:{result['version']}"),
+    ({"job"}, lambda result, _: str(result["job"])[:20]),
+    ({"run_id"}, lambda result, params: f"{params['pipeline']}-{result['run_id'][:4]}"),
+    ({"steps", "previous"}, _rollout),
+    ({"stored"}, lambda result, _: f"{len(result['stored'])} stored"),
+)
+"""What a result has to hold, to how what was made is named then, of the result and the parameters."""
+
+
 def made(state: StepState) -> str:
     """Name what a step made."""
     result, params = state.result, state.params or {}
-    if "version" in result:
-        return f"{result['model']}:{result['version']}"
-    if "job" in result:
-        return str(result["job"])[:20]
-    if "run_id" in result:
-        return f"{params['pipeline']}-{result['run_id'][:4]}"
-    if "steps" in result and "previous" in result:
-        reached = result["steps"][: result["at"]]
-        return f"{result['deployment']} at {', '.join(str(step[result['deployment']]) for step in reached)} %"
-    if "stored" in result:
-        return f"{len(result['stored'])} stored"
+    for needed, say in MADE:
+        if needed <= result.keys():
+            return say(result, params)
     return str(result.get(NAMED.get(state.action, "deployment")) or params.get("channel") or params.get("to") or "")
 
 

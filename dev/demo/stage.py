@@ -20,7 +20,7 @@ import requests
 from azure.storage.blob import BlobServiceClient
 from azure.storage.queue import QueueClient
 
-from dev.demo import ml_stories, vision_stories
+from dev.demo import language_stories, ml_stories, vision_stories
 from dev.demo.ledger import MARK, Ledger
 from dev.demo.stories import BREACH, FACTORY, STRANGER
 from dev.demo.story import (
@@ -29,17 +29,23 @@ from dev.demo.story import (
     RUN_STATUS_CHANGED,
     WORKSPACE,
     Acted,
+    Changed,
     Followed,
     Published,
     Queued,
     Story,
+    Told,
     is_over,
 )
 from dev.demo.vision_stories import EXPORT_BYTES, ITERATION, PROJECT, UNRIPE
 from dev.process import Child
 from dev.simulators.remote import Simulators
 from dev.stack import PYTHONPATH, WEBHOOK
+from shared.clients.identity import managed_identity
+from shared.settings import Storage
 from shared.storage import ML_EVENTS_QUEUE, QUEUES, VISION_QUEUE
+from shared.storage.account import Account
+from shared.storage.replicas import Replicas
 
 RULES = Path(__file__).with_name("rules.yaml")
 LEASE_SECONDS = 10
@@ -168,11 +174,23 @@ class Stage:
             projects=vision_stories.projects(self.queue(VISION_QUEUE).url),
             settings={"export_bytes": EXPORT_BYTES, "training_seconds": 1},
         )
+        self._two_regions()
         names = {story.name for story in stories}
         for trouble in TROUBLES:
             if trouble.story in names:
                 self.simulators.management.post("/_faults", dict(trouble.fault))
         self.route("WebHook", FIRST_ROUTES)
+
+    def _two_regions(self) -> None:
+        """Put the Language project into both, as a replication would have left it; the primary last.
+
+        The schedule looks at them already, and at nothing where the primary has nothing.
+        """
+        seed, (project, host) = language_stories.before(), (language_stories.PROJECT, language_stories.HOST)
+        state = self.simulators.language_replica.seed(projects=[seed])
+        account = Account(Storage(connection_string=self.storage), managed_identity)
+        Replicas(account).write(host, project, host, language_stories.kept(state["projects"][0]), "")
+        self.simulators.language.seed(projects=[seed])
 
     def route(self, webhook: str, routes: Mapping[str, str]) -> None:
         """Subscribe to what Event Grid publishes; a WebHook is asked for its consent first."""
@@ -202,10 +220,12 @@ class Stage:
                 self._repeat(*MESSAGES[story.told.act])
             elif isinstance(story.told, Followed):
                 self._repeat(story.told.type, story.told.project, must=False)
+            elif isinstance(story.told, Changed):
+                pass  # nobody tells of it: the schedule looks again
             else:
                 self._tell(story.told)
 
-    def _tell(self, told: Published | Queued | Acted | Followed) -> None:
+    def _tell(self, told: Told) -> None:
         match told:
             case Published(event):
                 self.simulators.event_grid.post("/_publish", event)
@@ -213,6 +233,8 @@ class Stage:
                 self.queue(ML_EVENTS_QUEUE).send_message(text)
             case Acted(act):
                 ACTS[act](self)
+            case Changed():
+                self.simulators.language.seed(projects=[language_stories.after()])
             case Followed():
                 pass  # Custom Vision will
 
@@ -278,8 +300,13 @@ ARM: dict[str, Any] = {
 
 
 @contextmanager
-def stage(folder: Path, *, rules: Path | str = RULES, allow_bad_rules: bool = False) -> Iterator[Stage]:
-    """Run a stack for as long as the context lasts; everything that its processes say goes to logs in the folder."""
+def stage(
+    folder: Path, *, rules: Path | str = RULES, allow_bad_rules: bool = False, schedule: str = ""
+) -> Iterator[Stage]:
+    """Run a stack for as long as the context lasts; everything that its processes say goes to logs in the folder.
+
+    `schedule` says how often the app's schedule runs, where that is not what goes with the lease.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     ready = folder / "demo.json"
     command = [
@@ -287,7 +314,8 @@ def stage(folder: Path, *, rules: Path | str = RULES, allow_bad_rules: bool = Fa
         *("--rules", str(rules), "--lease", f"{LEASE_SECONDS}", "--log-storage"),
         *(["--allow-bad-rules"] if allow_bad_rules else []),
     ]
-    stack = Child("stack", command, log=folder / "stack.log", env=PYTHONPATH)
+    env = PYTHONPATH | ({"REACTOR_SCHEDULE": schedule} if schedule else {})
+    stack = Child("stack", command, log=folder / "stack.log", env=env)
     running = Stage(ready)
     try:
         stack.wait_for(lambda: (ready.exists() and running.facts["stack_pid"] == stack.pid) or None, seconds=60)

@@ -3,6 +3,7 @@
 The messages have the wire's own shapes; see tests/events for more of them.
 """
 
+from dev.demo.language_stories import LANGUAGE_STORIES
 from dev.demo.ml_stories import CHAPTER, ML_STORIES
 from dev.demo.story import (
     DATASET_DRIFT,
@@ -47,6 +48,7 @@ PRODUCTION = {"stage": "production"}
 
 STORIES: tuple[Story, ...] = (
     *VISION_STORIES,
+    *LANGUAGE_STORIES,
     Story(
         "model", "ModelRegistered", "fraud-gbm:12, tagged",
         registered(1, "fraud-gbm", 12, PRODUCTION), event_id(1),

@@ -79,6 +79,15 @@ class Followed:
 
 
 @dataclass(frozen=True)
+class Changed:
+    """A model that somebody trains and deploys in the primary of a Language project: the schedule has to see it."""
+
+
+type Told = Published | Queued | Acted | Followed | Changed
+"""How a story may be told."""
+
+
+@dataclass(frozen=True)
 class Story:
     """One thing that happens."""
 
@@ -87,7 +96,7 @@ class Story:
     """What the reactor must take the event for; "" where it takes it for nothing."""
     about: str
     """What it is about, for people, in a few words."""
-    told: Published | Queued | Acted | Followed
+    told: Told
     known_by: str
     """The id of its event's record, or type and source; what is in its text, where it is no event."""
     outcome: Outcome
@@ -154,7 +163,7 @@ def is_about(story: Story, entry: Entry) -> bool:
     """Tell whether an event is this story's."""
     event = entry.event
     if event.door == "own":
-        return False
+        return isinstance(story.told, Changed) and story.known_by == f"{event.type} {event.source}"
     if event.status == "parked":
         return story.known_by in event.payload
     return story.known_by in (event.id, f"{event.type} {event.source}")

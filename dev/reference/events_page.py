@@ -24,10 +24,7 @@ def parts() -> Mapping[str, Callable[[], str]]:
 
 
 def _list() -> str:
-    rows = [
-        (f"[`{kind}`](#{kind.lower()})", "reserved" if kind in kinds.RESERVED else about.by, about.when)
-        for kind, about in KINDS.items()
-    ]
+    rows = [(f"[`{kind}`](#{kind.lower()})", about.by, about.when) for kind, about in KINDS.items()]
     return table("kind | announced by | when", rows)
 
 
@@ -38,19 +35,13 @@ def _common() -> str:
 def _every_kind() -> Iterator[str]:
     for kind, about in KINDS.items():
         yield f"## {kind}"
-        yield "\n".join(_said(kind, about))
-        if kind in SAMPLES:
-            yield _fields(_event(kind), _paths(kind))
-            yield from _samples(kind)
+        yield "\n".join(_said(about))
+        yield _fields(_event(kind), _paths(kind))
+        yield from _samples(kind)
 
 
-def _said(kind: str, about: About) -> Iterator[str]:
-    when = f"{about.when[0].upper()}{about.when[1:]}."
-    if kind in kinds.RESERVED:
-        yield "Reserved: the name is settled, and nothing announces it in this version."
-        yield f"It will say that {about.when}."
-        return
-    yield when
+def _said(about: About) -> Iterator[str]:
+    yield f"{about.when[0].upper()}{about.when[1:]}."
     yield f"Derived from {about.derived_from}." if about.derived_from else f"Announced by {about.by}."
     yield from about.notes
 

@@ -2,10 +2,10 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from functools import partial
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -14,11 +14,11 @@ from cli.rules import catalogue, language
 from dev.reference import code, table
 from dev.reference.step_parameters import of_step
 from shared.handlers import ACTIONS
-from shared.policy import CancelOn, Expectation, Limit, show_duration
+from shared.policy import CancelOn, Expectation, Limit, Part, show_duration
 from shared.rules import declared, sandbox
 from shared.rules.filters import OPERATORS
 from shared.rules.grants import stated
-from shared.rules.kinds import ENVELOPE, KINDS, RESERVED
+from shared.rules.kinds import ENVELOPE
 from shared.rules.parameters import parameters
 from shared.rules.where import NOT, SWITCHES
 
@@ -31,7 +31,6 @@ def parts() -> Mapping[str, Callable[[], str]]:
         "keys of the file": lambda: _keys(language.TOP),
         "keys of a rule": lambda: _keys(language.RULE),
         "kinds": _kinds,
-        "reserved kinds": _reserved,
         "fields": _fields,
         "operators": _operators,
         "words of where": _words_of_where,
@@ -61,15 +60,8 @@ def _kinds() -> str:
     rows = [
         (f"[`{kind}`](events.md#{kind.lower()})", "derived" if about.derived_from else about.by, about.when)
         for kind, about in catalogue.KINDS.items()
-        if kind not in RESERVED
     ]
     return table("kind | announced by | when", rows)
-
-
-def _reserved() -> str:
-    names = [f"`{kind}`" for kind in KINDS if kind in RESERVED]
-    listed = f"{', '.join(names[:-1])} and {names[-1]}"
-    return f"The names {listed} are reserved: nothing announces them yet, and `rules check` warns."
 
 
 def _fields() -> str:
@@ -145,6 +137,8 @@ ON: Mapping[str, str] = {
     "vision": "the training resource",
     "vision_prediction": "the prediction resource",
     "vision_replica": "the replica's training resource",
+    "language": "the primary",
+    "language_secondary": "the secondary",
     "mail": "the Communication Services resource of an `email` channel",
     "topic": "the topic of an `event_grid` channel",
     "queue": "the queue of a `queue` channel",
@@ -221,8 +215,17 @@ def _choices(schema: Mapping[str, Any]) -> list[Any]:
 
 
 def _declaration(model: str) -> str:
-    rows = [(code(name), language.DECLARED[model][name]) for name in getattr(declared, model).model_fields]
-    return table("field | what it is", rows)
+    return table("field | what it is", list(_fields_of(getattr(declared, model))))
+
+
+def _fields_of(model: type[BaseModel], under: str = "") -> Iterator[tuple[str, str]]:
+    """Give the fields of a declaration, and under each what is a part of it alone."""
+    for name, field in model.model_fields.items():
+        yield code(f"{under}{name}"), language.DECLARED[model.__name__][name]
+        listed, inner = get_origin(field.annotation) is list, (*get_args(field.annotation), field.annotation)
+        for part in inner:
+            if isinstance(part, type) and issubclass(part, Part):
+                yield from _fields_of(part, f"{under}{name}[]." if listed else f"{under}{name}.")
 
 
 def _channels() -> str:

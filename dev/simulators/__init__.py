@@ -10,6 +10,7 @@
     identity.py    the managed-identity endpoint of App Service
     management/    ARM: Machine Learning and Data Factory
     vision/        Custom Vision: training and prediction
+    language/      Language: conversational language understanding, authoring and runtime
     channels/      Teams, Slack, signed webhooks, Communication Services mail, SMTP
     event_grid/    a delivering Event Grid, and a custom topic
     remote.py      a small client for tests and the demo: seed, break, look, reset

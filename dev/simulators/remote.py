@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, get_type_hints
 
 import requests
 
@@ -79,6 +79,9 @@ class Simulators:
     vision: Remote
     vision_replica: Remote
     """Another resource of Custom Vision, in another region."""
+    language: Remote
+    language_replica: Remote
+    """Another resource of Language, in another region."""
     channels: Remote
     event_grid: Remote
     identity: Remote
@@ -91,8 +94,8 @@ class Simulators:
     @classmethod
     def connect(cls, ready: Mapping[str, str]) -> Self:
         """Talk to the simulators that a ready file (theirs, or the stack's) tells of."""
-        names = ("management", "inference", "vision", "vision_replica", "channels", "event_grid", "identity", "entra")
-        remotes = {name: Remote(ready[name], ready["ca"]) for name in names}
+        kinds = get_type_hints(cls)
+        remotes = {name: Remote(ready[name], ready["ca"]) for name, kind in kinds.items() if kind is Remote}
         return cls(**remotes, smtp=ready["smtp"], identity_header=ready["identity_header"], ca=ready["ca"])
 
     @classmethod
@@ -111,6 +114,6 @@ class Simulators:
 
     def reset(self) -> None:
         """All of them as at the start."""
-        machine_learning, vision = (self.inference, self.management), (self.vision, self.vision_replica)
-        for remote in (*machine_learning, *vision, self.channels, self.event_grid, self.identity, self.entra):
-            remote.reset()
+        for remote in vars(self).values():
+            if isinstance(remote, Remote):
+                remote.reset()

@@ -13,6 +13,7 @@ from dev.simulators.entra import Entra
 from dev.simulators.event_grid import EventGrid
 from dev.simulators.identity import Identity
 from dev.simulators.inference import Inference
+from dev.simulators.language import Language
 from dev.simulators.management import Management
 from dev.simulators.requests_log import RequestsLog
 from dev.simulators.server import Server, serve
@@ -62,6 +63,8 @@ def start(*, storage: str, service_storage: str, log: Path, ca: Path, functions:
         Inference(tokens, management, theirs),
         Vision(tokens, own, theirs, exported),
         Vision(tokens, own, theirs, exported, name="vision_replica"),
+        Language(tokens),
+        Language(tokens, name="language_replica"),
         channels,
         EventGrid(tokens, own, functions),
         identity,

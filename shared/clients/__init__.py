@@ -15,11 +15,14 @@ if TYPE_CHECKING:
     from shared.clients.channels import Channels
     from shared.clients.data_factory import DataFactory
     from shared.clients.event_grid import EventGrid
+    from shared.clients.language import Language
     from shared.clients.machine_learning import MachineLearning
     from shared.clients.vision import Vision
     from shared.storage.account import Account, Credential
     from shared.storage.backups import Backups
     from shared.storage.datasets import Datasets
+    from shared.storage.language_backups import LanguageBackups
+    from shared.storage.replicas import Replicas
 
 
 class Clients:
@@ -61,6 +64,17 @@ class Clients:
         return Vision(self._settings, lambda: self.credential)
 
     @cached_property
+    def language(self) -> "Language":
+        """Azure AI Language; without storage of the app, what is asked of it is counted here alone."""
+        from shared.clients.language import Language
+        from shared.storage.rates import Rates
+
+        is_known = self._account is not None or self._settings.storage.connection_string
+        limits = {"GET": self._settings.language_reads, "POST": self._settings.language_writes}
+        rates = Rates(self.account if is_known else None, limits)
+        return Language(self._settings, lambda: self.credential, rates)
+
+    @cached_property
     def event_grid(self) -> "EventGrid":
         """Event Grid custom topics."""
         from shared.clients.event_grid import EventGrid
@@ -87,6 +101,20 @@ class Clients:
         from shared.storage.datasets import Datasets
 
         return Datasets(self.account, self._settings)
+
+    @cached_property
+    def language_backups(self) -> "LanguageBackups":
+        """Our own versioned store of exported Language projects."""
+        from shared.storage.language_backups import LanguageBackups
+
+        return LanguageBackups(self.account, self._settings)
+
+    @cached_property
+    def replicas(self) -> "Replicas":
+        """What is remembered of replicated Language projects."""
+        from shared.storage.replicas import Replicas
+
+        return Replicas(self.account)
 
     @cached_property
     def account(self) -> "Account":

@@ -7,8 +7,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ValidationError
 
 from shared.errors import PermanentError
-from shared.rules import templates
-from shared.rules.declared import Channel, Declared, Route, VisionProject
+from shared.rules import pairs, templates
+from shared.rules.declared import Channel, Declared, LanguageProject, Route, VisionProject
 from shared.stages import Job
 
 
@@ -37,6 +37,42 @@ def vision(job: Job, given: str, *, needs: str = "") -> tuple[str, VisionProject
 def core(project: VisionProject, needs: str = "") -> VisionProject:
     """Leave out of a declared project what is not needed of `prediction` and `replica`."""
     return project.model_copy(update={part: None for part in ("prediction", "replica") if part != needs})
+
+
+def language(job: Job, given: str) -> tuple[str, LanguageProject]:
+    """Return a declared Language project, with its name, from that name or from the project's own.
+
+    With none given it is the one that the event is about, else the only one that is declared.
+    """
+    wanted = given or _of_event(job)
+    for name, declared in job.declared.language.items():
+        if wanted in (name, _known(job, declared.project)) or (not wanted and len(job.declared.language) == 1):
+            filled = filled_in(declared, job.resolve, "language", name)
+            if problem := clash(job.declared, name, lambda value: _known(job, value)):
+                raise PermanentError(problem, remedy="correct the rules file, or the settings that its endpoints name")
+            return name, filled
+    if wanted:
+        raise _not_declared("Language project", wanted, job.declared.language)
+    names = ", ".join(job.declared.language) or "none"
+    raise PermanentError(
+        f"this event is about no Language project, and there are several to choose from: {names}",
+        remedy="say `project` in the step",
+    )
+
+
+def clash(declared: Declared, name: str, fill: Callable[[str], str]) -> str:
+    """Say which other Language project a declared one is in the way of, by what the settings say; "" for none."""
+    all_ = (pairs.pair(other, project, fill) for other, project in declared.language.items())
+    found = [one for one in all_ if one is not None]
+    found.sort(key=lambda one: one.name == name)  # what is wrong is said of the last
+    return next((words for about, words in pairs.clashes(found) if about == name), "")
+
+
+def _of_event(job: Job) -> str:
+    """Give the name of the Language project that the event is about, "" where it is about none."""
+    facts = job.event().facts
+    told = facts.get("replica") or facts.get("expiry") or {}
+    return str(told.get("name") or "")
 
 
 def channel(job: Job, name: str) -> Channel:

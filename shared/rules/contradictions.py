@@ -12,11 +12,12 @@ from shared.rules.problems import shorten
 from shared.rules.rule import Rule
 
 LISTS = frozenset(
-    {("drift", "features"), ("deployment", "models"), ("action", "kinds"), ("action", "steps"), ("kinds",)}
+    {("drift", "features"), ("deployment", "models"), ("replica", "reasons"), ("kinds",)}
+    | {("action", "kinds"), ("action", "steps")}
 )
 """Fields with a list: one element may satisfy one condition, and another the next."""
 TEXTS = frozenset({"id", "source", "subject", "type"})
-FACTS = frozenset({"model", "tagging", "run", "drift", "vision", "action", "failure", "workspace"})
+FACTS = frozenset({"model", "tagging", "run", "drift", "vision", "replica", "expiry", "action", "failure", "workspace"})
 OPEN = frozenset({"tags", "properties", "set", "removed", "before"})
 ONLY: Mapping[str, Callable[[Any], list[Any]]] = {
     "StringIn": list,

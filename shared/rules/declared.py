@@ -8,17 +8,27 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from shared.policy import Duration
 from shared.rules import paths, templates
+from shared.rules.replicated import (
+    MOST_DEPLOYMENTS,
+    LanguageName,
+    LanguageProof,
+    LanguageTraining,
+    check_deployments,
+)
 
 Section = Literal["workspaces", "factories", "vision", "language", "channels"]
 
 GUID = re.compile(r"[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}\Z")
 VISION_SOURCE = "customvision/"
+LANGUAGE_SOURCE = "language/"
 
 
 def source_key(source: str) -> str:
@@ -107,6 +117,16 @@ def is_url(text: str) -> bool:
     return parts.scheme.lower() in {"http", "https"} and bool(parts.hostname)
 
 
+def host_and_port(endpoint: str) -> tuple[str, int]:
+    """Take an https endpoint apart, the host in lower case; "" where it has none, or a setting is to say it."""
+    try:
+        parts = urlsplit("" if templates.is_open(endpoint) else endpoint)
+        return (parts.hostname or "").lower(), parts.port or HTTPS_PORT
+    except ValueError:
+        return "", HTTPS_PORT
+
+
+HTTPS_PORT = 443
 REGIONAL = ".api.cognitive.microsoft.com"
 """Where the endpoints of whole regions are: there is no telling by them whose token it is."""
 LOOPBACK = frozenset({"127.0.0.1", "localhost"})
@@ -204,14 +224,45 @@ class VisionProject(Declaration):
     """Another training resource, best in another region, that copies of the project go to."""
 
 
+class LanguageResource(Resource):
+    """An Azure AI Language resource, and the version of the API that it is spoken to in."""
+
+    api_version: Literal["2023-04-01", "2025-11-01"] = "2023-04-01"
+
+
 class LanguageProject(Declaration):
     """One replicated Language project."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    project: LanguageName
+    """Upper and lower case count."""
+    primary: LanguageResource
+    secondary: LanguageResource
+    deployments: Annotated[
+        list[LanguageName], Field(min_length=1, max_length=MOST_DEPLOYMENTS), AfterValidator(check_deployments)
+    ]
+    """What the primary serves, and the secondary is to serve."""
+    follow: Literal["deployed", "working_copy"] = "deployed"
+    """Whether the snapshots of the models that are deployed are replicated, or what is being labelled."""
+    training: LanguageTraining = LanguageTraining()
+    proof: LanguageProof = LanguageProof()
+    check: Duration = timedelta(hours=24)
+    """How often the schedule compares."""
+    expiry: Duration = timedelta(days=60)
+    """How long before it expires a deployment or a model is told of."""
 
-    project: str
-    primary: Resource
-    secondary: Resource
+    @model_validator(mode="after")
+    def _has_two_places(self) -> Self:
+        first, second = (host_and_port(resource.endpoint) for resource in (self.primary, self.secondary))
+        if first[0] and first == second:
+            raise ValueError(
+                f"primary and secondary are both {first[0]}: the secondary is another resource, best in another region"
+            )
+        return self
+
+    @property
+    def source(self) -> str:
+        """What the events about it come from; it may hold a setting that is not filled in."""
+        return f"{LANGUAGE_SOURCE}{host_and_port(self.primary.endpoint)[0] or self.primary.endpoint}/{self.project}"
 
 
 class Email(Declaration):
@@ -316,6 +367,8 @@ class Declared(Declaration):
             found.setdefault(arm_id, set()).add(name)
         for name, project in self.vision.items():
             found.setdefault(f"{VISION_SOURCE}{project.project}", set()).add(name)
+        for name, replicated in self.language.items():
+            found.setdefault(replicated.source, set()).add(name)
         return {source_key(at): frozenset(names) for at, names in found.items() if not templates.setting_names(at)}
 
     def bind(self, settings: Mapping[str, str]) -> tuple[Declared, dict[str, list[str]]]:
@@ -325,7 +378,7 @@ class Declared(Declaration):
         def fill(name: str, text: str) -> str:
             unset = [setting for setting in templates.setting_names(text) if setting not in settings]
             if unset:
-                missing[name] = unset
+                missing.setdefault(name, []).extend(unset)
                 return text
             filled: str = templates.resolve(text, settings)
             return filled
@@ -337,6 +390,13 @@ class Declared(Declaration):
                     name: project.model_copy(update={"project": fill(name, project.project)})
                     for name, project in self.vision.items()
                 },
+                "language": {name: _located(project, name, fill) for name, project in self.language.items()},
             }
         )
         return bound, missing
+
+
+def _located(project: LanguageProject, name: str, fill: Callable[[str, str], str]) -> LanguageProject:
+    """Fill in what says where the events about a Language project come from."""
+    primary = project.primary.model_copy(update={"endpoint": fill(name, project.primary.endpoint)})
+    return project.model_copy(update={"project": fill(name, project.project), "primary": primary})

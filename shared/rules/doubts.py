@@ -81,8 +81,10 @@ def _is_base64(secret: str) -> bool:
 
 # -- rules ------------------------------------------------------------------------------------------------------------
 
-SPENDS = ("run.", "deploy.", "train.", "score.", "invoke.", "publish.")
+SPENDS = ("run.", "deploy.", "train.", "score.", "invoke.", "publish.", "replicate.language", "restore.language")
 """How the steps begin that make a service work, and its owner pay."""
+TRAINS = frozenset({"replicate.language", "restore.language"})
+"""Steps whose names do not say that they train."""
 ONCE: Mapping[str, frozenset[str]] = dict.fromkeys(("RunFailed", "RunCanceled"), frozenset({"run.id", "data.runId"}))
 """Kinds that each rule answers once for a run, however often the service says so."""
 ONE_EVENT = "id"
@@ -107,6 +109,7 @@ def doubt_rules(reading: Reading, written: Sequence[Written]) -> None:
         if "on" not in one.keys or not one.rule.kinds:
             continue
         _spends_freely(reading, one)
+        _trains_unseen(reading, one)
         if costs := wanted.doubt(one.rule):
             reading.warn(one.at("on"), costs)
         for never_ends in endless.doubts(one.rule, [each.rule for each in written]):
@@ -135,6 +138,20 @@ def _spends_freely(reading: Reading, one: Written) -> None:
             one.at("on"),
             f"every {kinds} sets off {', '.join(dict.fromkeys(spending))}, which costs or changes what is live: {say}",
         )
+
+
+def _trains_unseen(reading: Reading, one: Written) -> None:
+    """Say of a step that it trains, where its name does not; a warning until a limit says how often."""
+    for key in ("do", "on_failure"):
+        node = one.keys[key][1] if key in one.keys else None
+        for item in node.value if isinstance(node, SequenceNode) else ():
+            place = item.value[0][0] if isinstance(item, MappingNode) and item.value else item
+            if isinstance(place, ScalarNode) and place.value in TRAINS:
+                costs = f"{place.value} trains the project in its other region, and training is billed"
+                if one.rule.limit:
+                    reading.note(place, costs)
+                else:
+                    reading.warn(place, f"{costs}: say in `limit` how often at most, such as at_most: 2 per day")
 
 
 def _never_matches(reading: Reading, one: Written) -> None:

@@ -17,7 +17,8 @@ from pydantic import BaseModel
 from shared.actions import Step
 from shared.permissions import CHANNELS, Permission, Scope
 from shared.rules import templates
-from shared.rules.declared import Declared, Email, EventGridTopic, Names, Queue, Route, VisionProject
+from shared.rules.declared import Declared, Email, EventGridTopic, LanguageProject, Names, Queue, Route, VisionProject
+from shared.rules.heard import compares, looks_at
 from shared.rules.heard import listens as follows
 from shared.rules.kinds import KINDS
 from shared.rules.parameters import parameters
@@ -27,7 +28,7 @@ from shared.rules.wanted import KIND, is_by_name, listens
 if TYPE_CHECKING:
     from shared.rules.match import Rules
 
-Section = Literal["workspaces", "factories", "vision"]
+Section = Literal["workspaces", "factories", "vision", "language"]
 
 SECTIONS: Mapping[Scope, Section] = {
     "workspace": "workspaces",
@@ -38,10 +39,17 @@ SECTIONS: Mapping[Scope, Section] = {
     "vision": "vision",
     "vision_prediction": "vision",
     "vision_replica": "vision",
+    "language": "language",
+    "language_secondary": "language",
     "storage": "vision",
 }
 """Kind of thing to the section where it, or what it belongs to, is declared."""
-PARAMETERS: Mapping[Section, str] = {"workspaces": "workspace", "factories": "factory", "vision": "project"}
+PARAMETERS: Mapping[Section, str] = {
+    "workspaces": "workspace",
+    "factories": "factory",
+    "vision": "project",
+    "language": "project",
+}
 """Section to what a step calls that of its names which it is about; left out, that is where the event comes from."""
 SUBSCRIPTION = re.compile(r"/subscriptions/[^/]+", re.IGNORECASE)
 MODELS = "Microsoft.MachineLearningServices/workspaces/models"
@@ -54,6 +62,26 @@ MISSED = Permission(
     "to look for what ended without a notification (NotificationMissed)",
     is_data=True,
     optional=True,
+)
+LANGUAGE = "Microsoft.CognitiveServices/accounts/Language/analyze-conversations/projects"
+BOTH_REGIONS: tuple[Scope, ...] = ("language", "language_secondary")
+SHOWN = tuple(
+    Permission(
+        scope,
+        (f"{LANGUAGE}/read", f"{LANGUAGE}/models/read", f"{LANGUAGE}/deployments/read"),
+        "to look at both regions (ReplicaOutdated, DeploymentNearExpiry)",
+        is_data=True,
+    )
+    for scope in BOTH_REGIONS
+)
+EXPORTED = tuple(
+    Permission(
+        scope,
+        tuple(f"{LANGUAGE}/export/{what}" for what in ("action", "jobs/read", "jobs/result/read")),
+        "to compare what both regions hold (ReplicaOutdated)",
+        is_data=True,
+    )
+    for scope in BOTH_REGIONS
 )
 
 
@@ -127,12 +155,13 @@ def _needed(rule: Rule, actions: Mapping[str, str]) -> Iterator[tuple[Step | Non
             yield None, LISTED
     if follows(rule):
         yield None, MISSED
+    yield from ((None, one) for one in (*SHOWN, *EXPORTED))
 
 
 def _is_about(rule: Rule, step: Step, scope: Scope) -> bool:
     """Tell whether a step can come to such a thing: it says which, or the rule's events come from where it is."""
     section = SECTIONS.get(scope)
-    if section is None or section == "factories" or PARAMETERS[section] in step.params:
+    if section is None or section in {"factories", "language"} or PARAMETERS[section] in step.params:
         return True
     families = {KINDS[kind].family for kind in rule.kinds}
     return section in families or "own" in families
@@ -149,8 +178,10 @@ def _places(
     if permission in CHANNELS.values():
         yield from _behind(named.get("channels", []), declared, permission)
     elif permission.scope in IDS:
-        for name in _names(named.get("vision", []), _ids(declared, "vision"), rule):
-            if at := IDS[permission.scope](declared.vision[name]):
+        section = SECTIONS[permission.scope]
+        said = named.get(section, [])
+        for name in _names(said, _ids(declared, section), rule) if step else _looked_at(rule, permission, declared):
+            if at := IDS[permission.scope](getattr(declared, section)[name]):
                 yield name, at
     elif permission.scope == "second_storage":
         url = str(step.params.get(permission.given, "")) if step else ""
@@ -183,11 +214,21 @@ def _replica(project: VisionProject) -> str:
     return project.replica.training.endpoint if project.replica and not project.replica.training.key else ""
 
 
-IDS: Mapping[Scope, Callable[[VisionProject], str]] = {
+def _primary(project: LanguageProject) -> str:
+    return "" if project.primary.key else project.primary.endpoint
+
+
+def _secondary(project: LanguageProject) -> str:
+    return "" if project.secondary.key else project.secondary.endpoint
+
+
+IDS: Mapping[Scope, Callable[[Any], str]] = {
     "vision": _training,
     "vision_prediction": _prediction,
     "vision_replica": _replica,
     "storage": _container,
+    "language": _primary,
+    "language_secondary": _secondary,
 }
 """Kind of thing to where it is for a project; "" where a key or a SAS opens it, or there is none."""
 
@@ -222,6 +263,8 @@ def _within(annotation: Any) -> Iterator[Any]:
 def _ids(declared: Declared, section: Section) -> dict[str, str]:
     if section == "vision":
         return {name: project.training.endpoint for name, project in declared.vision.items()}
+    if section == "language":
+        return {name: project.project for name, project in declared.language.items()}
     return dict(getattr(declared, section))
 
 
@@ -231,6 +274,15 @@ def _names(said: Iterable[Any], ids: Mapping[str, str], rule: Rule) -> list[str]
     if known and not any(templates.is_template(value) for value in known):
         return [name for name in ids if name in known or ids[name].lower() in map(str.lower, known)]
     return [name for name in ids if name in rule.sources] or list(ids)
+
+
+def _looked_at(rule: Rule, permission: Permission, declared: Declared) -> Iterable[str]:
+    """Name the projects that the schedule looks at for a rule, with such a permission."""
+    if permission in SHOWN:
+        return sorted(looks_at(rule, declared))
+    if permission in EXPORTED:
+        return sorted(compares(rule, declared))
+    return _names([], _ids(declared, "vision"), rule)
 
 
 def _subscription(arm_id: str) -> str:

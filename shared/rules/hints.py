@@ -59,6 +59,8 @@ SUBJECTS: dict[str, tuple[tuple[str | None, ...], ...]] = {
     "ExportCompleted": VISION,
     "ExportFailed": VISION,
     "NotificationMissed": VISION,
+    "ReplicaOutdated": (("projects", None),),
+    "DeploymentNearExpiry": (("projects", None, "deployments", None), ("projects", None, "models", None)),
 }
 """Kind to what its subjects look like, part by part between slashes; None is anything.
 

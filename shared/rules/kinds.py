@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-Family = Literal["workspaces", "vision", "own"]
+Family = Literal["workspaces", "vision", "language", "own"]
 
 ENVELOPE = ("id", "source", "subject", "type", "time", "kinds")
 RUN_DATA = "experimentId experimentName runId runType runTags runProperties createdBy"
@@ -49,6 +49,8 @@ COMPLETED = _kind("workspaces", data=RUN_DATA, run=RUN_FACTS)
 STATUS = _kind("workspaces", data=f"{RUN_DATA} runStatus", run=RUN_FACTS, drift=DRIFT_FACTS)
 DATASET_DRIFT = "dataDriftId dataDriftName runId baseDatasetId targetDatasetId driftCoefficient startTime endTime"
 VISION_FACTS = "project iteration platform flavor status"
+REPLICA_FACTS = "name project primary secondary reason reasons details lag_seconds since follow"
+EXPIRY_FACTS = "name project resource what item expires days_left"
 OWN = _kind("own")
 
 KINDS: dict[str, Kind] = {
@@ -76,8 +78,8 @@ KINDS: dict[str, Kind] = {
     "NotificationMissed": _kind(
         "vision", data="projectId iterationId trainingStatus exportStatus", vision=VISION_FACTS
     ),
-    "ReplicaOutdated": OWN,
-    "DeploymentNearExpiry": OWN,
+    "ReplicaOutdated": _kind("language", replica=REPLICA_FACTS),
+    "DeploymentNearExpiry": _kind("language", expiry=EXPIRY_FACTS),
     "ExpectationMissed": OWN,
     "ActionSucceeded": OWN,
     "ActionFailed": OWN,
@@ -89,12 +91,9 @@ KINDS: dict[str, Kind] = {
     "ApprovalExpired": OWN,
 }
 
-RESERVED = frozenset({"ReplicaOutdated", "DeploymentNearExpiry"})
-"""Kinds whose names are settled, and which nothing announces yet."""
-
 NAMESPACES = frozenset(
     {"data", "model", "tagging", "deployment", "run", "drift", "vision", "replica", "action", "failure", "workspace"}
-    | {"approval", "expectation"}
+    | {"approval", "expectation", "expiry"}
 )
 SPELLINGS: dict[str, dict[str, str]] = {
     namespace: {name.lower(): name for kind in KINDS.values() for name in kind.fields.get(namespace, ())}

@@ -95,7 +95,8 @@ class Rules:
         """Give the declared names of an event's source; our own events are always declared."""
         if event.door == "own" and event.source == OWN_SOURCE:
             return OWN
-        return self._sources.get(source_key(event.source), NOWHERE)
+        names = self._sources.get(source_key(event.source), NOWHERE)
+        return names if len(names) < 2 else (names & {_replicated_as(event)}) or names
 
     def declares(self, event: Event) -> bool:
         """Tell whether the file declares the source of an event; what comes from elsewhere does nothing."""
@@ -173,7 +174,8 @@ class Rules:
         if not rule.kinds & event.kinds:
             return Reason("on", "StringIn", sorted(rule.kinds), sorted(event.kinds))
         if not names or (rule.sources and not rule.sources & names):
-            declared = sorted(rule.sources or {*self.declared.workspaces, *self.declared.vision})
+            about = self.declared
+            declared = sorted(rule.sources or {*about.workspaces, *about.vision, *about.language})
             return Reason("from", "StringIn", declared, sorted(names) or None, "" if names else UNDECLARED)
         return _against(rule, event)
 
@@ -185,6 +187,12 @@ def _against(rule: Rule, event: Event) -> Reason | None:
     if _maker(event) == rule.name:
         return Reason("action.rule" if event.door == "own" else MAKER_TAG, "StringNotIn", [rule.name], rule.name)
     return first_against(rule.where, lambda keys: reader(keys)(event))
+
+
+def _replicated_as(event: Event) -> str:
+    """Give the declared name that an event tells of a Language project: several may replicate the same one."""
+    told = next((event.facts[space] for space in ("replica", "expiry") if space in event.facts), {})
+    return str(told.get("name", ""))
 
 
 def _maker(event: Event) -> str:

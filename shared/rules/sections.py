@@ -9,11 +9,11 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from yaml import MappingNode, Node
 
-from shared.rules import templates
+from shared.rules import pairs, templates
 from shared.rules.declared import Channel, Declared, LanguageProject, VisionProject
 from shared.rules.document import entries
 from shared.rules.doubts import doubt_declarations
-from shared.rules.kinds import KINDS, RESERVED, Family
+from shared.rules.kinds import KINDS, Family
 from shared.rules.paths import parse_path
 from shared.rules.problems import did_you_mean, shorten
 from shared.rules.reading import Entries, Reading, Text, locate
@@ -23,7 +23,12 @@ ENTRIES: Mapping[str, type[BaseModel]] = {"vision": VisionProject, "language": L
 CHANNELS: tuple[type[BaseModel], ...] = get_args(get_args(Channel)[0])
 FEW = 8
 """Names that are listed where none is near the one that is wanted."""
-FAMILIES: tuple[Family, ...] = ("workspaces", "vision")
+FAMILIES: Mapping[Family, str] = {
+    "workspaces": "a workspace",
+    "vision": "a Custom Vision project",
+    "language": "a Language project",
+}
+"""Sections whose names `from` may use, and what is declared there."""
 
 
 def nearest(name: str, known: Collection[str]) -> str:
@@ -94,19 +99,28 @@ class Sections:
         if isinstance(channels := self.values.get("channels"), dict):
             self._check_routes(channels)
         try:
-            return Declared.model_validate(self.values)
+            declared = Declared.model_validate(self.values)
         except ValidationError as error:
             for detail in error.errors(include_url=False):
                 first, *path = detail["loc"]
                 known = _fields(str(first), path)
                 self.reading.invalid(nodes[str(first)], tuple(path), detail, str(first), known=known)
             return None
+        self._check_pairs(declared)
+        return declared
+
+    def _check_pairs(self, declared: Declared) -> None:
+        """Check that no two Language projects write into the same one, or into each other."""
+        found = (pairs.pair(name, project) for name, project in declared.language.items())
+        for name, problem in pairs.clashes(one for one in found if one is not None):
+            self.reading.error(self.names["language"][name][0], f"language: {problem}")
 
     def _check_sources(self) -> None:
         for family in FAMILIES:
             for name, (key, _) in self.names.get(family, {}).items():
                 if name in self.families:
-                    self.reading.error(key, f'"{name}" is a workspace already: `from` could not tell them apart')
+                    already = FAMILIES[self.families[name]]
+                    self.reading.error(key, f'"{name}" is {already} already: `from` could not tell them apart')
                 self.families[name] = family
 
     def _check_routes(self, channels: Mapping[str, Any]) -> None:
@@ -145,8 +159,6 @@ class Sections:
                 self.reading.warn(place, f"{kind} stands here twice")
                 continue
             kinds.append(kind)
-            if kind in RESERVED:
-                self.reading.warn(place, f"this version announces no {kind}: the rule is never answered")
             family = KINDS[kind].family
             if family != "own" and not self.names.get(family):
                 self.reading.warn(place, f"nothing is declared under {family}, so no {kind} is ever heard")
@@ -160,7 +172,8 @@ class Sections:
     def check_name(self, node: Node, name: str, section: str) -> None:
         """Check that a name, or an id in its place, is declared, unless it is known only later."""
         known = self.names.get(section, {})
-        if name not in known and name.lower() not in self._ids(section) and not templates.is_open(name):
+        id_ = name if section == "language" else name.lower()
+        if name not in known and id_ not in self._ids(section) and not templates.is_open(name):
             self.reading.error(node, f'no "{name}" is declared under {section}{nearest(name, known)}')
 
     def check_kind(self, node: Node, name: Any, kinds: tuple[str, ...], action: str) -> None:
@@ -189,10 +202,10 @@ class Sections:
         note(node, f"{wants}, and {found}{via}")
 
     def _ids(self, section: str) -> set[str]:
-        """Give the ids that the names of a section stand for, in lower case."""
+        """Give the ids that the names of a section stand for, in lower case where that does not count."""
         values = self.values.get(section)
         ids = (
             value.get("project") if isinstance(value, dict) else value
             for value in (values.values() if isinstance(values, dict) else ())
         )
-        return {id.lower() for id in ids if isinstance(id, str)}
+        return {id if section == "language" else id.lower() for id in ids if isinstance(id, str)}

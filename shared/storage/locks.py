@@ -53,6 +53,13 @@ class Locks:
             self._write(row, entity)  # and read again: it may be ours now, or somebody else's
         raise TemporaryError(f"the lock of {what} is asked for by too many at once")
 
+    def holder(self, what: str, now: datetime, is_over: Callable[[str], bool]) -> str:
+        """Name the action that has the lock of `what`; "" where it is free. Nothing is taken."""
+        entity = entities.read(self._table, digest(LOCK, what.lower()), LOCK)
+        if entity is None or not entity["action"] or _is_free(entity, now, is_over):
+            return ""
+        return str(entity["action"])
+
     def let_go(self, what: str, action: str, now: datetime) -> None:
         """Give the lock of `what` back where the action has it."""
         key = digest(LOCK, what.lower())

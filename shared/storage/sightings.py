@@ -1,8 +1,9 @@
-"""What the schedule has seen of models and of Custom Vision, in the limits' table, each written only under its ETag.
+"""What the schedule has seen of models and projects, in the limits' table, each written only under its ETag.
 
     <workspace and model>   row "sighting"   what was seen of one model (shared.tagging.Sighting)
     <the watch>             row "watch"      since when models are looked for, and where the last round stopped
     <vision project>        row "endings"    what was seen of its trainings and exports (shared.endings.Sighting)
+    <language project>      row "regions"    what was seen of its two regions (shared.regions.Sighting)
 
 What is not written for a long time is forgotten with the limits.
 """
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from shared import endings
+from shared import endings, regions
 from shared.events import digest
 from shared.storage import LIMITS_TABLE, entities
 from shared.storage.packing import pack, unpack
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from shared.storage.account import Account
 
-SIGHTING, WATCH, ENDINGS = "sighting", "watch", "endings"
+SIGHTING, WATCH, ENDINGS, REGIONS = "sighting", "watch", "endings", "regions"
 KEPT = 3 * RENEWED
 
 
@@ -73,6 +74,14 @@ class Sightings:
     def write_project(self, project: str, seen: endings.Sighting, etag: str, now: datetime) -> bool:
         """Remember what was seen of a Custom Vision project; False where somebody else has meanwhile."""
         return self._write(seen, digest(ENDINGS, project), ENDINGS, etag, now)
+
+    def read_regions(self, pair: str) -> tuple[regions.Sighting | None, str]:
+        """Read what was seen of a Language project and its second region, and its ETag; None and "" where never."""
+        return self._read(regions.Sighting, digest(REGIONS, pair), REGIONS)
+
+    def write_regions(self, pair: str, seen: regions.Sighting, etag: str, now: datetime) -> bool:
+        """Remember what was seen of a Language project and its second region; False where somebody else has."""
+        return self._write(seen, digest(REGIONS, pair), REGIONS, etag, now)
 
     def _read[S: BaseModel](self, shape: type[S], key: str, row: str) -> tuple[S | None, str]:
         """Read an entity; what another version of the app wrote is as good as nothing, and is written over."""

@@ -1,17 +1,22 @@
 """The stories of the demo, told twice to a running stack: each ends as it must, with its effects done once."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from dev.demo import effects
+from dev.demo import drill, effects
 from dev.demo.ledger import Entry
 from dev.demo.stage import Stage, stage
 from dev.demo.stories import STORIES
-from dev.demo.story import Story, outcome
+from dev.demo.story import Changed, Story, find, outcome
 from dev.simulators.channels import SECRET
+from dev.simulators.language import KEY as LANGUAGE_KEY
 from dev.simulators.vision import KEY
+
+LOOKED = "language_projects=1 "
+"""In the log, whenever the schedule has compared both regions."""
 
 
 @pytest.fixture(scope="module")
@@ -73,8 +78,29 @@ def test_no_secret_is_written_down(played: Stage, entries: list[Entry], folder: 
     logs = "".join(path.read_text("utf-8") for path in folder.glob("*.log"))
     assert "outcome=done" in logs
     written = logs + "".join(f"{entry.event!r}{entry.actions!r}" for entry in entries)
-    for secret in (KEY, SECRET, "sig=", "AccountKey", "Bearer "):
+    for secret in (KEY, LANGUAGE_KEY, SECRET, "sig=", "AccountKey", "Bearer "):
         assert secret not in written, secret
+
+
+def test_a_second_region_is_brought_up_to_date_once(played: Stage, entries: list[Entry]) -> None:
+    """The schedule, which looks every five seconds, found one change, and after it was replicated none."""
+    (story,) = (story for story in STORIES if isinstance(story.told, Changed))
+    outdated = [entry for entry in entries if "ReplicaOutdated" in entry.event.kinds]
+    assert outdated == find(story, entries)
+    looks = played.logged(LOOKED)
+    deadline = time.monotonic() + 30
+    while played.logged(LOOKED) < looks + 2:
+        assert time.monotonic() < deadline, "the schedule does not look any more"
+        time.sleep(0.5)
+    assert [entry for entry in played.ledger.entries() if "ReplicaOutdated" in entry.event.kinds] == outdated
+
+
+def test_predictions_go_on_while_the_primary_is_cut_off(played: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is answered, and rightly: by the secondary while the primary is cut off, and by that before and after."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", played.facts["ca"])
+    asked = list(drill.drill(played, lambda _: None))
+    assert [one for one in asked if not one.is_right] == []
+    assert [one.by for one in asked] == ["primary", *["secondary"] * 4, "primary", "primary"]
 
 
 def test_every_event_is_delivered(played: Stage) -> None:

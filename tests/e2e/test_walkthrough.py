@@ -13,7 +13,7 @@ import pytest
 from dev.demo.stage import stage
 
 REPOSITORY = Path(__file__).parents[2]
-PAGES = ("docs/walkthrough.md", "docs/machine-learning.md", "docs/custom-vision.md")
+PAGES = ("docs/walkthrough.md", "docs/machine-learning.md", "docs/custom-vision.md", "docs/language.md")
 BLOCK = re.compile(r"^```(?P<kind>[a-z ]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 WAIT = """
 sleep() { command sleep "$(( $1 > 60 ? $1 / 10 : $1 > 3 ? 3 : $1 ))"; }
@@ -25,6 +25,7 @@ PROGRESS = re.compile(
     r"^(upload|compute|model|turn|endpoint|deployment|default|check|invoke|run|traffic|cancel|delete|job|fetch"
     r"|train|watch|performance|test|publish|smoke|export|survey|list|copy|mark|connect|prune|compare|write|hash"
     r"|manifest|import|again|second|claim|iterations|project|unpublish|leave|undo|Iteration \d+ is being trained"
+    r"|look|ready|target|store|verify|free|evaluate|plan|deploy|prove|promote|confirm|tidy|note|finish|wait|drill"
     r"|showing the new iteration images of each tag|publishing|asking what is published)"
     r"(: .*)?\n",
     re.MULTILINE,
@@ -45,6 +46,10 @@ VARIES = (
     (re.compile(r"\b\d\d:\d\d:\d\d\b"), "<time>"),
     (re.compile(r"\b\d{4} \(UTC\)"), "<year> (UTC)"),
     (re.compile(r"in \d+\.\d+ s"), "in <seconds> s"),
+    (re.compile(r"127\.0…\d+"), "<host>"),
+    (re.compile(r"\b(LAG|AFTER) +"), r"\1 "),
+    (re.compile(r"\b(behind|in step) +\d+( s| min)? +"), r"\1 <lag> "),
+    (re.compile(r"\b[\d,]+ ms\b *"), "<n> ms "),
     (re.compile(r"\b\d+ s ago"), "<seconds> s ago"),
     (re.compile(r"in \d+ days"), "in <days> days"),
     (re.compile(r"(?<=KB  )\d+[sm] +"), "<age> "),
@@ -98,7 +103,7 @@ def run(page: str, piece: Piece, before: str, folder: Path) -> str:
     return PROGRESS.sub("", done.stdout)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_of_commands(page: str, tmp_path: Path) -> None:
     """Rules are changed, tried and taken back; models are deployed, asked, rolled back, trained, kept and restored."""

@@ -190,6 +190,8 @@ def clients_of(simulators: Simulators, storage: str, **values: str) -> Clients:
                 "REACTOR_ARM_ENDPOINT": simulators.management.url,
                 "REACTOR_ML_HOSTS": "127.0.0.1",
                 "REACTOR_VISION_BLOB_HOSTS": "127.0.0.1",
+                "REACTOR_LANGUAGE_READS": "100000",  # both regions have one host here: uncounted
+                "REACTOR_LANGUAGE_WRITES": "100000",
                 **values,
             }
         ),

@@ -8,7 +8,7 @@ import json
 import re
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from cli.samples import Message, body, message
 from dev.azurite import Azurite
 from dev.reference.step_parameters import ANY_NAME, of_step
 from dev.simulators.channels import SECRET
+from dev.simulators.language import KEY as LANGUAGE_KEY
+from dev.simulators.language.samples import exported
 from dev.simulators.remote import Simulators
 from dev.simulators.vision import KEY, PREDICTION_KEY
 from dev.simulators.vision.pictures import INK, generated
@@ -34,6 +36,7 @@ from shared.settings import Settings
 from shared.storage import prepare
 from shared.storage.account import Account
 from tests.integration.keeping import second_container
+from tests.integration.language_stories import UNCOUNTED, keep_version
 from tests.integration.test_limits import deliver_all
 from tests.integration.world import Wire, World
 
@@ -41,6 +44,7 @@ PAGE = Path(__file__).parents[2] / "docs/rules.md"
 FACTORY = WORKSPACE.partition("/providers/")[0] + "/providers/Microsoft.DataFactory/factories/etl"
 REGISTRY = WORKSPACE.partition("/workspaces/")[0] + "/registries/prod"
 PREDICTION = f"{WORKSPACE.partition('/providers/')[0]}/providers/Microsoft.CognitiveServices/accounts/fruit-Prediction"
+MAIL = "EmailApp"
 LEAD = Caller(Person(id="0a", name="ml-leads@example.com"), frozenset({"ml-leads@example.com"}))
 RULES = f"""
 version: 1
@@ -54,11 +58,16 @@ vision:
     replica:
       training: {{endpoint: "${{VISION_REPLICA}}", key: "${{VISION_KEY}}"}}
       prediction: {PREDICTION}
+language:
+  mail-bot:
+    project: EmailApp
+    primary: {{endpoint: "${{LANGUAGE}}", key: "${{LANGUAGE_KEY}}"}}
+    secondary: {{endpoint: "${{LANGUAGE_REPLICA}}", key: "${{LANGUAGE_KEY}}"}}
+    deployments: [production]
 channels:
   oncall: {{kind: teams, url: "${{CHANNELS}}/workflows/w/triggers/manual/paths/invoke?sig=a"}}
   mirror: {{kind: webhook, url: "${{CHANNELS}}/hooks/mirror", secret: "${{HOOK_SECRET}}"}}
 rules:
-  - name: example
 """
 """What the page's fragments of a rule refer to."""
 
@@ -189,6 +198,9 @@ def seed(simulators: Simulators, told: Message) -> None:
     at_once = {"training_seconds": 0, "export_seconds": 0, "import_seconds": 0}
     simulators.vision.seed(projects=[{"id": PROJECT, "images": images, "iterations": iterations}], settings=at_once)
     simulators.vision_replica.seed(settings=at_once)
+    mail = {"exported": exported(MAIL), "models": ["v1"], "deployments": {"production": "v1"}}
+    simulators.language.seed(projects=[mail], settings={"job_seconds": 0, "train_seconds": 0})
+    simulators.language_replica.seed(settings={"job_seconds": 0, "train_seconds": 0})
 
 
 def sample_image(emulator: Azurite) -> str:
@@ -211,6 +223,13 @@ def seed_training(world: World) -> None:
     batch.set_default(WORKSPACE, "training", "first", instead_of="")
 
 
+def seed_backup(world: World, example: Example) -> None:
+    """Have the version of a Language project that an example brings back."""
+    store = world.clients.language_backups
+    for params in uses(example, "restore.language"):
+        keep_version(store, MAIL, params.get("version", "20260101T020000Z"), params.get("from_host", "127.0.0.1"))
+
+
 # -- the examples -----------------------------------------------------------------------------------------------------
 
 
@@ -224,6 +243,10 @@ def make(example: Example, simulators: Simulators, emulator: Azurite, monkeypatc
         "VISION": simulators.vision.url,
         "VISION_REPLICA": simulators.vision_replica.url,
         "VISION_KEY": KEY,
+        "LANGUAGE": simulators.language.url,
+        "LANGUAGE_REPLICA": simulators.language_replica.url,
+        "LANGUAGE_KEY": LANGUAGE_KEY,
+        **UNCOUNTED,
         "PREDICTION_KEY": PREDICTION_KEY,
         "SAMPLE_IMAGE": sample_image(emulator),
         "SECOND_BACKUPS": second_container(emulator)[1],
@@ -232,10 +255,21 @@ def make(example: Example, simulators: Simulators, emulator: Azurite, monkeypatc
     }
     settings = Settings.read(values)
     prepare(Account(settings.storage, lambda _client: None), settings.backup_container)  # type: ignore[arg-type,return-value] # a connection string needs no credential
-    rules = RULES + textwrap.indent(example.text, "    ")
+    name = f"  - name: example {example.number} of {example.step}\n"  # whose limits count by themselves
+    rules = RULES + name + textwrap.indent(example.text, "    ")
     world = World(settings, rules, Wire(), now=datetime.now(UTC) - timedelta(days=1))
     world.install(monkeypatch)
     return world
+
+
+def about(told: Message, example: Example) -> Message:
+    """Have a message about the simulated region, and of what the example asks for."""
+    if told.sample.source:
+        told.source = f"language/127.0.0.1/{MAIL}"
+        wanted = {path.partition(".")[2]: one["StringIn"][0] for path, one in example.rule.get("where", {}).items()}
+        (space,) = told.sample.facts
+        told.sample = replace(told.sample, facts={space: told.sample.facts[space] | wanted})
+    return told
 
 
 def performed(world: World, told: Message) -> Action:
@@ -276,11 +310,12 @@ def test_every_example_does_what_it_says(
     example: Example, kind: str, simulators: Simulators, storage_emulator: Azurite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Answering an event of its kind, each step succeeds and gives what the page says it gives."""
-    told = message(kind)
+    told = about(message(kind), example)
     world = make(example, simulators, storage_emulator, monkeypatch)
     told.refresh(world.now)
     seed(simulators, told)
     seed_training(world)
+    seed_backup(world, example)
     action = performed(world, told)
     assert (action.status, action.reason) == (Status.SUCCEEDED, "")
     assert [state.action for state in action.progress] == [name for step in example.rule["do"] for name in step]

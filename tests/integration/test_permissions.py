@@ -17,17 +17,21 @@ import pytest
 
 from cli.rules.roles import covers
 from dev.simulators.channels import SECRET
+from dev.simulators.language.samples import exported as exported_project
 from dev.simulators.remote import Simulators
 from shared.clients.vision import Resource
 from shared.errors import PermanentError
 from shared.handlers import ACTIONS
 from shared.handlers.approval import Approval
 from shared.handlers.machine_learning.serving import deployment_name
+from shared.language_watching import LanguageWatch
+from shared.permissions import Permission
 from shared.rules import load, templates
 from shared.rules.declared import Declared
-from shared.rules.grants import LISTED, NAMED, grants, stated
+from shared.rules.grants import EXPORTED, LISTED, NAMED, SHOWN, grants, stated
 from shared.stages import Done, Handler, find_handler
 from shared.storage import LIMITS_TABLE, prepare
+from shared.storage.locks import Locks
 from shared.watching import Watch
 from tests.integration.stages import Bench, Told, clients_of, event_of
 
@@ -38,7 +42,13 @@ PROJECT, ITERATION = "6b1d7c52-0e83-4f6a-9f4e-2c5d8a1b7e90", "8d8ac610-566d-4ef0
 EVENTS = Path(__file__).parents[1] / "events"
 ML = "Microsoft.MachineLearningServices/workspaces"
 CV = "Microsoft.CognitiveServices/accounts/CustomVision"
+CLU = "Microsoft.CognitiveServices/accounts/Language/analyze-conversations"
+MAIL = f"Email{uuid4().hex[:8]}"
+"""A Language project; storage remembers one of that name for longer than a test."""
 PREDICTION = f"{SUBSCRIPTION}/resourceGroups/ai/providers/Microsoft.CognitiveServices/accounts/fruit-p"
+NAMES = re.compile(
+    r"(?<=projects)/(?!global/)[^/]+|(?<=models)/[^/:]+|(?<=deployments)/(?!swap/)[^/:]+|(?<=jobs)/[^/:]+"
+)
 GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 COMPONENT = "azureml:retrain:4"
 SPEC = {"type": "pipeline", "outputs": {"model": {"type": "mlflow_model"}}, "jobs": {"train": {}}}
@@ -113,23 +123,36 @@ def vision_action_of(method: str, url: str) -> str:
     return "/".join((CV, *names, VERBS[method]))
 
 
+def language_action_of(method: str, url: str) -> str:
+    """Name what a request to Language does: what stands in its path but the names, and the verb."""
+    path = urlsplit(url).path
+    if path.endswith("/:analyze-conversations"):
+        return f"{CLU}/action"
+    kinds = NAMES.sub("", path.partition("/analyze-conversations/")[2]).replace(":", "")
+    return "/".join((CLU, kinds, VERBS[method]))
+
+
 class Asked:
     """What was asked of the services since it was made."""
 
     def __init__(self, simulators: Simulators) -> None:
-        ours, others = (simulators.vision, simulators.vision_replica), (simulators.management, simulators.inference)
-        self.services = (*others, *ours)
+        vision, language = (
+            (simulators.vision, simulators.vision_replica),
+            (simulators.language, simulators.language_replica),
+        )
+        self.services = (simulators.management, simulators.inference, *vision, *language)
         self.before = [len(service.seen()) for service in self.services]
 
     def __iter__(self) -> Iterator[str]:
         """Give it as actions."""
-        management, inference, *vision = (
+        management, inference, *others = (
             [one for one in service.seen()[before:] if not NOBODY_ASKS.search(urlsplit(one["url"]).path)]
             for service, before in zip(self.services, self.before, strict=True)
         )
         yield from (action_of(one["method"], one["url"]) for one in management)
         yield from (data_action_of(one["method"], one["url"]) for one in inference)
-        yield from (vision_action_of(one["method"], one["url"]) for each in vision for one in each)
+        yield from (vision_action_of(one["method"], one["url"]) for each in others[:2] for one in each)
+        yield from (language_action_of(one["method"], one["url"]) for each in others[2:] for one in each)
 
 
 # -- what each step does, in all its ways -----------------------------------------------------------------------------
@@ -356,6 +379,36 @@ def copied(bench: Bench, simulators: Simulators) -> None:
     tried(bench, "replicate.vision", project="fruit")
 
 
+def mail(bench: Bench, simulators: Simulators) -> None:
+    """Have a Language project that its primary serves, and room for the backups."""
+    prepare(bench.clients.account, "backups")
+    at_once = {"job_seconds": 0, "train_seconds": 0}
+    project = {"exported": exported_project(MAIL), "models": ["v1"], "deployments": {"production": "v1"}}
+    simulators.language.seed(projects=[project], settings=at_once)
+    simulators.language_replica.seed(settings=at_once)
+
+
+def ready(bench: Bench, _simulators: Simulators) -> None:
+    """Bring a Language project to its second region: a new deployment, and one that takes another's place."""
+    for _ in range(2):
+        bench.key = uuid4().hex
+        bench.run("replicate.language", project="mail-bot", force=True)
+
+
+def brought_back(bench: Bench, simulators: Simulators) -> None:
+    """Bring a backup back to either region, to one where there is nothing any more too."""
+    simulators.language.seed(delete=[MAIL])
+    for to in ("primary", "secondary", "primary"):
+        bench.key = uuid4().hex
+        bench.run("restore.language", project="mail-bot", to=to)
+
+
+def backed_up(bench: Bench, simulators: Simulators) -> None:
+    """Have a backup of a Language project."""
+    mail(bench, simulators)
+    bench.run("backup.language", project="mail-bot")
+
+
 def deployed(bench: Bench, simulators: Simulators) -> None:
     """Have two batch endpoints and an online one there already."""
     bench.run("deploy.batch_endpoint", endpoint="fraud-batch", compute="cpu")
@@ -364,7 +417,12 @@ def deployed(bench: Bench, simulators: Simulators) -> None:
 
 
 ASK = Approval(by=["ada@example.com"], channel="chat")
-PREPARED: Mapping[str, Way] = dict.fromkeys(("invoke.batch_endpoint", "gate", "retire.online_deployment"), deployed)
+PREPARED: Mapping[str, Way] = {
+    **dict.fromkeys(("invoke.batch_endpoint", "gate", "retire.online_deployment"), deployed),
+    "backup.language": mail,
+    "replicate.language": mail,
+    "restore.language": backed_up,
+}
 """What is there before a step begins."""
 WAYS: Mapping[str, Way] = {
     "run.data_factory": data_factory,
@@ -383,6 +441,9 @@ WAYS: Mapping[str, Way] = {
     "prune.backups": forgotten,
     "backup.vision_dataset": kept,
     "replicate.vision": copied,
+    "backup.language": lambda bench, _: bench.run("backup.language", project="mail-bot"),
+    "replicate.language": ready,
+    "restore.language": brought_back,
     "gate": gate,
     "backup.vision_export": exported,
     "alert": told_of,
@@ -414,6 +475,16 @@ def project_at(simulators: Simulators) -> dict[str, Any]:
     }
 
 
+def mail_at(simulators: Simulators) -> dict[str, Any]:
+    """Declare the Language project in its two regions; nothing has a key."""
+    return {
+        "project": MAIL,
+        "primary": {"endpoint": simulators.language.url},
+        "secondary": {"endpoint": simulators.language_replica.url},
+        "deployments": ["production"],
+    }
+
+
 @pytest.fixture
 def bench(simulators: Simulators, azurite: str) -> Bench:
     """Give a world in which there is something of everything."""
@@ -435,6 +506,7 @@ def bench(simulators: Simulators, azurite: str) -> Bench:
             "workspaces": {"fraud": WS},
             "factories": {"etl": FACTORY},
             "vision": {"fruit": project_at(simulators)},
+            "language": {"mail-bot": mail_at(simulators)},
             "channels": {
                 "chat": {"kind": "slack", "url": f"{simulators.channels.url}/services/T0/B0/secret"},
                 "hook": {"kind": "webhook", "url": f"{simulators.channels.url}/hooks/a", "secret": SECRET},
@@ -510,3 +582,47 @@ def test_looking_for_tags_asks_for_what_is_stated(
     assert set(asked) == set(needed)
     (grant,) = grants(rules, ACTIONS)
     assert set(grant.actions) == set(needed)
+
+
+COMPARED = """version: 1
+language:
+  {kind}:
+    project: {project}
+    primary: {{endpoint: "{primary}"}}
+    secondary: {{endpoint: "{secondary}"}}
+    deployments: [production]
+channels: {{hook: {{kind: webhook, url: "https://hook.example"}}}}
+rules:
+  - {{name: a, on: {kind}, do: [forward: {{to: hook}}]}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "needed"), [("DeploymentNearExpiry", SHOWN[:1]), ("ReplicaOutdated", (SHOWN[0], EXPORTED[0]))]
+)
+def test_comparing_two_regions_asks_for_what_is_stated(
+    kind: str, needed: tuple[Permission, ...], bench: Bench, simulators: Simulators
+) -> None:
+    """Both are read, and exported where that is to be compared; nothing else is asked of either."""
+    mail(bench, simulators)
+    bench.run("replicate.language", project="mail-bot")
+    edits = [{"project": MAIL, "utterances": [{"text": "archive it", "intent": "Archive", "dataset": "Train"}]}]
+    simulators.language_replica.seed(edits=edits)
+    places = {"primary": simulators.language.url, "secondary": simulators.language_replica.url}
+    rules = load(COMPARED.format(project=MAIL, kind=kind, **places), ACTIONS, "rules.yaml")
+    asked, told = Asked(simulators), list[str]()
+    watch = LanguageWatch(
+        clients=bench.clients,
+        locks=Locks(bench.clients.account),
+        is_over=lambda _key: True,
+        rules=lambda: rules,
+        values={},
+        announce=lambda event, _at: told.extend(event.kinds),
+        clock=lambda: datetime.now(UTC),
+    )
+    for _ in range(2):
+        watch.look()
+    assert told == ([kind] if kind == "ReplicaOutdated" else [])
+    assert set(asked) == {action for one in needed for action in one.actions}
+    granted = {grant.id: set(grant.data_actions) for grant in grants(rules, ACTIONS)}
+    assert granted == {place: set(asked) for place in places.values()}

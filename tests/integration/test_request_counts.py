@@ -20,6 +20,8 @@ import pytest
 import function_app
 from dev.simulators import later, wire
 from dev.simulators.channels import SECRET
+from dev.simulators.language import KEY as LANGUAGE_KEY
+from dev.simulators.language.samples import exported
 from dev.simulators.remote import Simulators
 from dev.simulators.vision import KEY, PREDICTION_KEY
 from shared.actions import Status
@@ -28,6 +30,7 @@ from shared.handlers.machine_learning.serving import deployment_name
 from shared.settings import Settings
 from shared.storage import prepare
 from shared.storage.account import Account
+from tests.integration.language_stories import UNCOUNTED, keep_version
 from tests.integration.making import action_of
 from tests.integration.world import Delivery, Wire, World
 
@@ -38,6 +41,7 @@ WORKSPACE = f"{GROUP}/Microsoft.MachineLearningServices/workspaces/fraud"
 PROJECT, ITERATION = str(uuid.uuid4()), str(uuid.uuid4())
 PREDICTION = f"{GROUP}/Microsoft.CognitiveServices/accounts/fruit-Prediction"
 FACTORY = f"{GROUP}/Microsoft.DataFactory/factories/etl"
+MAIL, VERSION = f"Email{uuid.uuid4().hex[:8]}", "20260101T020000Z-1a2b3c4d"
 BREACH = {"azureml_modelmonitor_threshold_breached": "The signal 'credit_data_drift' has failed due to …"}
 OLD, NEW = (deployment_name("gbm", version, f"{WORKSPACE}/models/gbm/versions/{version}") for version in ("1", "2"))
 HOUR = 3600
@@ -57,7 +61,7 @@ class Count:
     delete: int = 0
     """Those to Resource Manager."""
     others: int = 0
-    """Those to the workspace's and the endpoints' own hosts, to Custom Vision, and to channels.
+    """Those to the workspace's and the endpoints' own hosts, to Custom Vision, to Language, and to channels.
 
     Not those for tokens, and not those to storage.
     """
@@ -66,7 +70,8 @@ class Count:
     def of(cls, simulators: Simulators) -> Self:
         """Count what was seen."""
         arm = Counter(str(one["method"]).lower() for one in simulators.management.seen())
-        others = (simulators.inference, simulators.vision, simulators.vision_replica, simulators.channels)
+        vision, language = simulators.vision_replica, simulators.language_replica
+        others = (simulators.inference, simulators.vision, vision, simulators.language, language, simulators.channels)
         return cls(**arm, others=sum(len(service.seen()) for service in others))
 
 
@@ -82,7 +87,7 @@ class Story:
     """Which requests those are."""
     event: str = "registered"
     slow: Mapping[str, Any] = field(default_factory=dict)
-    """Seeds that make it take an hour; for Custom Vision, its settings, at both resources."""
+    """Seeds that make it take an hour; for Custom Vision and Language, their settings, at both resources."""
 
 
 def slow(what: str) -> Mapping[str, Any]:
@@ -155,6 +160,21 @@ STORIES = {
     "`replicate.vision`": Story(
         "replicate.vision: {project: fruit}", Count(others=11), hour=63, asked="others", slow=slow("import")
     ),
+    "`backup.language` of one model": Story("backup.language: {project: mail-bot}", Count(others=11)),
+    "`replicate.language` of one model": Story(
+        "replicate.language: {project: mail-bot, overwrite_edits: true}",
+        Count(others=62),
+        hour=6,
+        asked="others",
+        slow={"language": {"train_seconds": HOUR}},
+    ),
+    "`restore.language` of one model": Story(
+        f"restore.language: {{project: mail-bot, version: {VERSION}, overwrite_edits: true}}",
+        Count(others=39),
+        hour=6,
+        asked="others",
+        slow={"language": {"train_seconds": HOUR}},
+    ),
     "`gate` on an iteration": Story(
         f"gate: {{metric: recall, at_least: 0.1, project: fruit, iteration: {ITERATION}}}", Count(others=2)
     ),
@@ -212,6 +232,8 @@ def make(simulators: Simulators, azurite: str, monkeypatch: pytest.MonkeyPatch) 
             "HOOK_SECRET": SECRET,
             "VISION_KEY": KEY,
             "PREDICTION_KEY": PREDICTION_KEY,
+            "LANGUAGE_KEY": LANGUAGE_KEY,
+            **UNCOUNTED,
         }
     )
     prepare(Account(settings.storage, managed_identity), settings.backup_container)
@@ -229,6 +251,12 @@ vision:
     replica:
       training: {{endpoint: "{simulators.vision_replica.url}", key: "${{VISION_KEY}}"}}
       prediction: {PREDICTION}
+language:
+  mail-bot:
+    project: {MAIL}
+    primary: {{endpoint: "{simulators.language.url}", key: "${{LANGUAGE_KEY}}"}}
+    secondary: {{endpoint: "{simulators.language_replica.url}", key: "${{LANGUAGE_KEY}}"}}
+    deployments: [production]
 channels: {{hook: {{kind: webhook, url: "{simulators.channels.url}/hooks/a", secret: "${{HOOK_SECRET}}"}}}}
 rules:
   - {{name: work, {rule}}}"""
@@ -237,6 +265,11 @@ rules:
         return world
 
     return make
+
+
+ASSETS = exported(MAIL)["assets"]
+OLDER = exported(MAIL) | {"assets": ASSETS | {"utterances": ASSETS["utterances"][:-1]}}
+"""What the second region serves before."""
 
 
 def begin(simulators: Simulators, slow: Mapping[str, Any]) -> None:
@@ -280,7 +313,12 @@ def begin(simulators: Simulators, slow: Mapping[str, Any]) -> None:
     simulators.vision.seed(projects=[{"id": PROJECT, "images": images, "iterations": [*iterations, newest]}])
     for one in (simulators.vision, simulators.vision_replica):
         one.seed(settings={**at_once, **slow.get("vision", {})})
-    simulators.management.seed(**{name: seed for name, seed in slow.items() if name != "vision"})
+    for one, holds in ((simulators.language, exported(MAIL)), (simulators.language_replica, OLDER)):
+        mail = {"exported": holds, "models": ["v1"], "deployments": {"production": "v1"}}
+        settings = {"job_seconds": 0, "train_seconds": 0, **slow.get("language", {})}
+        one.seed(projects=[mail], settings=settings)
+    arm = {name: seed for name, seed in slow.items() if name not in {"vision", "language"}}
+    simulators.management.seed(**arm)
 
 
 def event_of(kind: str) -> str:
@@ -305,6 +343,7 @@ def play(make: Make, simulators: Simulators, story: Story, slow: Mapping[str, An
     """Have the action done, with all that follows from it, and count."""
     world = make(f"on: {KINDS[story.event]}, do: [{{{story.steps}}}]")
     begin(simulators, slow)
+    keep_version(world.clients.language_backups, MAIL, VERSION)
     event = event_of(story.event)
     function_app.on_ml_event(event)
     world.run()

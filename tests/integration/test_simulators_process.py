@@ -30,7 +30,8 @@ def test_they_start_say_where_they_are_and_end_on_sigterm(command: list[str], tm
         facts = json.loads(ready.read_text())
         simulators = Simulators.read(ready)
         assert set(facts) == {
-            *("management", "inference", "vision", "vision_replica", "channels", "event_grid", "identity", "entra"),
+            *("management", "inference", "vision", "vision_replica", "language", "language_replica"),
+            *("channels", "event_grid", "identity", "entra"),
             *("identity_header", "smtp", "ca"),
         }
         [subscription] = simulators.event_grid.state()["subscriptions"]

@@ -37,6 +37,12 @@ class Train(Strict):
     model: str = "{{ model.name }}"
 
 
+class Replicate(Strict):
+    """Replicates something."""
+
+    project: Annotated[str, Names("language")] = ""
+
+
 class Nothing(Strict):
     """Takes nothing."""
 

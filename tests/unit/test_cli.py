@@ -83,7 +83,7 @@ def test_notes_are_for_files_that_are_in_order(tmp_path: Path, capsys: pytest.Ca
 
 def test_strict_makes_warnings_count(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """With --strict a file that is only doubtful ends with 1; notes do not count."""
-    text = "version: 1\nrules:\n  - {name: a, on: ReplicaOutdated, do: [alert: {channel: x}]}\nchannels:\n"
+    text = "version: 1\nrules:\n  - {name: a, on: RunFailed, do: [alert: {channel: x}]}\nchannels:\n"
     file = write(tmp_path / "rules.yaml", text + "  x: {kind: teams, url: '${X}'}\n")
     assert main(["rules", "check", file]) == 0
     assert main(["rules", "check", "--strict", file]) == 1
@@ -327,7 +327,7 @@ def test_help_names_the_groups_in_their_order(capsys: pytest.CaptureFixture[str]
     with pytest.raises(SystemExit, match="0"):
         main(["--help"])
     lines = [line.split()[0] for line in capsys.readouterr().out.splitlines() if re.match(r"    \w", line)]
-    assert lines == ["rules", "events", "actions", "pause", "resume", "ml", "vision", "backups"]
+    assert lines == ["rules", "events", "actions", "pause", "resume", "ml", "vision", "language", "backups"]
 
 
 @pytest.mark.parametrize(("arguments", "names"), [([], "pause"), (["rules"], "rollback"), (["events"], "replay")])

@@ -45,6 +45,17 @@ vision:
     prediction: {PREDICTION}
     replica: {{training: {{endpoint: "https://keyed-2.example", key: "${{KEY}}"}}}}
     container: https://exports.blob.core.windows.net/models
+language:
+  bot:
+    project: EmailApp
+    primary: {{endpoint: "https://mail-we.example"}}
+    secondary: {{endpoint: "https://mail-ne.example"}}
+    deployments: [production]
+  keyed-bot:
+    project: Faq
+    primary: {{endpoint: "https://mail-we.example", key: "${{KEY}}"}}
+    secondary: {{endpoint: "https://mail-ne.example", key: "${{KEY}}"}}
+    deployments: [production]
 channels:
   mail: {{kind: email, to: [a@example.com]}}
   topic: {{kind: event_grid, endpoint: "https://topic.example/api/events"}}
@@ -71,6 +82,7 @@ def actions(grant: Any) -> set[str]:
 
 
 FRUIT = {("vision", "fruit")}
+BOT = {("language", "bot"), ("language_secondary", "bot")}
 PUBLISHED = FRUIT | {("vision_prediction", "fruit")}
 GATE = "gate: {where: {model.name: {StringIn: [a]}}}"
 
@@ -103,6 +115,11 @@ GATE = "gate: {where: {model.name: {StringIn: [a]}}}"
         ("on: TrainingCompleted, from: keyed, do: [publish.vision: {name: a}]", set()),
         ("on: RunFailed, do: [replicate.vision: {project: fruit}]", FRUIT | {("vision_replica", "fruit")}),
         ("on: RunFailed, do: [replicate.vision: {project: keyed}]", set()),
+        ("on: ReplicaOutdated, from: bot, do: [forward: {to: signed}]", BOT),
+        ("on: DeploymentNearExpiry, do: [forward: {to: signed}]", BOT),
+        ("on: ReplicaOutdated, from: keyed-bot, do: [replicate.language]", set()),
+        ("on: RunFailed, do: [replicate.language: {project: EmailApp}]", BOT),
+        ("on: RunFailed, do: [backup.language: {project: bot}]", {("language", "bot")}),
     ],
 )
 def test_what_is_needed_is_said_for_what_the_steps_name(
@@ -248,6 +265,25 @@ def test_the_least_roles_are_found() -> None:
 def test_a_role_does_not_cover_the_data_actions_that_it_leaves_out(actions: tuple[str, ...], role: Role) -> None:
     """Readers may read everything but a project's export, and trainers may not make or delete projects."""
     assert covering("vision", [], [f"{CUSTOM_VISION}/projects/{each}" for each in actions]) == (role,)
+
+
+@pytest.mark.parametrize(
+    ("rule", "roles"),
+    [
+        ("on: DeploymentNearExpiry, from: bot, do: [forward: {to: signed}]", ["Reader", "Reader"]),
+        ("on: ReplicaOutdated, from: bot, do: [forward: {to: signed}]", ["Reader", "Reader"]),
+        ("on: ReplicaOutdated, from: bot, do: [replicate.language]", ["Reader", "Owner"]),
+    ],
+)
+def test_who_looks_needs_a_reader_and_who_replicates_an_owner_of_the_secondary(
+    rule: str, roles: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exporting is reading; deploying and swapping is for owners alone."""
+    found = needed(tmp_path, capsys, f"{{name: a, {rule}}}")
+    names = [[role["name"] for role in found[scope, "bot"]["roles"]] for scope, _ in sorted(BOT)]
+    assert names == [[f"Cognitive Services Language {role}"] for role in roles]
+    exports = any("export/action" in action for action in actions(found["language", "bot"]))
+    assert exports == ("ReplicaOutdated" in rule)
 
 
 @pytest.mark.parametrize("action", ACTIONS)

@@ -16,7 +16,7 @@ from cli.samples import SAMPLES, body, message
 from cli.send import DOOR
 from dev.stack import WEBHOOK
 from shared.parse import PARSERS
-from shared.rules.kinds import KINDS, RESERVED
+from shared.rules.kinds import KINDS
 
 SENDABLE = [kind for kind, sample in SAMPLES.items() if sample.door != "own"]
 QUEUED = """<?xml version="1.0" encoding="utf-8"?><QueueMessagesList><QueueMessage><MessageId>1</MessageId>
@@ -101,8 +101,8 @@ def sent(stack: Stack) -> Any:
 
 
 def test_there_is_a_sample_of_every_kind() -> None:
-    """Each kind has one, but for those that nothing announces yet."""
-    assert set(SAMPLES) == set(KINDS) - RESERVED
+    """Each kind has one."""
+    assert set(SAMPLES) == set(KINDS)
 
 
 @pytest.mark.parametrize("kind", SAMPLES)
@@ -240,7 +240,6 @@ def test_a_number_stays_a_number(stack: Stack, ready: str) -> None:
     ("arguments", "said"),
     [
         (["RunFaild"], 'unknown kind "RunFaild" (did you mean "RunFailed"?)'),
-        (["ReplicaOutdated"], "reserved"),
         (["RunFailed", "--set", "nothing"], "PATH=VALUE"),
         (["RunFailed", "--set", "a..b=1"], "not a path"),
         (["RunFailed", "--set", "time=1"], "only what is on the wire"),

@@ -12,7 +12,7 @@ from dev.reference.step_parameters import of_step
 from shared import rules
 from shared.handlers import ACTIONS
 from shared.rules import sandbox
-from shared.rules.declared import Declared, VisionProject
+from shared.rules.declared import Declared, LanguageProject, VisionProject
 from shared.rules.filters import OPERATORS
 from shared.rules.kinds import KINDS
 from shared.rules.parameters import parameters
@@ -44,6 +44,12 @@ vision:
     training: {endpoint: "https://fruit.example"}
     prediction: "${PREDICTION}"
     replica: {training: {endpoint: "https://spare.example"}}
+language:
+  mail-bot:
+    project: EmailApp
+    primary: {endpoint: "https://mail-we.example"}
+    secondary: {endpoint: "https://mail-ne.example"}
+    deployments: [production]
 channels: {oncall: {kind: teams, url: "${ONCALL}"}, mirror: {kind: webhook, url: "https://mirror.example/hook"}}
 rules:
 """
@@ -169,13 +175,15 @@ def test_every_declaration_and_channel_is_explained() -> None:
     text = page("docs/rules.md")
     for name in Declared.model_fields.keys() - {"channels"}:
         assert f"\n### `{name}`\n" in text
-    for name in VisionProject.model_fields:
-        assert f"| `{name}` |" in section(text, "### `vision`")
+    for heading, model in (("### `vision`", VisionProject), ("### `language`", LanguageProject)):
+        for name in model.model_fields:
+            assert f"| `{name}` |" in section(text, heading)
     schema = Declared.model_json_schema()["$defs"]
     rows = section(text, "## Channels")
     parts = re.split(r"^\| `(\w+)` \| \|", rows, flags=re.MULTILINE)
     found = dict(zip(parts[1::2], parts[2::2], strict=True))
-    kinds = {about["properties"]["kind"]["const"]: about for about in schema.values() if "kind" in about["properties"]}
+    named = ((about["properties"].get("kind", {}), about) for about in schema.values())
+    kinds = {kind["const"]: about for kind, about in named if "const" in kind}
     assert found.keys() == kinds.keys()
     for kind, about in kinds.items():
         for field in about["properties"].keys() - {"kind"}:

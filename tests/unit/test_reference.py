@@ -13,9 +13,8 @@ from shared.actions import Action, Failure, Status, StepState
 from shared.events import Event
 from shared.outcomes import on_the_way, outcome
 from shared.policy import Expectation
-from shared.rules.kinds import ENVELOPE, KINDS, NAMESPACES, RESERVED, WORKSPACE
+from shared.rules.kinds import ENVELOPE, KINDS, NAMESPACES, WORKSPACE
 
-ANNOUNCED = [kind for kind in KINDS if kind not in RESERVED]
 NOT_IN_THE_SAMPLE = {
     "DriftDetected": "data.dataDriftId data.dataDriftName data.baseDatasetId data.targetDatasetId data.driftCoefficient"
     " data.startTime data.endTime",
@@ -44,11 +43,11 @@ def test_marks_and_parts_have_to_fit() -> None:
 def test_every_kind_is_in_the_catalogue() -> None:
     """Words and names are those of the rules, in their order."""
     assert list(catalogue.KINDS) == list(KINDS)
-    assert set(catalogue.NAMESPACES) == NAMESPACES - {"replica"}
+    assert set(catalogue.NAMESPACES) == NAMESPACES
     assert set(catalogue.FIELDS) >= {*ENVELOPE, *(f"workspace.{name}" for name in WORKSPACE)}
 
 
-@pytest.mark.parametrize("kind", ANNOUNCED)
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_field_of_a_kind_is_described_and_shown(kind: str) -> None:
     """What rules know a kind to have is described, and is in its sample but for what is listed above."""
     event = read(message(kind))
@@ -86,7 +85,7 @@ def action(kind: str, **more: Any) -> Action:
     )
 
 
-@pytest.mark.parametrize("kind", [kind for kind in ANNOUNCED if KINDS[kind].family == "own"])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if KINDS[kind].family == "own"])
 def test_our_own_samples_tell_what_the_reactor_tells(kind: str) -> None:
     """The fields of each are those of the event that is made of such an action."""
     more: dict[str, Any] = {"failure": Failure(step="a", reason="b")} if kind == "ActionFailed" else {}
@@ -116,7 +115,7 @@ TYPES: dict[str, tuple[type, ...]] = {
 }
 
 
-@pytest.mark.parametrize("kind", ANNOUNCED)
+@pytest.mark.parametrize("kind", KINDS)
 def test_the_types_that_are_told_are_those_of_the_samples(kind: str) -> None:
     """Each value that is shown is of the type that its field is said to have."""
     event = read(message(kind))
@@ -127,11 +126,9 @@ def test_the_types_that_are_told_are_those_of_the_samples(kind: str) -> None:
 
 
 def test_the_page_shows_each_kind_in_each_envelope() -> None:
-    """A heading for each kind, and its samples under it: two of Event Grid's, one of all else, none while reserved."""
+    """A heading for each kind, and its samples under it: two of Event Grid's, one of all else."""
     page = (ROOT / "docs/events.md").read_text("utf-8")
     for kind in KINDS:
         under = re.search(rf"^## {kind}\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
         assert under, kind
-        wanted = {"event_grid": 2}.get(SAMPLES[kind].door, 1) if kind in SAMPLES else 0
-        assert under[1].count("```json") == wanted
-        assert ("Reserved" in under[1]) == (kind in RESERVED)
+        assert under[1].count("```json") == {"event_grid": 2}.get(SAMPLES[kind].door, 1)

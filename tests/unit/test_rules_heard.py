@@ -1,9 +1,11 @@
-"""Which Custom Vision projects the schedule looks at: those of which some rule hears the ends."""
+"""Which Custom Vision and Language projects the schedule looks at: those of which some rule wants to hear."""
 
 import pytest
 
-from shared.rules.heard import heard
-from tests.unit.rules_samples import HEAD, rule, rules
+from shared.rules import load
+from shared.rules.heard import heard, replicated
+from tests.unit import rules_samples
+from tests.unit.rules_samples import ACTIONS, HEAD, rule, rules
 
 TWO = HEAD.replace(
     "channels:",
@@ -50,3 +52,57 @@ def test_nothing_is_heard_in_a_file_that_is_off() -> None:
     off = TWO.replace("version: 1", "version: 1\nmode: off", 1)
     assert heard(rules(rule("a", on="TrainingCompleted"), head=off)) == ()
     assert heard(rules(rule("a", on="TrainingCompleted", more="mode: live"), head=off)) == ("fruit", "veg")
+
+
+# -- Language projects ------------------------------------------------------------------------------------------------
+
+PLACE = '{endpoint: "https://%s.example"}'
+BOTS = HEAD.replace(
+    "channels:",
+    "language:\n"
+    + "".join(
+        f"  {name}: {{project: {project}, primary: {PLACE % 'a'}, secondary: {PLACE % place}, deployments: [p]}}\n"
+        for name, project, place in (("mail", "EmailApp", "b"), ("faq", "Faq", "b"), ("mail-kr", "EmailApp", "c"))
+    )
+    + "channels:",
+)
+"""Three declared ones, of which two are copies of the same project."""
+ONE_BOT = "\n".join(line for line in BOTS.splitlines() if not line.startswith(("  faq", "  mail-kr"))) + "\n"
+REPLICATE = {**ACTIONS, "replicate.language": f"{rules_samples.__name__}:Replicate"}
+
+
+@pytest.mark.parametrize(
+    ("on", "more", "compared", "expiring"),
+    [
+        ("ReplicaOutdated", "", ["mail", "faq", "mail-kr"], []),
+        ("ReplicaOutdated", "from: faq", ["faq"], []),
+        ("DeploymentNearExpiry", "from: [mail, faq]", [], ["mail", "faq"]),
+        ("[ReplicaOutdated, DeploymentNearExpiry]", "from: mail-kr", ["mail-kr"], ["mail-kr"]),
+        ("ReplicaOutdated", "mode: off", [], []),
+        (
+            "ModelRegistered",
+            "expect: {kind: ReplicaOutdated, within: 1h, per: subject}",
+            ["mail", "faq", "mail-kr"],
+            [],
+        ),
+        ("ModelRegistered", "do: [replicate.language: {project: mail}]", ["mail"], []),
+        ("ModelRegistered", "do: [replicate.language: {project: Faq}]", ["faq"], []),
+        ("ModelRegistered", "do: [replicate.language: {project: '{{ subject }}'}]", [], []),
+        ("ModelRegistered", "", [], []),
+    ],
+)
+def test_the_language_projects_that_are_looked_at(on: str, more: str, compared: list[str], expiring: list[str]) -> None:
+    """Those that a rule hears of, or names in a step that replicates, whatever sets it off; each for what is wanted."""
+    do = more if more.startswith("do:") else ""
+    text = rule("a", on=on, more="" if do else more, **({"do": do.removeprefix("do: ")} if do else {}))
+    found = replicated(load(f"{BOTS}  - {text}\n", REPLICATE, "rules.yaml"))
+    assert [one.name for one in found if one.compare] == compared
+    assert [one.name for one in found if one.expiries] == expiring
+
+
+def test_the_only_language_project_need_not_be_named() -> None:
+    """A step that names none, or asks the event, means the one that there is."""
+    for given in ("replicate.language", "replicate.language: {project: '{{ subject }}'}"):
+        text = rule("a", on="ModelRegistered", do=f"[{given}]")
+        (found,) = replicated(load(f"{ONE_BOT}  - {text}\n", REPLICATE, "rules.yaml"))
+        assert (found.name, found.compare, found.expiries) == ("mail", True, False)

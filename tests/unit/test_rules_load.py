@@ -241,7 +241,7 @@ PLACES = {
     "vision.a.training.endpoint": "vision: {{a: {{project: '${{P}}', training: {{endpoint: '{url}'}}}}}}",
     "vision.a.container": "vision: {{a: {{project: '${{P}}', training: {{endpoint: e}}, container: '{url}'}}}}",
     "language.a.secondary.endpoint": (
-        "language: {{a: {{project: p, primary: {{endpoint: e}}, secondary: {{endpoint: '{url}'}}}}}}"
+        "language: {{a: {{project: p, deployments: [d], primary: {{endpoint: e}}, secondary: {{endpoint: '{url}'}}}}}}"
     ),
     "channels.a.url": "channels: {{a: {{kind: webhook, url: '{url}'}}}}",
     "channels.b.url": "channels: {{b: {{kind: queue, url: '{url}'}}}}",
@@ -292,7 +292,8 @@ def test_what_is_declared_shows_no_secret() -> None:
         "e": {"kind": "event_grid", **at},
         "f": {"kind": "smtp", "to": ["x"], "host": "h", "sender": "s", "password": "CANARY"},
     }
-    language = {"bot": {"project": "p", "primary": at, "secondary": at}}
+    other = at | {"endpoint": "https://other.example"}
+    language = {"bot": {"project": "p", "primary": at, "secondary": other, "deployments": ["d"]}}
     sections = {"vision": {"fruit": project | {"replica": replica}}, "language": language, "channels": channels}
     shown = repr(Declared.model_validate(sections))
     assert "https://shown.example" in shown
@@ -620,7 +621,7 @@ def test_everything_that_is_wrong_with_an_expectation_is_said_at_once(kind: str)
         ("limit: {cooldown: 1h, per: model.name}, cancel_on: RunFailed", "limit's per: no RunFailed has model.name"),
         ("cancel_on: {on: RunFailed, per: model.name}", "no RunFailed has model.name"),
         ("expect: {kind: RunFailed, within: 1h, per: model.name}", "no RunFailed has model.name"),
-        ("cancel_on: ReplicaOutdated", "this version announces no ReplicaOutdated"),
+        ("cancel_on: ReplicaOutdated", "nothing is declared under language, so no ReplicaOutdated is ever heard"),
     ],
 )
 def test_a_path_that_one_of_both_events_does_not_have_is_a_warning(more: str, message: str) -> None:
@@ -797,13 +798,6 @@ def test_any_rules_are_read_or_refused(written: list[Any]) -> None:
 def test_words_of_other_languages_are_understood(written: str, meant: str) -> None:
     """What another rule language calls an operator leads to Event Grid's word for it, never to its opposite."""
     assert did_you_mean(written, OPERATORS) == f' (did you mean "{meant}"?)'
-
-
-def test_a_kind_that_nothing_announces_is_warned_about() -> None:
-    """A rule for a reserved kind loads, with a warning that it is never answered."""
-    loaded = load("version: 1\nrules: [{name: a, on: ReplicaOutdated, do: [nothing]}]", ACTIONS, "r.yaml")
-    (warning,) = loaded.warnings
-    assert warning.message == "this version announces no ReplicaOutdated: the rule is never answered"
 
 
 def test_who_approves_is_never_said_by_an_event() -> None:

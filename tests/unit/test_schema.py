@@ -16,7 +16,7 @@ from cli.rules import language, schema
 from cli.rules.new import FOLDER
 from shared.handlers import ACTIONS
 from shared.policy import CancelOn, Expectation, Limit
-from shared.rules import RulesError, declared, load
+from shared.rules import RulesError, declared, load, replicated
 from shared.rules.declared import Declared
 from shared.rules.document import compose, value_of
 from shared.rules.filters import OPERATORS
@@ -36,7 +36,17 @@ mode: live
 workspaces: {fraud: "${FRAUD}"}
 factories: {etl: /subscriptions/1/RESOURCEGROUPS/d/providers/Microsoft.DataFactory/factories/etl}
 vision: {fruit: {project: "${FRUIT}", training: {endpoint: "https://fruit.example", key: "${KEY}"}, container: "https://a/b"}}
-language: {bot: {project: a, primary: {endpoint: "https://a"}, secondary: {endpoint: "https://b"}, deployments: [p]}}
+language:
+  bot:
+    project: EmailApp
+    primary: {endpoint: "https://a.example", key: "${KEY}", api_version: 2025-11-01}
+    secondary: {endpoint: "${B}"}
+    deployments: [production, "${SLOT}"]
+    follow: working_copy
+    training: {mode: standard, config_version: 2022-09-01, evaluation: {kind: percentage, train: 70, test: 30}}
+    proof: {utterances: [{text: read my mail, language: en-us, intent: Read}], sample: 3, agree: 0.9, margin: 0}
+    check: 6h
+    expiry: 90d
 channels:
   oncall: {kind: teams, url: "${ONCALL}"}
   mail: {kind: smtp, to: [a@example.com], host: "${MAIL}", sender: b@example.com, port: "${PORT}"}
@@ -158,6 +168,17 @@ BAD = {
     "a channel without its address": ('{kind: teams, url: "${ONCALL}"}', "{kind: teams}"),
     "a field that a channel does not have": ("host:", "server:"),
     "an unknown security": ("port:", "security: ssl, port:"),
+    "a language project without deployments": ('    deployments: [production, "${SLOT}"]\n', ""),
+    "a deployment whose name the service does not take": ("[production,", "['my production',"),
+    "a version of no API": ("2025-11-01", "2025-11-02"),
+    "an unknown key of a training": ("mode: standard", "model: standard"),
+    "a mode that is none": ("mode: standard", "mode: quick"),
+    "a configuration that is none": ("config_version: 2022-09-01", "config_version: newest"),
+    "a language that is none": ("language: en-us", "language: English please"),
+    "an empty utterance": ("text: read my mail", "text: ''"),
+    "a share above one": ("agree: 0.9", "agree: 90"),
+    "a split that is no whole number": ("train: 70, test: 30", "train: 70.5, test: 29.5"),
+    "a check that is no duration": ("check: 6h", "check: 6"),
     "a project that is no id": ('"${FRUIT}"', "fruit"),
     "an unknown kind": ("[DriftDetected,", "[DriftDetectd,"),
     "a kind that is no text": ("[DriftDetected,", "[3,"),
@@ -340,11 +361,12 @@ def test_every_word_of_the_language_has_a_meaning() -> None:
     assert list(language.RULE) == list(RULE)
     assert list(language.OPERATORS) == list(OPERATORS)
     assert set(language.SUBJECT) == set(SUBJECT)
-    models = {name: about for name, about in SCHEMA["$defs"].items() if hasattr(declared, name)}
+    places = (declared, replicated)
+    models = {name: about for name, about in SCHEMA["$defs"].items() if any(hasattr(one, name) for one in places)}
     assert set(language.DECLARED) == set(models)
     for name, about in models.items():
-        assert set(language.DECLARED[name]) == set(about["properties"]) - {"kind"}, name
-    kinds = {about["properties"]["kind"]["const"] for about in models.values() if "kind" in about["properties"]}
+        assert set(language.DECLARED[name]) | {"kind"} == set(about["properties"]) | {"kind"}, name
+    kinds = {kind["const"] for about in models.values() if "const" in (kind := about["properties"].get("kind", {}))}
     assert set(language.CHANNELS) == kinds
     assert set(Declared.model_fields) < set(language.TOP)
 

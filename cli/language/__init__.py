@@ -1,0 +1,1 @@
+"""`reactor language`: replicated Language projects from a terminal."""

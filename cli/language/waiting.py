@@ -1,0 +1,86 @@
+"""What commands wait for: exports of a project, and what is said where somebody stops waiting."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from cli.errors import RefusedError
+
+if TYPE_CHECKING:
+    from cli.language.project import Here, Side
+    from cli.line import Line
+    from shared.errors import PermanentError
+
+SHOWN_WITHIN = 60.0
+"""Seconds that a job which was begun just now may not be shown."""
+WITHIN = 1800.0
+HERE = {
+    "overwrite_edits: true": "--overwrite-edits",
+    "from_host: ": "--from ",
+    'staging: ""': "--no-staging",
+    "replay the event": "give the command again",
+    "then replay": "then give the command again",
+    "replay to train": "give the command again to train",
+    "by replaying": "by giving the command again",
+}
+"""What a step calls its parameters in a rules file, and what they are called here."""
+
+
+def exported(here: Here, side: Side, line: Line, *, model: str = "", within: float = WITHIN) -> bytes:
+    """Export a project as it is worked on, or as it was when a model was trained; PermanentError where that fails."""
+    from cli.steps import wait_until
+    from shared.errors import PermanentError
+
+    at, projects = here.at(side), here.language.projects
+    what = f"the export of {f'model {model}' if model else 'the project'} from the {side}"
+    began, started = time.monotonic(), ""
+
+    def look() -> str | None:
+        nonlocal started
+        started = started or projects.export(at, here.project, model=model)
+        job = here.language.jobs.read(at, started)
+        passed = time.monotonic() - began
+        if job is not None and job.is_over:
+            if not job.is_good:
+                raise PermanentError(f"{what}, {at.host}, is {job.status}: {job.why}", remedy="give the command again")
+            return None
+        if passed > (within if job else min(within, SHOWN_WITHIN)):
+            raise PermanentError(f"{what}, {at.host}, is not over after {passed:.0f} s", remedy="try it again later")
+        return f"{what}: {job.status if job else 'begun'}"
+
+    wait_until(here, line, "wait", look)
+    return projects.exported(at, started)
+
+
+@contextmanager
+def stoppable(goes_on: Callable[[], str]) -> Iterator[None]:
+    """Say what goes on where Ctrl-C stops the command, which goes on up, or where nothing answers any more.
+
+    What a step says of its parameters is said as this command calls them.
+    """
+    from shared.errors import PermanentError, TemporaryError
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        print(f"\nreactor: {goes_on()}", file=sys.stderr)
+        raise
+    except TemporaryError as trouble:
+        told = (trouble.reason, getattr(trouble, "remedy", ""), goes_on())
+        raise RefusedError("; ".join(text for text in told if text)) from None
+    except PermanentError as problem:
+        raise said_here(problem) from None
+
+
+def said_here(problem: PermanentError) -> PermanentError:
+    """Say a step's problem with the words of the command line."""
+    from shared.errors import PermanentError
+
+    reason, remedy = problem.reason, problem.remedy
+    for there, said in HERE.items():
+        reason, remedy = reason.replace(there, said), remedy.replace(there, said)
+    return PermanentError(reason, remedy=remedy, code=problem.code)

@@ -1,0 +1,156 @@
+"""Replicate: bring a Language project to its second region, train and prove it there, and only then have it serve.
+
+The secondary goes on serving what it serves until a model was trained there, does as well as the primary's, and answers
+as it should from a staging slot; then the slot is swapped in. Whatever goes wrong, what served before serves.
+https://learn.microsoft.com/azure/ai-services/language-service/conversational-language-understanding/how-to/fail-over
+"""
+
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.errors import PermanentError
+from shared.handlers.language import (
+    checking,
+    comparing,
+    deploying,
+    importing,
+    keeping,
+    noting,
+    places,
+    proving,
+    training,
+    undoing,
+)
+from shared.permissions import Permission
+from shared.rules.declared import Names
+from shared.stages import Done, Job, Progress, Stage
+
+_CLU = "Microsoft.CognitiveServices/accounts/Language/analyze-conversations"
+WAITS_FOR_LOCK = timedelta(days=7)
+
+
+class Language(BaseModel):
+    """Brings a Language project to its declared secondary: exported, kept, imported, trained, proven, deployed."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    project: Annotated[str, Names("language")] = Field(
+        default="", description="A declared project; by default the event's, or the only one."
+    )
+    staging: str = Field(
+        default="next",
+        pattern=r"^[A-Za-z0-9_.-]*$",
+        max_length=20,
+        description='What the staging slot of a deployment is called after it: production-next; "" for none.',
+    )
+    overwrite_edits: bool = Field(
+        default=False, description="Whether a secondary that was edited by hand is kept, and then replaced."
+    )
+    force: bool = Field(default=False, description="Whether it is trained and deployed anew though nothing differs.")
+
+
+def look(params: Language, job: Job) -> Progress:
+    """Take the lock of the secondary's project, and read what the primary has."""
+    place = places.find(job, params.project)
+    checking.check_names(place, params.staging)
+    if waits := checking.hold(place, job):
+        return waits
+    told = keeping.read_primary(place, job)
+    checking.check_mode(place, told["language"], multilingual=told["multilingual"])
+    what = ", ".join(places.labels(told["deployments"]))
+    return Done({**told, "to": "secondary"}, note=f"{what} is to be served by the secondary")
+
+
+def store(_params: Language, job: Job) -> Progress:
+    """Keep it before anything is replaced, and go on to what is left to do.
+
+    What did badly when it was trained from the same is refused here, before it is paid for once more.
+    """
+    place = places.again(job)
+    if anew := keeping.begin_anew(place, job):
+        return anew
+    stored = keeping.store(place, job, again=False)
+    if job.result["refused"]:
+        raise PermanentError(job.result["refused"], remedy=training.DID_BADLY)
+    return Done(stored.result, note=stored.note, next="" if job.result["todo"] else "plan")
+
+
+PERMISSIONS = {
+    Language: (
+        Permission(
+            "language",
+            tuple(f"{_CLU}/projects/{what}" for what in ("read", "*/read", "export/action")),
+            "to export the project, without a key",
+            is_data=True,
+        ),
+        Permission(
+            "language",
+            (f"{_CLU}/action",),
+            "to have the primary asked what the secondary is to answer, without a key",
+            is_data=True,
+            optional=True,
+        ),
+        Permission(
+            "language_secondary",
+            (
+                *(
+                    f"{_CLU}/projects/{what}"
+                    for what in ("read", "*/read", "export/action", "import/action", "train/*")
+                ),
+                *(f"{_CLU}/projects/deployments/{what}" for what in ("write", "delete", "swap/action")),
+                f"{_CLU}/action",
+            ),
+            "to import, train, deploy, swap and ask it, without a key",
+            is_data=True,
+        ),
+    )
+}
+RESULTS = {
+    Language: (
+        *("name", "project", "primary", "secondary", "version", "replicated", "served", "agreed", "f1_intents"),
+        *("follow", "deployments", "models", "kept_slots"),
+    )
+}
+STAGES = {
+    Language: (
+        Stage[Language]("look", start=look, watch=look, effect="reads", within=lambda _: WAITS_FOR_LOCK),
+        Stage[Language]("target", start=checking.target, watch=checking.target, effect="reads"),
+        Stage[Language]("export", start=keeping.start_export, watch=keeping.watch_export, effect="prepares"),
+        Stage[Language]("compare", start=comparing.start, watch=comparing.watch, effect="prepares"),
+        Stage[Language]("store", start=store, effect="prepares"),
+        Stage[Language]("ready", start=importing.is_ready, watch=importing.is_ready, effect="reads"),
+        Stage[Language](
+            "import",
+            find=importing.find_import,
+            start=importing.start_import,
+            watch=importing.watch_import,
+            named_by="service",
+        ),
+        Stage[Language]("verify", start=importing.start_verify, watch=importing.watch_verify, effect="reads"),
+        Stage[Language]("free", start=training.is_free, watch=training.is_free, effect="reads"),
+        Stage[Language](
+            "train",
+            find=training.find_training,
+            start=training.start_training,
+            watch=training.watch_training,
+            named_by="service",
+        ),
+        Stage[Language]("evaluate", start=training.evaluate, watch=training.evaluate, effect="reads"),
+        Stage[Language]("plan", start=deploying.plan, effect="reads"),
+        Stage[Language]("deploy", find=deploying.find_slot, start=deploying.start_slot, watch=deploying.watch_slot),
+        Stage[Language]("prove", start=proving.prove, watch=proving.prove, effect="reads"),
+        Stage[Language](
+            "promote",
+            find=deploying.find_promoted,
+            start=deploying.start_promoting,
+            watch=deploying.watch_promoting,
+            named_by="service",
+        ),
+        Stage[Language]("confirm", start=proving.confirm, watch=proving.confirm, effect="reads"),
+        Stage[Language]("tidy", start=deploying.tidy, watch=deploying.tidy),
+        Stage[Language]("note", start=noting.start, watch=noting.watch, effect="reads"),
+        Stage[Language]("undo", start=undoing.undo, watch=undoing.undo, effect="undoes"),
+    )
+}
