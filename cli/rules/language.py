@@ -139,8 +139,8 @@ DECLARED: Mapping[str, Mapping[str, str]] = {
     "LanguageProof": {
         "utterances": "texts that are asked each time",
         "sample": "how many of the project's own utterances are asked besides, up to 50; `5` where left out",
-        "agree": "the share of those that must get the intent that the primary gives them, more than 0; `0.8` where left"
-        " out",
+        "agree": "the share of those that must get the intent that the primary gives them, more than 0; `0.8` where"
+        " left out",
         "margin": "by how much the macro F1 in the secondary's evaluation may be below the primary's; `0.05` where"
         " left out",
     },
