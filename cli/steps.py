@@ -302,7 +302,8 @@ def interruptible(how_to_go_on: str | Callable[[], str]) -> Iterator[None]:
         print(f"\nreactor: {told()}", file=sys.stderr)
         raise
     except TemporaryError as trouble:
-        raise RefusedError(f"{trouble.reason}; {told()}") from None
+        said = (trouble.reason, getattr(trouble, "remedy", ""), told())
+        raise RefusedError("; ".join(text for text in said if text)) from None
 
 
 def wait_until(here: Here, line: Line, stage: str, look: Callable[[], str | None]) -> None:

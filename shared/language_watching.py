@@ -14,13 +14,14 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from shared import regions, replicas
+from shared import region_news, regions, replicas
 from shared.errors import CrowdedError, DeniedError, PermanentError, ReactorError, TemporaryError
 from shared.handlers.declared import clash, filled_in
-from shared.regions import Ask, Comparison, Content, Export, Places, Region, Served, Sighting
-from shared.replicas import Kept, Options, Wanted
+from shared.language_pairs import Pair
+from shared.regions import Ask, Comparison, Content, Export, Region, Sighting
+from shared.replicas import Kept
 from shared.rules import templates
-from shared.rules.declared import Declared, LanguageProject
+from shared.rules.declared import Declared
 from shared.rules.heard import Replicated, replicated
 from shared.storage.locks import Locks
 from shared.storage.sightings import Sightings
@@ -41,106 +42,6 @@ TOLD_EVERY = timedelta(hours=1)
 by itself is waited for."""
 
 
-class Pair:
-    """A declared project in its two regions."""
-
-    def __init__(
-        self,
-        clients: "Clients",
-        name: str,
-        declared: LanguageProject,
-        language: "Language | None" = None,
-        in_time: Callable[[], None] = lambda: None,
-    ) -> None:
-        """`in_time` is asked before each request, and raises where there is no time for it."""
-        from shared.clients.language import Resource
-
-        self._clients = clients
-        self._given = language
-        self._in_time = in_time
-        self.at: dict[Side, Resource] = {
-            "primary": Resource.of(declared.primary),
-            "secondary": Resource.of(declared.secondary),
-        }
-        first, second = self.at["primary"].host, self.at["secondary"].host
-        self.places = Places(name, declared.project, declared.source, first, second)
-        self.wanted = Wanted(tuple(declared.deployments), declared.follow, Options.of(declared.training))
-        self.lock = f"language:{second}/{declared.project}"
-        """What a replication of it holds."""
-
-    @property
-    def _language(self) -> "Language":
-        """Give the client, for one request."""
-        self._in_time()
-        return self._given or self._clients.language
-
-    def kept(self) -> Kept | None:
-        """Read what is remembered of the last replication."""
-        return self._clients.replicas.read(self.places.primary, self.places.project, self.places.secondary)[0]
-
-    def is_imported(self, hash: str) -> bool:
-        """Tell whether a replication left this in the secondary, maybe one that failed later: nobody edited it."""
-        places = self.places
-        return hash in self._clients.replicas.imported(places.primary, places.project, places.secondary)
-
-    def shown(self, side: "Side") -> Region | None:
-        """Read what a region shows of the project: its details, deployments and models; None where it has none."""
-        at, project = self.at[side], self.places.project
-        about = self._language.projects.read(at, project)
-        if about is None:
-            return None
-        deployments = self._language.deployments.list(at, project)
-        models = {model.id: model for model in self._language.models.list(at, project)}
-        served = {}
-        for one in deployments:
-            if one.name in self.wanted.deployments:
-                model = models.get(one.model_id)
-                served[one.name] = Served(
-                    model=one.model_id,
-                    label=model.label if model else one.model_id,
-                    can_export=model is not None and model.has_snapshot,
-                    since=one.deployed,
-                    expires=one.expires,
-                    model_expires=model.expires if model else None,
-                )
-        return Region(side, about.created, about.modified, served)
-
-    def gone(self) -> PermanentError:
-        """Say that the primary has no such project, and what it has."""
-        at, project = self.at["primary"], self.places.project
-        near = self._language.projects.near(at, project)
-        has = f'; it has "{near}", and upper and lower case count' if near else ""
-        return PermanentError(
-            f'the primary, {at.host}, has no project "{project}"{has}',
-            remedy=f'declare it as "{near}"' if near else "correct `project` or `primary` in the rules file",
-        )
-
-    def start(self, ask: Ask, now: datetime) -> Export:
-        """Start an export, which changes nothing: one that is started twice does no harm."""
-        at = self.at[ask.side]
-        url = self._language.projects.export(at, self.places.project, model=ask.label)
-        return Export(url=url, of=ask.of, started=now)
-
-    def read(self, ask: Ask, export: Export, now: datetime) -> "Content | Export":
-        """Give what an export held; the export itself while it runs, and a new one where it is gone or takes too long.
-
-        PermanentError where it failed.
-        """
-        at = self.at[ask.side]
-        job = self._language.jobs.read(at, export.url)
-        if job is None:
-            return export if now < export.started + regions.NOT_THERE_YET else self.start(ask, now)
-        if not job.is_over:
-            return export if now < export.started + regions.TAKES else self.start(ask, now)
-        if not job.is_good:
-            raise PermanentError(
-                f"its export from the {ask.side}, {at.host}, ended as {job.status}: {job.why}",
-                remedy="it is begun again in an hour; an export by hand in Language Studio may tell more",
-            )
-        exported = self._language.projects.exported(at, export.url)
-        return Content(of=export.of, hash=replicas.fingerprint(exported))
-
-
 class Look:
     """One look at one project: what there is to announce, and what is to be remembered of it."""
 
@@ -154,6 +55,8 @@ class Look:
         self.events: list[Event] = []
         self.problems: dict[Side, ReactorError] = {}
         """Why a region could not be read."""
+        self._is_gone = False
+        """The primary has no such project: it was read, and nothing of it can be replicated."""
 
     def at(self, one: Replicated, every: timedelta, expiry: timedelta) -> None:
         """Look at both regions. Where an export has to be waited for, what expires is all that is judged."""
@@ -171,7 +74,9 @@ class Look:
         else:
             self._note(exports={})
         unread = {side: since for side, since in self.seen.unread.items() if side in self.problems}
-        again = {"not_before": self.now + TOLD_EVERY} if unread else {"not_before": None, "looked": self.now}
+        again = (
+            {"not_before": self.now + min(every, TOLD_EVERY)} if unread else {"not_before": None, "looked": self.now}
+        )
         self._note(unread=unread, **again)
 
     def _note(self, **changes: Any) -> None:
@@ -182,6 +87,7 @@ class Look:
         try:
             region = self.pair.shown(side)
             if region is None and side == "primary":
+                self._is_gone = True
                 raise self.pair.gone()
         except ReactorError as problem:
             self._cannot_be_read(side, problem)
@@ -263,6 +169,8 @@ class Look:
         other = there.shown(hashes.get("secondary"), self.now) if there else None
         is_known = about.kept is not None or "primary" not in self.problems
         found = replicas.standing(about.kept, shown, other, about.wanted) if is_known else ()
+        if self._is_gone:  # where that is not there either, there is nothing to bring
+            found = tuple(each for each in found if each.reason != "missing")
         differences = (*found, *self._unreadable())
         if not differences:
             self._note(since=None, replicated=None, told="", told_at=None)
@@ -270,8 +178,8 @@ class Look:
         since = about.since(differences, before, self.now)
         self._note(since=since, replicated=about.replicated)
         state = about.state(differences, hashes)
-        if regions.is_news(state, before, every, self.now):
-            event = regions.outdated(
+        if region_news.is_news(state, before, every, self.now):
+            event = region_news.outdated(
                 self.pair.places,
                 differences,
                 state=state,
@@ -284,18 +192,23 @@ class Look:
             self._note(told=state, told_at=self.now)
 
     def _unreadable(self) -> "list[Difference]":
-        """Say which regions could not be compared for so long that a rule should hear of it."""
+        """Say which regions could not be compared for so long that a rule should hear of it, or which are gone."""
         since = self.seen.unread
-        lasting = [side for side in self.problems if self.now >= since[side] + regions.TOLD_AGAIN]
-        return [regions.unreadable(side, self.problems[side].reason) for side in lasting]
+        found = []
+        for side, problem in self.problems.items():
+            if side == "primary" and self._is_gone:
+                found.append(regions.unreadable(side, problem.reason))
+            elif self.now >= since[side] + regions.TOLD_AGAIN:
+                found.append(regions.unreadable(side, problem.reason, " for a day"))
+        return found
 
     def _count_days(self, shown: Iterable[Region], within: timedelta) -> None:
         """Announce what expires soon, as far as that was not told yet."""
         told = {item: said for item, said in self.seen.expiries.items() if item.partition("/")[0] in self.problems}
-        for each in regions.expiring(shown, within, self.now):
-            told[each.key] = regions.told_of(each, self.now)
+        for each in region_news.expiring(shown, within, self.now):
+            told[each.key] = region_news.told_of(each, self.now)
             if self.seen.expiries.get(each.key) != told[each.key]:
-                self.events.append(regions.near_expiry(self.pair.places, each, self.now))
+                self.events.append(region_news.near_expiry(self.pair.places, each, self.now))
         self._note(expiries=told)
 
 

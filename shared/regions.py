@@ -1,32 +1,30 @@
-"""What the schedule tells of Language projects in two regions, and when: outdated replicas, and what expires. Pure.
+"""What the schedule sees of Language projects in two regions, what it saw before, and since when they differ. Pure.
 
-`shared.replicas` says in what two regions differ; here is what was seen of them before, since when they differ, and
-whether that is news: a state is told once, and once a day while it stands.
+`shared.replicas` says in what two regions differ, and `shared.region_news` what is told of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from datetime import datetime, timedelta
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared import events
-from shared.events import Event, digest
+from shared.events import digest
 from shared.replicas import Difference, Kept, Shown, Side, Wanted
 
-OUTDATED, NEAR_EXPIRY = "ReplicaOutdated", "DeploymentNearExpiry"
 TOLD_AGAIN = timedelta(days=1)
 """How long a state has to stand until it is told of again."""
 TAKES = timedelta(hours=1)
 """An export that is not over after so long is begun again."""
 NOT_THERE_YET = timedelta(minutes=1)
 """A job may not be found in its first moments."""
-WEEK = 7
 WORKING_COPY = ""
 """In place of a model's label."""
+BECAUSE = ": "
 
 
 # -- what was seen ----------------------------------------------------------------------------------------------------
@@ -90,6 +88,24 @@ def is_due(seen: Sighting | None, every: timedelta, now: datetime) -> bool:
 
 
 # -- what both regions show -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Which project, and where."""
+
+    name: str
+    """As the rules file calls it."""
+    project: str
+    source: str
+    primary: str
+    secondary: str
+    """The hosts."""
+
+    @property
+    def pair(self) -> str:
+        """Tell it from other projects, and from other copies of this one."""
+        return digest(self.name, self.source.lower(), self.secondary)
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,137 +273,11 @@ def _lasting(each: Difference) -> str:
     return each.details.partition(BECAUSE)[0] if each.reason == "unreadable" else each.details
 
 
-def unreadable(side: Side, why: str) -> Difference:
-    """Say that a region could not be compared for so long that somebody should know."""
-    return Difference("unreadable", f"the {side} could not be compared for a day{BECAUSE}{why}")
-
-
-BECAUSE = ": "
+def unreadable(side: Side, why: str, lasting: str = "") -> Difference:
+    """Say that a region could not be compared, and for how long it could not (" for a day")."""
+    return Difference("unreadable", f"the {side} could not be compared{lasting}{BECAUSE}{why}")
 
 
 def _moment(modified: datetime | None, looked: datetime | None) -> str:
     """Name the state of a project by when it was changed; where that is not said, it is another at each look."""
     return modified.isoformat() if modified else f"after {looked.isoformat() if looked else 'the first look'}"
-
-
-# -- a replica that is outdated ---------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Places:
-    """Which project, and where."""
-
-    name: str
-    """As the rules file calls it."""
-    project: str
-    source: str
-    primary: str
-    secondary: str
-    """The hosts."""
-
-    @property
-    def pair(self) -> str:
-        """Tell it from other projects, and from other copies of this one."""
-        return digest(self.name, self.source.lower(), self.secondary)
-
-
-def is_news(state: str, seen: Sighting, every: timedelta, now: datetime) -> bool:
-    """Tell whether a state is to be announced: it is another one than last time, or has stood for long enough."""
-    if not state or state != seen.told or seen.told_at is None:
-        return bool(state)
-    return now >= seen.told_at + max(every, TOLD_AGAIN)
-
-
-def outdated(
-    places: Places,
-    differences: Sequence[Difference],
-    *,
-    state: str,
-    since: datetime,
-    seen: Sighting,
-    now: datetime,
-    follow: str,
-) -> Event:
-    """Make the event that a replica is outdated; it is the same one until it is remembered that it was told."""
-    last = (seen.looked, seen.told_at)
-    facts = {
-        "name": places.name,
-        "project": places.project,
-        "primary": places.primary,
-        "secondary": places.secondary,
-        "reason": differences[0].reason,
-        "reasons": [each.reason for each in differences],
-        "details": "; ".join(each.details for each in differences),
-        "lag_seconds": max(0, int((now - since).total_seconds())),
-        "since": since.astimezone(UTC).isoformat(),
-        "follow": follow,
-    }
-    return events.announce(
-        OUTDATED,
-        id=digest(OUTDATED, places.pair, state, *(time.isoformat() if time else "" for time in last)),
-        time=now,
-        source=places.source,
-        subject=f"projects/{places.project}",
-        facts={"replica": facts},
-    )
-
-
-# -- what expires -----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Expiring:
-    """A deployment, or the model that it serves, and its last day."""
-
-    resource: Side
-    what: Literal["deployment", "model"]
-    item: str
-    expires: datetime
-
-    @property
-    def key(self) -> str:
-        """Tell it from the others of a project."""
-        return f"{self.resource}/{self.what}/{self.item}"
-
-    def days_left(self, now: datetime) -> int:
-        """Count the whole days until it expires; it has, where there are less than none."""
-        return (self.expires - now) // timedelta(days=1)
-
-
-def expiring(regions: Iterable[Region], within: timedelta, now: datetime) -> list[Expiring]:
-    """List what expires soon, or has: declared deployments, and the models that they serve."""
-    found: dict[str, Expiring] = {}
-    for region in regions:
-        for name, one in region.served.items():
-            last_days = [("deployment", name, one.expires), ("model", one.label, one.model_expires)]
-            for what, item, expires in last_days:
-                if expires is not None and expires <= now + within:
-                    each = Expiring(region.side, "deployment" if what == "deployment" else "model", item, expires)
-                    found[each.key] = each
-    return list(found.values())
-
-
-def told_of(each: Expiring, now: datetime) -> str:
-    """Say what is told of something that expires: it is told again with another date, and with each week that goes."""
-    return f"{each.expires.astimezone(UTC).isoformat()} {each.days_left(now) // WEEK}"
-
-
-def near_expiry(places: Places, each: Expiring, now: datetime) -> Event:
-    """Make the event that something will expire soon; it is the same one for a week."""
-    facts: dict[str, Any] = {
-        "name": places.name,
-        "project": places.project,
-        "resource": each.resource,
-        "what": each.what,
-        "item": each.item,
-        "expires": each.expires.astimezone(UTC).isoformat(),
-        "days_left": each.days_left(now),
-    }
-    return events.announce(
-        NEAR_EXPIRY,
-        id=digest(NEAR_EXPIRY, places.pair, each.key, told_of(each, now)),
-        time=now,
-        source=places.source,
-        subject=f"projects/{places.project}/{each.what}s/{each.item}",
-        facts={"expiry": facts},
-    )

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 
 type Names = Mapping[tuple[str, str], str]
 AT_ONCE = 8
+OTHERS = {
+    "working_copy.json": "working copy",
+    "primary.json": "edits of the primary",
+    "secondary.json": "edits of the secondary",
+}
+"""What files hold that are of no trained model."""
 
 
 class Listed(NamedTuple):
@@ -117,6 +123,15 @@ def _names(around: Surroundings, options: Namespace) -> Names:
     }
 
 
+def held(manifest: LanguageManifest) -> Iterator[str]:
+    """Say what a version holds: the labels of models, the working copy, and what somebody edited."""
+    from shared.storage.language_backups import file_of
+
+    labels = {file_of(label): label for label in manifest.models}
+    for name in sorted(manifest.files, key=lambda name: (name not in labels, name)):
+        yield labels.get(name) or OTHERS.get(name, name)
+
+
 def _table(found: Sequence[Listed], paint: Any, width: int) -> Iterator[str]:
     from cli.language.status import moment_of
     from cli.progress import size
@@ -132,12 +147,12 @@ def _table(found: Sequence[Listed], paint: Any, width: int) -> Iterator[str]:
         served = ", ".join(f"{name}: {label}" for name, label in manifest.deployments.items()) if manifest else ""
         rows.append(
             [
-                Cell(f"{one.name} ({one.project})" if one.name else one.project),
+                Cell(one.name or one.project),
                 Cell(one.host),
                 Cell(one.version.name),
                 Cell(moment_of(manifest.taken if manifest else one.version.written)),
                 Cell(served or "-") if manifest else Cell("not whole", YELLOW),
-                Cell(", ".join(sorted(manifest.files)) if manifest else "-"),
+                Cell(", ".join(held(manifest)) if manifest else "-"),
                 Cell(size(one.version.size)),
             ]
         )

@@ -20,7 +20,7 @@ from cli.vision.given import filled, filled_in, said_again
 if TYPE_CHECKING:
     from shared.clients import Clients
     from shared.clients.language import Language, Resource
-    from shared.language_watching import Pair
+    from shared.language_pairs import Pair
     from shared.rules.declared import Declared, LanguageProject
     from shared.settings import Settings
     from shared.storage.account import Account
@@ -63,7 +63,7 @@ class Here:
     @cached_property
     def pair(self) -> Pair:
         """The project as the app's schedule looks at it."""
-        from shared.language_watching import Pair
+        from shared.language_pairs import Pair
 
         return Pair(self.clients, self.name, self.about)
 

@@ -188,7 +188,7 @@ def _region(state: State, here: Here, side: Side) -> Region | None:
 
 
 def _expiries(state: State, here: Here, regions: list[Region]) -> None:
-    from shared.regions import expiring
+    from shared.region_news import expiring
 
     now = datetime.now(UTC)
     found = [

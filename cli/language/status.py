@@ -116,14 +116,13 @@ def _days(one: Any) -> str:
 
 
 def _all(states: Sequence[State], paint: Paint, width: int) -> Iterator[str]:
-    from cli.tables import YELLOW, Cell, Column, table
+    from cli.tables import Cell, Column, table
 
     if not states:
         return
     columns = [
         *(Column("PROJECT", 8), Column("PRIMARY", 10), Column("SECONDARY", 10), Column("STANDING"), Column("LAG")),
-        *(Column("REPLICATED (UTC)"), Column("PROVEN (UTC)"), Column("ALIKE"), Column("F1 OF INTENTS")),
-        *(Column("BACKED UP (UTC)"), Column("EXPIRES")),
+        *(Column("PROVEN (UTC)"), Column("ALIKE"), Column("F1 OF INTENTS"), Column("EXPIRES")),
     ]
     rows = []
     for state in states:
@@ -134,11 +133,9 @@ def _all(states: Sequence[State], paint: Paint, width: int) -> Iterator[str]:
                 *(_region(state.regions[side]) for side in ("primary", "secondary")),
                 _standing(state),
                 Cell(_lag(state)),
-                Cell(moment_of(state.replicated)),
                 Cell(moment_of(state.proven)),
                 Cell(_alike(state)),
                 Cell(_f1(state)),
-                Cell(_backed_up(state), "" if state.backups else YELLOW),
                 Cell(f"{soonest.expires:%Y-%m-%d}" if soonest else "-", _soon(soonest.days_left) if soonest else ""),
             ]
         )

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
-
-from cli.errors import RefusedError
 
 if TYPE_CHECKING:
     from cli.language.project import Here, Side
@@ -20,6 +17,7 @@ SHOWN_WITHIN = 60.0
 WITHIN = 1800.0
 HERE = {
     "overwrite_edits: true": "--overwrite-edits",
+    "restore.language with edits: true": "`reactor language restore --edits`",
     "from_host: ": "--from ",
     'staging: ""': "--no-staging",
     "replay the event": "give the command again",
@@ -46,7 +44,9 @@ def exported(here: Here, side: Side, line: Line, *, model: str = "", within: flo
         passed = time.monotonic() - began
         if job is not None and job.is_over:
             if not job.is_good:
-                raise PermanentError(f"{what}, {at.host}, is {job.status}: {job.why}", remedy="give the command again")
+                raise PermanentError(
+                    f"{what}, {at.host}, ended as {job.status}: {job.why}", remedy="give the command again"
+                )
             return None
         if passed > (within if job else min(within, SHOWN_WITHIN)):
             raise PermanentError(f"{what}, {at.host}, is not over after {passed:.0f} s", remedy="try it again later")
@@ -62,18 +62,14 @@ def stoppable(goes_on: Callable[[], str]) -> Iterator[None]:
 
     What a step says of its parameters is said as this command calls them.
     """
-    from shared.errors import PermanentError, TemporaryError
+    from cli.steps import interruptible
+    from shared.errors import PermanentError
 
-    try:
-        yield
-    except KeyboardInterrupt:
-        print(f"\nreactor: {goes_on()}", file=sys.stderr)
-        raise
-    except TemporaryError as trouble:
-        told = (trouble.reason, getattr(trouble, "remedy", ""), goes_on())
-        raise RefusedError("; ".join(text for text in told if text)) from None
-    except PermanentError as problem:
-        raise said_here(problem) from None
+    with interruptible(goes_on):
+        try:
+            yield
+        except PermanentError as problem:
+            raise said_here(problem) from None
 
 
 def said_here(problem: PermanentError) -> PermanentError:

@@ -15,7 +15,7 @@ from shared.events import announce
 from shared.replicas import Kept, Options
 from shared.rules.declared import Declared
 from shared.storage import prepare
-from shared.storage.language_backups import LanguageBackups, LanguageManifest, file_of
+from shared.storage.language_backups import SECONDARY, LanguageBackups, LanguageManifest, file_of
 from tests.integration.stages import Bench, clients_of
 
 UNCOUNTED = {"REACTOR_LANGUAGE_READS": "100000", "REACTOR_LANGUAGE_WRITES": "100000"}
@@ -29,16 +29,19 @@ EDIT = {"text": "forward it to Kim", "intent": "Forward", "language": "en-us", "
 """What somebody labels by hand, and does not train."""
 
 
-def keep_version(store: LanguageBackups, project: str, version: str, host: str = "127.0.0.1") -> None:
-    """Have a version in the backups of a project, as `backup.language` keeps one."""
+def keep_version(
+    store: LanguageBackups, project: str, version: str, host: str = "127.0.0.1", *, edits: bool = False
+) -> None:
+    """Have a version in the backups of a project, as `backup.language` keeps one, or as edits are kept with it."""
     content = json.dumps(exported(project)).encode()
+    names = [file_of("v1"), file_of(""), *([SECONDARY] if edits else [])]
     manifest = LanguageManifest(
         version=version,
         host=host,
         project=project,
         language="en-us",
         multilingual=True,
-        files={name: store.keep(host, project, version, name, content) for name in (file_of("v1"), file_of(""))},
+        files={name: store.keep(host, project, version, name, content) for name in names},
         models={"v1": "v1-before"},
         deployments={"production": "v1"},
         follow="deployed",

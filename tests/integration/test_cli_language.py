@@ -231,8 +231,8 @@ def test_a_project_is_kept_and_listed(mail: Mail, capsys: pytest.CaptureFixture[
     assert [one["whole"] for one in told(capsys, "backups", mail.name)] == [True, True]
     assert run("backups") == 0
     line = next(one for one in capsys.readouterr().out.splitlines() if version["version"] in one)
-    assert line.startswith(f"mail-bot ({mail.name})")
-    assert "production: v1" in line
+    assert line.startswith("mail-bot  ")
+    assert "production: v1  v1, working copy  " in line
     assert run("backups", "mail-bto") == 1
     assert 'nothing is kept of "mail-bto" (did you mean "mail-bot"?)' in capsys.readouterr().err
 

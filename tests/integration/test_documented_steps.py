@@ -227,7 +227,9 @@ def seed_backup(world: World, example: Example) -> None:
     """Have the version of a Language project that an example brings back."""
     store = world.clients.language_backups
     for params in uses(example, "restore.language"):
-        keep_version(store, MAIL, params.get("version", "20260101T020000Z"), params.get("from_host", "127.0.0.1"))
+        edits = bool(params.get("edits"))
+        version = params.get("version", f"20260101T020000Z-{'edits' if edits else 'whole'}")
+        keep_version(store, MAIL, version, params.get("from_host", "127.0.0.1"), edits=edits)
 
 
 # -- the examples -----------------------------------------------------------------------------------------------------

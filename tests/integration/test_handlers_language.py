@@ -347,7 +347,7 @@ def test_a_training_that_fails_says_why_and_the_secondary_serves_what_it_served(
     mail.secondary.seed(settings={"outcomes": {"train": [{"status": "failed", "errors": [why]}]}})
     bench = mail.bench()
     problem = refused(bench, "Too few utterances", "the secondary serves what it served")
-    assert "is failed" in problem.reason
+    assert "ended as failed: InvalidArgument" in problem.reason
     assert bench.told.undone == "the secondary serves what it served"
     assert mail.serving(mail.secondary) == before
     mail.bench().run(STEP)
@@ -534,7 +534,7 @@ def test_an_import_that_is_partial_goes_on_where_everything_arrived(mail: Mail) 
     """What arrived is compared, whatever the job says of itself."""
     mail.secondary.seed(settings={"outcomes": {"import": ["partiallyCompleted"]}})
     told = mail.bench().run(STEP)
-    assert any("the import is partiallyCompleted" in note for note in told.notes)
+    assert any("the import ended as partiallyCompleted" in note for note in told.notes)
     assert mail.labels(mail.secondary) == {"production": "v1"}
 
 

@@ -54,6 +54,27 @@ def test_what_cannot_be_compared_for_a_day_is_told(make: Make, mail: Mail, which
     assert told(world, 3, hours=25) == []
 
 
+@pytest.mark.parametrize("regions", ["primary", "primary and secondary"])
+def test_a_primary_project_that_is_gone_is_told_at_once(make: Make, mail: Mail, regions: str) -> None:
+    """It answers, and has no such project: a rule hears of that, and of nothing that would have to come from there."""
+    world = make(check="5m")
+    mail.primary.seed(delete=[mail.name])
+    if "secondary" in regions:
+        mail.secondary.seed(delete=[mail.name])
+    found = [facts(world, action) for _ in range(3) for action in sweep(world)]
+    assert [about["reasons"] for about in found] == [["unreadable"]]
+    assert found[0]["details"].startswith("the primary could not be compared: the primary, 127.0.0.1, has no project")
+
+
+def test_a_project_that_is_back_is_looked_at_as_often_as_ever(make: Make, mail: Mail) -> None:
+    """Its `check` is short: what is in the primary again is compared then, and not an hour later."""
+    world = make(check="5m")
+    mail.primary.seed(delete=[mail.name])
+    assert told(world, 2) == ["unreadable"]
+    mail.begin(models=["v7"], deployments={"production": "v7"})
+    assert told(world, 2) == ["changed"]
+
+
 def test_a_region_that_answers_again_soon_is_told_of_by_nobody(make: Make, mail: Mail) -> None:
     """It is down for half an hour: the look is made once it is back, and finds what is to be found."""
     world = make()

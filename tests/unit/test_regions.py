@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared import regions
-from shared.regions import Comparison, Expiring, Export, Places, Region, Served, Sighting
+from shared import region_news, regions
+from shared.region_news import Expiring
+from shared.regions import Comparison, Export, Places, Region, Served, Sighting
 from shared.replicas import Difference, Kept, Options, Side, Wanted
 
 NOW = datetime(2026, 3, 2, 8, 15, tzinfo=UTC)
@@ -136,7 +137,7 @@ def test_a_state_is_all_that_differs() -> None:
 def test_what_is_news(state: str, told: str, ago: timedelta, every: timedelta, *, is_news: bool) -> None:
     """Another state at once, the same one after a day, or after a check where those are further apart."""
     seen = Sighting(told=told, told_at=NOW - ago)
-    assert regions.is_news(state, seen, every, NOW) == is_news
+    assert region_news.is_news(state, seen, every, NOW) == is_news
 
 
 @pytest.mark.parametrize(
@@ -160,7 +161,7 @@ def test_the_event_is_the_same_until_a_look_was_whole() -> None:
     """A crash tells it again under the same key, with a lag that has grown; a later look tells it anew."""
 
     def event(looked: datetime | None, later: timedelta = timedelta()) -> tuple[str, int]:
-        made = regions.outdated(
+        made = region_news.outdated(
             PLACES,
             differing("changed"),
             state="s",
@@ -181,7 +182,7 @@ def test_what_expires_is_told_once_a_week_and_for_each_date() -> None:
 
     def key(days: int, moved: int = 0) -> str:
         each = Expiring("secondary", "deployment", "production", NOW + (30 + moved) * DAY)
-        return regions.near_expiry(PLACES, each, NOW + days * DAY).key
+        return region_news.near_expiry(PLACES, each, NOW + days * DAY).key
 
     assert key(3) == key(9) != key(10)
     assert key(3) != key(3, moved=1)
@@ -192,6 +193,6 @@ def test_what_is_within_the_time_is_listed() -> None:
     """Of both regions, deployments by name and models by label; what says no date never expires."""
     soon = Served("v1-a", "v1", can_export=True, since=None, expires=NOW + 10 * DAY, model_expires=NOW + 5 * DAY)
     late = Served("v1-b", "v1", can_export=True, since=None, expires=NOW + 60 * DAY + HOUR, model_expires=None)
-    found = regions.expiring([region(production=soon), region("secondary", production=late)], 60 * DAY, NOW)
+    found = region_news.expiring([region(production=soon), region("secondary", production=late)], 60 * DAY, NOW)
     assert [each.key for each in found] == ["primary/deployment/production", "primary/model/v1"]
-    assert len(regions.expiring([region("secondary", production=late)], 61 * DAY, NOW)) == 1
+    assert len(region_news.expiring([region("secondary", production=late)], 61 * DAY, NOW)) == 1

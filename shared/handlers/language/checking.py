@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from shared.clients.language import Model
+from shared.counting import how_many
 from shared.errors import DeniedError, PermanentError, ReactorError
 from shared.handlers.language import places
 from shared.handlers.language.places import Place
@@ -70,7 +71,9 @@ def target(params: Any, job: Job) -> Progress:
     _check_deployments(place, job, serving, params.staging)
     usable = {model.label: model.id for model in models if not _is_past(model.expires, job)}
     told |= {"was": serving, "there": usable}
-    return Done(told, note=f"the {which} has {len(models)} models and {len(serving)} deployments")
+    return Done(
+        told, note=f"the {which} has {how_many(len(models), 'model')} and {how_many(len(serving), 'deployment')}"
+    )
 
 
 def _check_config(place: Place, job: Job) -> None:

@@ -48,7 +48,8 @@ def watch(params: Any, job: Job) -> Progress:
                 f"the project in the {place.to} at {place.at.host} holds {sizes(content)} that are nowhere kept: "
                 "it was edited by hand, or was never replicated",
                 remedy="take the edits over into the project that it is replaced by, or say overwrite_edits: true: "
-                "then they are kept as secondary.json in the backup, and replaced",
+                "then they are replaced, and kept in the backup, from where restore.language with edits: true brings "
+                "them back",
             )
         told |= keeping.keep_edits(place, job, content)
         name = f" as {told['kept_as']}" if "kept_as" in told else ""

@@ -41,7 +41,7 @@ def is_ready(_params: Any, job: Job) -> Progress:
     place = places.again(job)
     if waits := unchanged(place, job):
         return waits
-    return Done(note=f"the {place.to} holds what it held")
+    return Done(note=f"nobody edited the {place.to} meanwhile")
 
 
 def unchanged(place: Place, job: Job) -> Pending | None:
@@ -68,7 +68,7 @@ def unchanged(place: Place, job: Job) -> Pending | None:
         return Pending(memory={"url": "", "gone": gone}, note="the export is gone, and is made again")
     if not found.is_good:
         raise PermanentError(
-            f"the export of the {place.to} at {place.at.host} is {found.status}: {found.why}",
+            f"the export of the {place.to} at {place.at.host} ended as {found.status}: {found.why}",
             remedy=f"replay the event; {serves_on(place)}",
         )
     if fingerprint(job.clients.language.projects.exported(place.at, job.memory["url"])) != job.result["held"]:
@@ -110,12 +110,12 @@ def watch_import(_params: Any, job: Job) -> Progress:
         return found
     if found is not None and found.status in ("failed", "cancelled"):
         raise PermanentError(
-            f"the import into {place.at.host} is {found.status}: {found.why}",
+            f"the import into {place.at.host} ended as {found.status}: {found.why}",
             remedy=f"correct the project in the region that it comes from, then replay; {serves_on(place)}",
         )
     why = found.why if found is not None and not found.is_good else ""
     told = {"import_why": why, "is_imported": found is not None and found.is_good}
-    return Done(told, note=f"the import is {found.status}" if found else "the import's job is gone")
+    return Done(told, note=f"the import ended as {found.status}" if found else "the import's job is gone")
 
 
 # -- verify -----------------------------------------------------------------------------------------------------------

@@ -78,7 +78,7 @@ def watch_training(_params: Any, job: Job) -> Progress:
         return Done(note=note)
     helps = "begin it again by replaying the event" if found.status == "cancelled" else "correct it, then replay"
     raise PermanentError(
-        f"the training of {tidy(label)} at {place.at.host} is {found.status}: {found.why}",
+        f"the training of {tidy(label)} at {place.at.host} ended as {found.status}: {found.why}",
         remedy=f"{helps}; {serves_on(place)}",
     )
 
