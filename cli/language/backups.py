@@ -21,8 +21,8 @@ type Names = Mapping[tuple[str, str], str]
 AT_ONCE = 8
 OTHERS = {
     "working_copy.json": "working copy",
-    "primary.json": "edits of the primary",
-    "secondary.json": "edits of the secondary",
+    "primary.json": "edits",
+    "secondary.json": "edits",
 }
 """What files hold that are of no trained model."""
 
