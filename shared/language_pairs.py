@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from shared import regions, replicas
+from shared import language_content, regions
 from shared.errors import PermanentError
 from shared.regions import Ask, Content, Export, Places, Region, Served
 from shared.replicas import Kept, Options, Wanted
@@ -115,4 +115,4 @@ class Pair:
                 remedy="it is begun again in an hour; an export by hand in Language Studio may tell more",
             )
         exported = self._language.projects.exported(at, export.url)
-        return Content(of=export.of, hash=replicas.fingerprint(exported))
+        return Content(of=export.of, hash=language_content.fingerprint(exported))

@@ -135,7 +135,7 @@ def _hash(state: State, here: Here, ask: Ask, seen: Sighting | None, line: Line 
     """Give the hash of what a region holds, as the app exported it or by an export of our own; "" where neither."""
     from cli.language.waiting import exported
     from shared.errors import ReactorError
-    from shared.replicas import fingerprint
+    from shared.language_content import fingerprint
 
     content = seen.contents.get(ask.key) if seen else None
     if content is not None and content.of == ask.of:

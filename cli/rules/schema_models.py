@@ -15,17 +15,8 @@ from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import core_schema
 
 from cli.rules.catalogue import plain
-from shared.rules.declared import (
-    CONTAINER_WANTED,
-    GUID,
-    PLACE,
-    QUEUE_WANTED,
-    ContainerUrl,
-    Https,
-    QueueUrl,
-    StorageUrl,
-    VisionProject,
-)
+from shared.rules.addresses import CONTAINER_WANTED, PLACE, QUEUE_WANTED, ContainerUrl, Https, QueueUrl, StorageUrl
+from shared.rules.declared import GUID, VisionProject
 from shared.rules.replicated import (
     CONFIG,
     CONFIG_WANTED,

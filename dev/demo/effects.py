@@ -18,7 +18,7 @@ from dev.demo.story import Story
 from dev.demo.vision_stories import EXPORT_BYTES, ITERATION, LIVE, PROJECT, UNRIPE
 from dev.simulators.remote import Simulators
 from dev.simulators.vision.exports import model as content
-from shared.replicas import fingerprint
+from shared.language_content import fingerprint
 
 NIGHTLY = "/batchendpoints/nightly"
 """It was there before the demo began."""

@@ -7,7 +7,8 @@ from typing import Any
 from dev.demo.story import Changed, Outcome, Story, succeeded
 from dev.simulators.language.samples import exported
 from shared.events import OWN_TYPE
-from shared.replicas import Kept, Options, fingerprint
+from shared.language_content import fingerprint
+from shared.replicas import Kept, Options
 from shared.rules.replicated import LanguageEvaluation, LanguageTraining
 
 CHAPTER = "language"

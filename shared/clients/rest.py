@@ -21,7 +21,7 @@ from shared import answers, pace
 from shared.answers import Effect
 from shared.errors import PermanentError, TemporaryError, UnansweredError
 from shared.redaction import tidy
-from shared.rules.declared import LOOPBACK
+from shared.rules.addresses import LOOPBACK
 from shared.storage.exceptions import translated
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from shared.handlers import reasons, telling
 from shared.permissions import CHANNELS
 from shared.rules import templates
-from shared.rules.declared import Doubtful, Names, is_url
+from shared.rules.addresses import is_url
+from shared.rules.declared import Doubtful, Names
 from shared.rules.problems import shorten
 from shared.stages import Job, Progress, Stage
 

@@ -16,7 +16,7 @@ from shared.handlers.vision import iterations, projects
 from shared.handlers.vision.iterations import Place
 from shared.permissions import Permission
 from shared.redaction import tidy
-from shared.rules.declared import is_url
+from shared.rules.addresses import is_url
 from shared.stages import Job
 
 NAMES = frozenset({"error", "failed_step", "created_by", "links"})

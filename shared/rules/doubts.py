@@ -15,8 +15,8 @@ from yaml import MappingNode, Node, ScalarNode, SequenceNode
 from shared.actions import Step
 from shared.policy import Limit, Rate, show_duration
 from shared.rules import endless, templates, wanted
+from shared.rules.addresses import is_url
 from shared.rules.contradictions import contradiction, is_certain
-from shared.rules.declared import is_url
 from shared.rules.document import PLAIN, WORDS
 from shared.rules.kinds import KINDS
 from shared.rules.problems import did_you_mean

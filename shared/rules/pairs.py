@@ -40,7 +40,7 @@ def pair(name: str, declared: LanguageProject, fill: Callable[[str], str] = str)
 
 
 def _at(endpoint: str) -> tuple[str, int]:
-    from shared.rules.declared import host_and_port
+    from shared.rules.addresses import host_and_port
 
     return (endpoint, 0) if templates.is_open(endpoint) else host_and_port(endpoint)
 

@@ -21,7 +21,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shared.errors import PermanentError
 from shared.events import canonical, digest
-from shared.replicas import Follow, Options, fingerprint
+from shared.language_content import fingerprint
+from shared.replicas import Follow, Options
 from shared.storage.backups import MANIFEST
 from shared.storage.backups.store import no_manifest
 from shared.storage.exceptions import translated
@@ -53,7 +54,7 @@ class File(BaseModel):
     sha256: str
     """Hex, of the bytes."""
     holds: str
-    """`shared.replicas.fingerprint` of it."""
+    """`shared.language_content.fingerprint` of it."""
 
 
 class LanguageManifest(BaseModel):

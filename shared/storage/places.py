@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from shared.answers import host_of
 from shared.errors import PermanentError
-from shared.rules.declared import is_place
+from shared.rules.addresses import is_place
 from shared.storage import PAYLOADS_CONTAINER
 from shared.storage.account import BLOBS, QUEUES
 from shared.storage.exceptions import translated

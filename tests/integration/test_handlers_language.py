@@ -15,7 +15,7 @@ from shared.events import announce
 from shared.handlers import declared
 from shared.handlers.language import checking, deploying, following, proving, undoing
 from shared.handlers.language.replicate import Language as Replicate
-from shared.replicas import fingerprint
+from shared.language_content import fingerprint
 from shared.stages import Done
 from tests.integration import stages
 from tests.integration.language_stories import EDIT, Mail
@@ -300,7 +300,7 @@ def test_a_secondary_that_was_edited_by_hand_is_not_replaced(mail: Mail) -> None
 def test_a_project_that_was_never_replicated_counts_as_edited(mail: Mail) -> None:
     """Somebody else's project of the same name is not lost; one of the same content is taken over."""
     mail.secondary.seed(projects=[{"name": mail.name, "utterances": [{"text": "hello", "intent": "Greet"}]}])
-    refused(mail.bench(), "1 utterances with 0 labels", "overwrite_edits")
+    refused(mail.bench(), "1 utterance with 0 labels", "overwrite_edits")
     mail.secondary.seed(projects=[{"exported": exported(mail.name)}])
     mail.bench().run(STEP)
     assert mail.labels(mail.secondary)["production"] == "v1"

@@ -9,7 +9,7 @@ from dev.simulators.remote import Simulators
 from shared.errors import PermanentError
 from shared.handlers import ACTIONS
 from shared.handlers.language import deploying, following, proving, undoing
-from shared.replicas import fingerprint
+from shared.language_content import fingerprint
 from shared.stages import find_handler
 from tests.integration.language_stories import EDIT, TEACHING, Mail
 from tests.integration.stages import Bench

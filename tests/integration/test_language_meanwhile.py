@@ -11,7 +11,8 @@ from dev.simulators.remote import Remote, Simulators
 from shared.clients.language import Resource, Training
 from shared.errors import PermanentError
 from shared.handlers.language import deploying, following, proving, training, undoing
-from shared.replicas import Kept, Shown, Wanted, doubtful, fingerprint, standing
+from shared.language_content import fingerprint
+from shared.replicas import Kept, Shown, Wanted, doubtful, standing
 from tests.integration.language_stories import EDIT, Mail
 from tests.integration.stages import Bench, Told
 

@@ -9,19 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import MalformedError
-from shared.replicas import (
-    Difference,
-    Kept,
-    Options,
-    Shown,
-    Trained,
-    Wanted,
-    canonical,
-    doubtful,
-    fingerprint,
-    sizes,
-    standing,
-)
+from shared.language_content import canonical, fingerprint, sizes
+from shared.replicas import Difference, Kept, Options, Shown, Trained, Wanted, doubtful, standing
 from shared.rules.declared import LanguageProject
 
 NOW, LATER = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
@@ -166,7 +155,7 @@ def test_what_is_no_project_is_refused(exported: bytes, field: str) -> None:
 
 def test_sizes_are_counted_for_people() -> None:
     """However the project is written."""
-    assert str(sizes(project())) == "2 utterances with 1 labels, 2 intents, 1 entities"
+    assert str(sizes(project())) == "2 utterances with 1 label, 2 intents, 1 entity"
     assert sizes(json.dumps(project()).encode()) == sizes(project())
 
 

@@ -7,7 +7,8 @@ import pytest
 from shared.events import Event, announce
 from shared.handlers.declared import filled_in
 from shared.rules import Rules, RulesError, load
-from shared.rules.declared import REGIONAL, LanguageProject
+from shared.rules.addresses import REGIONAL
+from shared.rules.declared import LanguageProject
 from tests.unit import rules_samples
 from tests.unit.rules_samples import ACTIONS
 

@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 
 from shared.answers import host_of
 from shared.errors import PermanentError
-from shared.rules import declared
+from shared.rules import addresses
 
 GA = "2023-04-01"
 """The version that every resource understands."""
@@ -89,7 +89,7 @@ class Resource:
                 f"the key for {self.host} holds characters that no key has",
                 remedy="copy the key into the app's setting again",
             )
-        if not key and self.host.endswith(declared.REGIONAL):
+        if not key and self.host.endswith(addresses.REGIONAL):
             raise PermanentError(
                 f"{self.host} takes keys only",
                 remedy="give the resource's key, or its own subdomain as the endpoint",

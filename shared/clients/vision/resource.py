@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from shared.answers import host_of
 from shared.errors import PermanentError
-from shared.rules import declared
+from shared.rules import addresses, declared
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Resource:
                 f"the key for {host_of(self.endpoint)} holds characters that no key has",
                 remedy="copy the key into the app's setting again",
             )
-        if not key and (urlsplit(self.endpoint).hostname or "").endswith(declared.REGIONAL):
+        if not key and (urlsplit(self.endpoint).hostname or "").endswith(addresses.REGIONAL):
             raise PermanentError(
                 f"{host_of(self.endpoint)} takes keys only",
                 remedy="give the resource's key, or its own subdomain as the endpoint",

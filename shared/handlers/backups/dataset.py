@@ -21,7 +21,8 @@ from shared.handlers.backups.collecting import MOST_TURNS, Late, Reached, Source
 from shared.permissions import Permission
 from shared.policy import Duration
 from shared.rules import templates
-from shared.rules.declared import ContainerUrl, Doubtful, Fixed, Names
+from shared.rules.addresses import ContainerUrl
+from shared.rules.declared import Doubtful, Fixed, Names
 from shared.stages import Done, Job, Pending, Progress, Stage
 
 DATASTORE = re.compile(

@@ -17,7 +17,8 @@ from shared.handlers.backups.exported import Item, Target
 from shared.handlers.backups.iteration_facts import Reading
 from shared.permissions import Permission
 from shared.redaction import tidy
-from shared.rules.declared import GUID, ContainerUrl, Doubtful, Fixed, Names
+from shared.rules.addresses import ContainerUrl
+from shared.rules.declared import GUID, Doubtful, Fixed, Names
 from shared.stages import Done, Job, Pending, Progress, Stage
 from shared.storage.backups import CHUNK, Manifest
 

@@ -20,7 +20,8 @@ from shared.handlers import declared
 from shared.handlers.backups import second_copy
 from shared.permissions import Permission
 from shared.policy import Duration
-from shared.rules.declared import ContainerUrl, Doubtful, Fixed, Names
+from shared.rules.addresses import ContainerUrl
+from shared.rules.declared import Doubtful, Fixed, Names
 from shared.stages import Done, Job, Pending, Progress, Stage
 from shared.storage.backups import Backup, Store
 

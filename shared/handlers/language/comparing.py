@@ -9,8 +9,9 @@ from typing import Any
 from shared.errors import PermanentError
 from shared.handlers.language import following, keeping, places
 from shared.handlers.language.places import Place
+from shared.language_content import fingerprint, sizes
 from shared.redaction import tidy
-from shared.replicas import Kept, Trained, fingerprint, sizes
+from shared.replicas import Kept, Trained
 from shared.stages import Done, Job, Pending, Progress
 
 

@@ -13,8 +13,8 @@ from shared.errors import PermanentError
 from shared.handlers.language import following, keeping, places
 from shared.handlers.language.pieces import unlike
 from shared.handlers.language.places import Place
+from shared.language_content import fingerprint, sizes
 from shared.redaction import tidy
-from shared.replicas import fingerprint, sizes
 from shared.stages import Done, Job, Pending, Progress
 
 TRIES = 2

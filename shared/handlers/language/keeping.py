@@ -10,8 +10,8 @@ from shared.clients.language import Model
 from shared.errors import PermanentError
 from shared.handlers.language import following, places
 from shared.handlers.language.places import Place
+from shared.language_content import sizes
 from shared.redaction import tidy
-from shared.replicas import sizes
 from shared.stages import Done, Job, Pending, Progress
 from shared.storage.language_backups import SECONDARY, File, LanguageManifest, file_of
 

@@ -6,7 +6,8 @@ from typing import Any
 from shared.errors import PermanentError, TemporaryError
 from shared.handlers.language import following, keeping, places
 from shared.handlers.language.places import Place
-from shared.replicas import Kept, Proof, fingerprint
+from shared.language_content import fingerprint
+from shared.replicas import Kept, Proof
 from shared.stages import Done, Job, Pending, Progress
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from shared.replicas import canonical
+from shared.language_content import canonical
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from shared.answers import host_of
 from shared.errors import PermanentError
 from shared.redaction import tidy
-from shared.rules.declared import is_place
+from shared.rules.addresses import is_place
 from shared.storage.account import BLOBS, PIECE
 from shared.storage.exceptions import translated
 

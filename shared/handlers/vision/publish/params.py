@@ -7,7 +7,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from shared.policy import Duration
 from shared.rules import templates
-from shared.rules.declared import Doubtful, Names, StorageUrl, is_url
+from shared.rules.addresses import StorageUrl, is_url
+from shared.rules.declared import Doubtful, Names
 
 
 def _publish_name(value: str) -> str:
