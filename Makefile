@@ -17,7 +17,7 @@ run: $(DONE)-stack ## start the local stack and leave it running, until Ctrl-C
 setup: $(DONE)-stack $(DONE)-tests ## set up .venv (with the `reactor` command), the emulator and the test tools
 
 test: setup ## run all tests, and say which guarantee is proven by how many
-	@$(BIN)/pytest -n 2 --dist loadscope --no-loadscope-reorder
+	@$(BIN)/pytest -n 3 --dist loadscope --no-loadscope-reorder
 
 check: setup ## formatting, lint, types, import contracts
 	@$(BIN)/ruff format --check .

@@ -2,13 +2,20 @@
 
 import gc
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from azure.core.exceptions import ResourceNotFoundError
 
 from dev.azurite import Azurite
 from dev.simulators.remote import Simulators
 from dev.simulators.start import start
+from shared.clients.identity import managed_identity
+from shared.settings import Storage
+from shared.storage import LIMITS_TABLE
+from shared.storage.account import Account
+from shared.storage.locks import LOCK
 from tests.integration.making import make
 from tests.integration.world import Wire
 
@@ -32,6 +39,15 @@ def running_simulators(storage_emulator: Azurite, requests_log: Path) -> Iterato
     )
     yield Simulators.connect(running.ready)
     running.stop()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_lock_of_another_module(storage_emulator: Azurite) -> None:
+    """Free what actions of another module of tests still hold: nobody goes on with those, and storage outlives them."""
+    table = Account(Storage(connection_string=storage_emulator.app), managed_identity).table(LIMITS_TABLE)
+    with suppress(ResourceNotFoundError):
+        for row in table.query_entities("RowKey eq @row", parameters={"row": LOCK}, select=["PartitionKey", "RowKey"]):
+            table.delete_entity(row)
 
 
 @pytest.fixture

@@ -137,7 +137,7 @@ class Bench:
                 memory |= progress.memory
                 told.wake_on.append(progress.wake_on)
             time.sleep(0.05)
-        raise AssertionError(f"stage {stage.name} hangs: {told}")
+        raise AssertionError(f"stage {stage.name} hangs: {told.notes[-1:]}, {told.troubles[-1:]}")
 
     def job(
         self,

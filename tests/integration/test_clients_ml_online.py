@@ -324,6 +324,7 @@ def test_a_quota_that_does_not_suffice_is_told_in_words(ml: MachineLearning, sim
 
 def test_an_endpoint_that_is_still_busy_is_asked_again(ml: MachineLearning, simulators: Simulators) -> None:
     """A write is refused while a deployment is made, and for a moment after all has succeeded: again helps."""
+    simulators.management.seed(settings={"provisioning_seconds": 1})
     ml.online.put_deployment(WS, "credit", "green", "westeurope", SETTINGS)
     with pytest.raises(TemporaryError, match="Creating provisioning state"):
         ml.online.set_traffic(WS, "credit", {"blue": 90, "green": 10}, instead_of={"blue": 100})

@@ -171,7 +171,7 @@ def own(emulator: Azurite) -> ContainerClient:
 
 # -- a large project --------------------------------------------------------------------------------------------------
 
-IMAGES = int(os.environ.get("IMAGES", "4000"))
+IMAGES = int(os.environ.get("IMAGES", "2500"))
 FILES = ("coco.json", "train.jsonl", "MLTable", "manifest.json")
 MIB = 1024
 """KiB."""

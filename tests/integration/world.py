@@ -5,9 +5,10 @@ list with the host's rules (lease, visibility after a failure, poison after five
 and withhold what it delivers.
 """
 
+import os
 import random
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -244,6 +245,23 @@ class CrashAt:
         self.seen.append(where)
         if len(self.seen) == self.number:
             raise Crash(where)
+
+
+READS = ("before GET ", "after GET ", "before HEAD ", "after HEAD ")
+STRIDE = int(os.environ.get("STRIDE", "20"))
+"""Every so manieth boundary is crashed at, whatever it is; 1 tries all."""
+
+
+def worth_a_crash(seen: Sequence[str]) -> list[int]:
+    """List the boundaries at which a crash leaves a state of its own: the first one, and each one after a write.
+
+    Whoever dies later, before the next write, leaves the same; some of those are tried all the same.
+    """
+    return [
+        at
+        for at, where in enumerate(seen, 1)
+        if at == 1 or at % STRIDE == 0 or (where.startswith("after ") and not where.startswith(READS))
+    ]
 
 
 class Workers:
