@@ -34,6 +34,8 @@ _TAKEN = re.compile(r"needs? to be unique|already taken|name is not available|Na
 _QUOTA = re.compile(
     r"not enough quota|quota exceeded|OutOfQuota|QuotaExceeded|exceeding approved .{0,80}quota", re.IGNORECASE
 )
+_ARCHIVED = re.compile(r"BlobArchived|BlobBeingRehydrated|\barchived blob\b|blob is being rehydrated", re.IGNORECASE)
+"""https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes"""
 _CORES = (
     re.compile(
         r"quota available for (?P<what>[\w-]+).{0,200}?usage/limit: ?(?P<used>\d+)/(?P<limit>\d+)"
@@ -198,6 +200,8 @@ def _denied(words: str, after: float | None) -> ReactorError:
 
 WRONG_KEY = "put the current key into the app's setting, and use this resource's own endpoint"
 """What helps where nothing is known of the setting."""
+REHYDRATE = "rehydrate the blob, which takes hours, and do it again then; or take another one"
+"""What helps where a blob lies in the archive tier, or is still on its way back."""
 _MEANINGS: tuple[tuple[Callable[[int, Complaint, Effect], bool], Callable[[str, float | None], ReactorError]], ...] = (
     (lambda status, _, __: status == 429, _temporary()),
     (lambda _, said, __: bool(_TAKEN.search(said.text)), _permanent("choose another name: this one is taken")),
@@ -209,6 +213,7 @@ _MEANINGS: tuple[tuple[Callable[[int, Complaint, Effect], bool], Callable[[str, 
     (lambda status, _, __: status == 401, _temporary("; a new token is asked for")),
     (lambda status, _, __: status == 403, _denied),
     (lambda status, _, __: status == 404, _permanent("check that it exists and that the rules file names it right")),
+    (lambda status, said, __: status == 409 and bool(_ARCHIVED.search(said.text)), _permanent(REHYDRATE)),
     (lambda status, _, __: status == 409, _temporary()),
     (lambda status, _, __: status == 413, _permanent("send less")),
 )

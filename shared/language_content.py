@@ -19,19 +19,22 @@ REWRITTEN = frozenset({"projectFileVersion"})
 """What an import does not keep of a project, nor a resource of another API version write."""
 IN_METADATA = frozenset({"description", "storageInputContainerName"})
 """The same of its metadata."""
+SETTINGS_DEFAULTS: Mapping[str, Any] = {"confidenceThreshold": 0}
+"""What the service takes where a setting is not said, and may write out: as good as absent."""
 
 
 def canonical(exported: bytes | Mapping[str, Any]) -> bytes:
     """Write an exported project in the one way in which two of the same content are the same bytes.
 
-    Keys and lists are sorted, for order means nothing there; what is null, empty or false is as good as absent; an
-    utterance has the project's language and the set Train where it says nothing else.
+    Keys and lists are sorted, for order means nothing there; what is null, empty or false is as good as absent, and so
+    are the service's defaults of settings; 1.0 is 1; an utterance has the project's language and the set Train where
+    it says nothing else.
     MalformedError: it is no exported project.
     """
     whole = _read(exported)
     metadata = {name: value for name, value in whole["metadata"].items() if name not in IN_METADATA}
     language = str(metadata.get("language") or "").lower()
-    metadata |= {"language": language}
+    metadata |= {"language": language, "settings": _settings(metadata.get("settings"))}
     assets = dict(whole["assets"])
     assets["utterances"] = [_labelled(one, language) for one in _list(assets, "utterances")]
     kept = {name: value for name, value in whole.items() if name not in REWRITTEN}
@@ -95,13 +98,22 @@ def _labelled(utterance: Mapping[str, Any], language: str) -> dict[str, Any]:
     return {**utterance, "language": said, "dataset": utterance.get("dataset") or "Train"}
 
 
+def _settings(given: Any) -> Any:
+    """Leave out the settings that say what the service takes where nothing is said."""
+    if not isinstance(given, Mapping):
+        return given
+    return {name: one for name, one in given.items() if name not in SETTINGS_DEFAULTS or one != SETTINGS_DEFAULTS[name]}
+
+
 def _plain(value: Any) -> Any:
-    """Leave out what says nothing, and sort what has no order."""
+    """Leave out what says nothing, sort what has no order, and write a whole number as one."""
     if isinstance(value, Mapping):
         inner = {name: _plain(one) for name, one in value.items()}
         return {name: one for name, one in inner.items() if one is not None and one is not False and one not in EMPTY}
     if isinstance(value, list):
         return sorted((_plain(one) for one in value), key=_dump)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
     return value
 
 

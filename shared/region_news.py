@@ -34,11 +34,15 @@ def outdated(
     *,
     state: str,
     since: datetime,
+    lagging: datetime | None,
     seen: Sighting,
     now: datetime,
     follow: str,
 ) -> Event:
-    """Make the event that a replica is outdated; it is the same one until it is remembered that it was told."""
+    """Make the event that a replica is outdated; it is the same one until it is remembered that it was told.
+
+    `since` there is any difference; `lagging` says since when the primary has something that the secondary has not.
+    """
     last = (seen.looked, seen.told_at)
     facts = {
         "name": places.name,
@@ -48,7 +52,7 @@ def outdated(
         "reason": differences[0].reason,
         "reasons": [each.reason for each in differences],
         "details": "; ".join(each.details for each in differences),
-        "lag_seconds": max(0, int((now - since).total_seconds())),
+        "lag_seconds": max(0, int((now - lagging).total_seconds())) if lagging else 0,
         "since": since.astimezone(UTC).isoformat(),
         "follow": follow,
     }

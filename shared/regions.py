@@ -25,66 +25,8 @@ NOT_THERE_YET = timedelta(minutes=1)
 WORKING_COPY = ""
 """In place of a model's label."""
 BECAUSE = ": "
-
-
-# -- what was seen ----------------------------------------------------------------------------------------------------
-
-
-class Export(BaseModel):
-    """An export that was started, to be read in a later look."""
-
-    model_config = ConfigDict(frozen=True)
-
-    url: str
-    """Of its job."""
-    of: str
-    """What it is an export of: a model's id, or when the project was changed last."""
-    started: datetime
-
-
-class Content(BaseModel):
-    """What an export held."""
-
-    model_config = ConfigDict(frozen=True)
-
-    of: str
-    hash: str
-
-
-class Sighting(BaseModel):
-    """What was seen of a declared Language project."""
-
-    model_config = ConfigDict(frozen=True)
-
-    version: Literal[1] = 1
-    looked: datetime | None = None
-    """When the last look was whole."""
-    not_before: datetime | None = None
-    """When it is looked at again, where a region could not be read."""
-    unread: Mapping[Side, datetime] = Field(default_factory=dict)
-    """Since when a region cannot be read, or exported."""
-    exports: Mapping[str, Export] = Field(default_factory=dict)
-    """The exports under way, by region and label: `primary/v3`, `secondary/`."""
-    contents: Mapping[str, Content] = Field(default_factory=dict)
-    """What such exports held."""
-    since: datetime | None = None
-    """Since when there is something that is not replicated; None where there is nothing."""
-    replicated: datetime | None = None
-    """The replication that this is since."""
-    told: str = ""
-    """A hash of the state that was announced last; "" where all was well since."""
-    told_at: datetime | None = None
-    expiries: Mapping[str, str] = Field(default_factory=dict)
-    """What was announced of each thing that expires: its date, and the weeks that were left."""
-
-
-def is_due(seen: Sighting | None, every: timedelta, now: datetime) -> bool:
-    """Tell whether a project is to be looked at: it is time, or an export is to be read."""
-    if seen is None:
-        return True
-    if seen.not_before is not None and now < seen.not_before:
-        return False
-    return bool(seen.exports) or seen.looked is None or now >= seen.looked + every
+LAGS = frozenset({"missing", "never_replicated", "changed"})
+"""The reasons for which the primary has something that the secondary has not."""
 
 
 # -- what both regions show -------------------------------------------------------------------------------------------
@@ -163,6 +105,86 @@ class Region:
         return cls(side, None, kept.primary_modified if is_primary else kept.secondary_modified, served)
 
 
+# -- what was seen ----------------------------------------------------------------------------------------------------
+
+
+class Export(BaseModel):
+    """An export that was started, to be read in a later look."""
+
+    model_config = ConfigDict(frozen=True)
+
+    url: str
+    """Of its job."""
+    of: str
+    """What it is an export of: a model's id, or when the project was changed last."""
+    started: datetime
+
+
+class Content(BaseModel):
+    """What an export held."""
+
+    model_config = ConfigDict(frozen=True)
+
+    of: str
+    hash: str
+
+
+class LastSeen(BaseModel):
+    """A region as it was compared last: while it cannot be read it is taken to be so."""
+
+    model_config = ConfigDict(frozen=True)
+
+    region: Region | None
+    """None where it had no such project."""
+    hashes: Mapping[str, str] | None = None
+    """What it held, by label, where that was exported."""
+    replicated: datetime | None
+    """When a replication had succeeded last by then; None where none had."""
+
+
+class Sighting(BaseModel):
+    """What was seen of a declared Language project."""
+
+    model_config = ConfigDict(frozen=True)
+
+    version: Literal[1] = 1
+    looked: datetime | None = None
+    """When the last look was whole."""
+    not_before: datetime | None = None
+    """When it is looked at again, where a region could not be read."""
+    unread: Mapping[Side, datetime] = Field(default_factory=dict)
+    """Since when a region cannot be read, or exported."""
+    exports: Mapping[str, Export] = Field(default_factory=dict)
+    """The exports under way, by region and label: `primary/v3`, `secondary/`."""
+    contents: Mapping[str, Content] = Field(default_factory=dict)
+    """What such exports held."""
+    since: datetime | None = None
+    """Since when the regions differ; None where they do not."""
+    lagging: datetime | None = None
+    """Since when the primary has something that the secondary has not; None where it has nothing more."""
+    replicated: datetime | None = None
+    """When a replication had succeeded last by then: what differed before that does not count."""
+    last: Mapping[Side, LastSeen] = Field(default_factory=dict)
+    """How the regions were compared last."""
+    told: str = ""
+    """A hash of the state that was announced last; "" where all was well since."""
+    told_at: datetime | None = None
+    expiries: Mapping[str, str] = Field(default_factory=dict)
+    """What was announced of each thing that expires: its date, and the weeks that were left."""
+
+
+def is_due(seen: Sighting | None, every: timedelta, now: datetime) -> bool:
+    """Tell whether a project is to be looked at: it is time, or an export is to be read."""
+    if seen is None:
+        return True
+    if seen.not_before is not None and now < seen.not_before:
+        return False
+    return bool(seen.exports) or seen.looked is None or now >= seen.looked + every
+
+
+# -- how they are compared --------------------------------------------------------------------------------------------
+
+
 @dataclass(frozen=True, slots=True)
 class Ask:
     """An export that would tell whether a region has changed."""
@@ -212,21 +234,25 @@ class Comparison:
         return found, known
 
     def since(self, differences: Iterable[Difference], seen: Sighting, now: datetime) -> datetime:
-        """Say since when there is a difference, as far as the regions tell, or was one seen since the replication.
+        """Say since when there is a difference, as far as the regions tell, or was one seen since the replication."""
+        return self._oldest(differences, seen.since if seen.replicated == self.replicated else None, now)
 
-        For what the primary has and the secondary lacks that is the recovery point.
-        """
-        found = [now]
-        for difference in differences:
-            found += [time for time in self._times(difference, now) if time is not None]
-        if seen.since is not None and seen.replicated == self.replicated:
-            found.append(seen.since)
-        return min(found)
+    def lagging(self, differences: Iterable[Difference], seen: Sighting, now: datetime) -> datetime | None:
+        """Say since when the primary has something that the secondary has not: the recovery point; None for nothing."""
+        lags = [each for each in differences if each.reason in LAGS]
+        if not lags:
+            return None
+        return self._oldest(lags, seen.lagging if seen.replicated == self.replicated else None, now)
+
+    def _oldest(self, differences: Iterable[Difference], before: datetime | None, now: datetime) -> datetime:
+        """Give the oldest time of differences, or the one that was seen before."""
+        times = [time for each in differences for time in self._times(each, now)]
+        return min(time for time in (now, before, *times) if time is not None)
 
     @property
     def replicated(self) -> datetime | None:
-        """When it was replicated last."""
-        return self.kept.replicated if self.kept else None
+        """When a replication succeeded last, also one that found all in place: nothing that was before that stands."""
+        return self.kept.proven if self.kept else None
 
     def _times(self, difference: Difference, now: datetime) -> list[datetime | None]:
         """List when what a difference consists of came about, as far as a region says it."""
@@ -245,7 +271,7 @@ class Comparison:
         """Hash all that a state consists of; "" where nothing differs."""
         if not differences:
             return ""
-        models = {side: region.models if region else {} for side, region in self._regions()}
+        models = {side: region.models if region else {} for side, region in self.regions()}
         return digest(
             *(f"{each.reason} {_lasting(each)}" for each in differences),
             self.replicated.isoformat() if self.replicated else "",
@@ -254,7 +280,8 @@ class Comparison:
             self.wanted.options.model_dump_json(),
         )
 
-    def _regions(self) -> tuple[tuple[Side, Region | None], ...]:
+    def regions(self) -> tuple[tuple[Side, Region | None], ...]:
+        """Give both; None where a region has no such project."""
         return ("primary", self.primary), ("secondary", self.secondary)
 
 

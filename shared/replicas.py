@@ -65,13 +65,13 @@ class Proof(BaseModel):
 
 
 class Trained(BaseModel):
-    """A model that we trained, and how well it did: it is not trained from the same again, for a training is billed."""
+    """A training of ours, and what came of it: it is not made from the same again, for it is billed."""
 
     model_config = ConfigDict(frozen=True)
 
     label: str
     model: str
-    """Its id in the region where it was trained."""
+    """The id that the model has in the region where it was trained, "" where there is none."""
     hash: str
     """Of what it was trained from."""
     left: str
@@ -84,6 +84,13 @@ class Trained(BaseModel):
     entities: float | None = None
     primary_entities: float | None = None
     """The same of entities."""
+    failed: str = ""
+    """Why no model came of it, where that was for what it was to be trained from; "" where one did."""
+
+    @property
+    def identity(self) -> tuple[str, str, str, Options]:
+        """What tells a training from others; of those that failed, only the last of the same is known."""
+        return self.label, self.model, self.hash, self.options
 
     @property
     def measured(self) -> tuple[tuple[str, float | None, float | None], ...]:

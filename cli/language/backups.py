@@ -15,7 +15,7 @@ from cli.vision.given import filled, said_again
 
 if TYPE_CHECKING:
     from cli.surroundings import Surroundings
-    from shared.storage.language_backups import LanguageManifest, Version
+    from shared.storage.language_backups import LanguageBackups, LanguageManifest, Version
 
 type Names = Mapping[tuple[str, str], str]
 AT_ONCE = 8
@@ -36,7 +36,9 @@ class Listed(NamedTuple):
     """As the rules file calls the project, "" where it declares none of this host and name."""
     version: Version
     manifest: LanguageManifest | None
-    """None where the version is not whole."""
+    """None where the version is not whole, or cannot be read."""
+    trouble: str = ""
+    """Why it cannot be read, such as a file that is archived."""
 
     def shown(self) -> dict[str, Any]:
         """Give it for programs."""
@@ -47,6 +49,7 @@ class Listed(NamedTuple):
             "host": self.host,
             "version": version.name,
             "whole": manifest is not None,
+            "trouble": self.trouble or None,
             "size": version.size,
             "written": version.written.isoformat(),
             "about": manifest.model_dump(mode="json") if manifest else None,
@@ -76,6 +79,9 @@ def backups(options: Namespace) -> int:
         return 0
     for text in _table(found, painter(), room()) if found else ("nothing is kept; `reactor language backup` keeps it",):
         print(text)
+    for one in found:
+        if one.trouble:
+            print(f"not read: {one.version.name}: {one.trouble}")
     for text in _how_back(found, names, said_again(options, "rules", "ready")):
         print(text)
     return 0
@@ -106,9 +112,19 @@ def _listed(around: Surroundings, options: Namespace, names: Names) -> Iterator[
     for host, project in chosen:
         versions = kept.versions(around, host, project)
         with ThreadPoolExecutor(AT_ONCE) as readers:
-            manifests = readers.map(lambda one: store.manifest(host, project, one.name), versions)  # noqa: B023 # read at once
-            for version, manifest in zip(versions, manifests, strict=True):
-                yield Listed(host, project, names.get((host, project), ""), version, manifest)
+            read = readers.map(lambda one: _read(store, host, project, one.name), versions)  # noqa: B023 # read at once
+            for version, (manifest, trouble) in zip(versions, read, strict=True):
+                yield Listed(host, project, names.get((host, project), ""), version, manifest, trouble)
+
+
+def _read(store: LanguageBackups, host: str, project: str, version: str) -> tuple[LanguageManifest | None, str]:
+    """Read a version's manifest, None where it is not whole; else say why it cannot be read."""
+    from shared.errors import PermanentError
+
+    try:
+        return store.manifest(host, project, version), ""
+    except PermanentError as problem:
+        return None, f"{problem.reason}; {problem.remedy}"
 
 
 def _names(around: Surroundings, options: Namespace) -> Names:
@@ -151,7 +167,7 @@ def _table(found: Sequence[Listed], paint: Any, width: int) -> Iterator[str]:
                 Cell(one.host),
                 Cell(one.version.name),
                 Cell(moment_of(manifest.taken if manifest else one.version.written)),
-                Cell(served or "-") if manifest else Cell("not whole", YELLOW),
+                Cell(served or "-") if manifest else Cell("not read" if one.trouble else "not whole", YELLOW),
                 Cell(", ".join(held(manifest)) if manifest else "-"),
                 Cell(size(one.version.size)),
             ]

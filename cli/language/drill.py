@@ -45,6 +45,7 @@ def drill(options: Namespace) -> int:
     with stoppable(lambda: LEFT):
         try:
             report = Report(here.name, here.project, first, second, list(_questions(here, line)))
+            report.deployments = list(here.about.deployments)
             _ask_cut_off(here, report, line)
             _ask_primary(here, report, line)
         finally:
@@ -145,14 +146,14 @@ def _ask_cut_off(here: Here, report: Report, line: Line) -> None:
 
 
 def _ask(failover: Failover, project: str, one: Asked) -> None:
+    from cli.language.waiting import told_of
     from shared.errors import ReactorError
 
     began = time.monotonic()
     try:
         answered = failover.guess(project, one.deployment, one.text, language=one.language)
     except ReactorError as problem:
-        remedy = getattr(problem, "remedy", "")
-        one.problem = "; ".join(text for text in (problem.reason, remedy) if text)
+        one.problem = told_of(problem)
         return
     one.ms = round((time.monotonic() - began) * 1000)
     one.by, one.host, one.tried = answered.by, answered.host, answered.tried

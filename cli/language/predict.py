@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cli.app_storage import reported
 from cli.errors import UsageError
 from cli.language.project import add_project, declared_in, find, named
+from cli.language.waiting import A_KEY, told_of
 from cli.surroundings import Surroundings, look_around
 from cli.vision.project import setting_name
 
@@ -71,9 +72,10 @@ def predict(options: Namespace) -> int:
     from cli.documents import print_json
 
     texts, ask = _directly(options) if options.endpoint else _declared(options)
+    key = f"or set {KEY_SETTING}, or name in --key-setting what holds a key" if options.endpoint else A_KEY
     said: list[Said] = []
     for text in texts:
-        said.append(_ask(text, ask))
+        said.append(_ask(text, ask, key=key))
         if not options.json:
             _tell(said[-1], where=options.endpoint)
     if options.json:
@@ -146,15 +148,14 @@ def _resource(options: Namespace, around: Surroundings) -> Resource:
 # -- asking and telling -----------------------------------------------------------------------------------------------
 
 
-def _ask(text: str, ask: Ask) -> Said:
+def _ask(text: str, ask: Ask, *, key: str) -> Said:
     """Ask about one text; why nobody answers is told of it alone."""
     from shared.errors import ReactorError
 
     try:
         return Said(text, ask(text))
     except ReactorError as problem:
-        told = (problem.reason, getattr(problem, "remedy", ""))
-        return Said(text, problem="; ".join(part for part in told if part))
+        return Said(text, problem=told_of(problem, key=key))
 
 
 def _tell(said: Said, *, where: str | None) -> None:

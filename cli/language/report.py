@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from cli.tables import Cell
 
 MOST_TOLD = 3
+UNJUDGED = "say `intent` with the utterances in `proof`, or a `sample` of what is labelled"
 
 
 @dataclass
@@ -56,6 +57,8 @@ class Report:
     primary: str
     secondary: str
     utterances: list[Asked] = field(default_factory=list)
+    deployments: list[str] = field(default_factory=list)
+    """Those that are declared."""
     primary_problem: str = ""
     """Why the primary could not be asked directly."""
     why: list[str] = field(default_factory=list)
@@ -90,7 +93,13 @@ class Report:
 
 
 def reasons(report: Report, agree: float) -> Iterator[str]:
-    """Say why the secondary would not have held, as a replication's proof does."""
+    """Say why the secondary would not have held, as a replication's proof does.
+
+    A deployment of which no answer can be compared with anything may answer nonsense.
+    """
+    names = dict.fromkeys([*report.deployments, *(one.deployment for one in report.utterances)])
+    if untried := [name for name in names if not any(one.deployment == name for one in report.utterances)]:
+        yield f"nothing was asked of {', '.join(untried)}: {UNJUDGED}"
     silent = [one for one in report.utterances if one.by != "secondary"]
     if silent:
         yield f"{len(silent)} of {len(report.utterances)} utterances were not answered: {silent[0].problem}"
@@ -98,10 +107,17 @@ def reasons(report: Report, agree: float) -> Iterator[str]:
     if wrong:
         more = f" and {len(wrong) - MOST_TOLD} more" if len(wrong) > MOST_TOLD else ""
         yield f"what is stated is answered otherwise: {'; '.join(wrong[:MOST_TOLD])}{more}"
+    answering = dict.fromkeys(one.deployment for one in report.answered)
+    if unjudged := [name for name in answering if not _is_judged(report, name)]:
+        yield f"of nothing that {', '.join(unjudged)} was asked is it known what it should answer: {UNJUDGED}"
     sampled = [one for one in report.answered if not one.must and one.wanted]
     right = sum(one.is_held for one in sampled)
     if sampled and right / len(sampled) < agree:
         yield f"{right} of {len(sampled)} utterances are answered as they should be, and {agree:.0%} have to be"
+
+
+def _is_judged(report: Report, deployment: str) -> bool:
+    return any(one.wanted for one in report.answered if one.deployment == deployment)
 
 
 def _is_wrong(one: Asked) -> bool:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from shared.replicas import Difference, Kept, Shown
 
     Hashes = dict[Side, Mapping[str, str]]
+    Regions = Mapping[Side, Region | None]
 
 WITHIN = 60.0
 """Seconds that an export may take that a look waits for."""
@@ -38,7 +39,7 @@ def compare(state: State, here: Here, primary: Region | None, secondary: Region 
         return
     _proof(state, kept)
     if primary is None or (secondary is None and state.regions["secondary"].problem):
-        state.why += _as_of(state, here, kept, secondary, seen)
+        state.why += _as_of(state, here, kept, {"primary": primary, "secondary": secondary}, seen)
         return
     about = Comparison(kept, primary, secondary, here.pair.wanted)
     hashes, doubts = _hashes(state, here, about, seen, line)
@@ -51,7 +52,11 @@ def compare(state: State, here: Here, primary: Region | None, secondary: Region 
     state.standing = "behind" if differences else "maybe behind"
     state.reasons = [one.reason for one in differences]
     state.since = about.since(differences or doubts, seen or Sighting(), now)
-    state.lag_seconds = max(0, int((now - state.since).total_seconds()))
+    state.lag_seconds = _seconds(about.lagging(differences or doubts, seen or Sighting(), now), now)
+
+
+def _seconds(since: datetime | None, now: datetime) -> int:
+    return max(0, int((now - since).total_seconds())) if since else 0
 
 
 def _seen(state: State, here: Here) -> Sighting | None:
@@ -80,24 +85,43 @@ def _proof(state: State, kept: Kept | None) -> None:
         state.intents, state.primary_intents = kept.proof.intents, kept.proof.primary_intents
 
 
-def _as_of(
-    state: State, here: Here, kept: Kept | None, secondary: Region | None, seen: Sighting | None
-) -> Iterator[str]:
-    """Where a region cannot be read, say what the other one serves, and how both were when the app compared last."""
+def _as_of(state: State, here: Here, kept: Kept | None, there: Regions, seen: Sighting | None) -> Iterator[str]:
+    """Where a region cannot be read, say how the other one is, and how both were when the app compared last."""
     from shared import replicas
 
-    if kept is not None and secondary is not None:
-        before = replicas.Shown(kept.primary_modified, kept.primary_models)
-        there = replicas.Shown(secondary.modified, secondary.models)
-        differences = replicas.standing(kept, before, there, here.pair.wanted)
-        served = f"the secondary serves what was replicated on {kept.replicated:%Y-%m-%d %H:%M}Z"
-        yield from [one.details for one in differences] or [served]
+    now = datetime.now(UTC)
+    if kept is not None:
+        primary, secondary = (_as_known(state, kept, there, side, seen) for side in ("primary", "secondary"))
+        assert primary is not None
+        differences = replicas.standing(kept, primary, secondary, here.pair.wanted)
+        yield from [one.details for one in differences]
+        if there["secondary"] is not None and not differences:
+            yield f"the secondary serves what was replicated on {kept.replicated:%Y-%m-%d %H:%M}Z"
+    replicated = kept.proven if kept else None
     if seen is None or seen.looked is None:
         yield "a region cannot be read, and the app has not compared them yet"
-        return
-    was = f"behind since {seen.since:%Y-%m-%d %H:%M}Z" if seen.since else "in step"
-    yield f"a region cannot be read; when the app compared last, {seen.looked:%Y-%m-%d %H:%M}Z, it was {was}"
-    state.since = seen.since
+    elif replicated is not None and replicated > seen.looked:
+        yield "a region cannot be read, and the app has not compared them since they were replicated"
+    elif seen.since is None or seen.replicated != replicated:
+        yield f"a region cannot be read; when the app compared last, {seen.looked:%Y-%m-%d %H:%M}Z, it was in step"
+    else:
+        yield f"a region cannot be read; as far as the app knows it is behind since {seen.since:%Y-%m-%d %H:%M}Z"
+        state.since, state.lag_seconds = seen.since, _seconds(seen.lagging, now)
+
+
+def _as_known(state: State, kept: Kept, there: Regions, side: Side, seen: Sighting | None) -> Shown | None:
+    """Give what a region shows, else what it showed when the app compared last; None where it has no such project."""
+    from shared.regions import Region
+
+    now = datetime.now(UTC)
+    if (region := there[side]) is not None:
+        return region.shown(None, now)
+    if not state.regions[side].problem:
+        return None
+    last = seen.last.get(side) if seen else None
+    if last is None or last.replicated != kept.proven:
+        return Region.unread(side, kept).shown(None, now)
+    return last.region.shown(last.hashes, now) if last.region else None
 
 
 def _hashes(

@@ -81,9 +81,9 @@ class State:
     why: list[str] = field(default_factory=list)
     """The same in words; where nobody knows, why not."""
     since: datetime | None = None
-    """Since when it is behind, or may be."""
+    """Since when it is behind, or may be: the oldest difference of all."""
     lag_seconds: int | None = None
-    """How old what the secondary serves would be if the primary were lost now: the recovery point."""
+    """How long the primary has had something that the secondary has not: the recovery point, were it lost now."""
     replicated: datetime | None = None
     proven: datetime | None = None
     asked: int | None = None
@@ -150,6 +150,7 @@ def read_state(here: Here, line: Line | None = None) -> State:
 
 def _region(state: State, here: Here, side: Side) -> Region | None:
     """Read what a region shows; None where that cannot be read, or it has no such project."""
+    from cli.language.waiting import told_of
     from shared.errors import DeniedError, ReactorError, TemporaryError
     from shared.regions import Region, Served
 
@@ -167,7 +168,7 @@ def _region(state: State, here: Here, side: Side) -> Region | None:
         deployments = language.deployments.list(at, project)
     except ReactorError as problem:
         shown.answers = not isinstance(problem, TemporaryError) or isinstance(problem, DeniedError)
-        shown.problem = "; ".join(text for text in (problem.reason, getattr(problem, "remedy", "")) if text)
+        shown.problem = told_of(problem)
         return None
     served = {}
     shown.modified = about.modified

@@ -101,7 +101,9 @@ def _left(state: State) -> Iterator[str]:
         when = f"expired on {one.expires:%Y-%m-%d}" if is_past else f"expires on {one.expires:%Y-%m-%d}, {_days(one)}"
         helps = "train and deploy it again" if one.what == "model" else "deploy it again"
         if one.region == "secondary":
-            helps = f"`reactor language replicate {state.again} --force` makes it anew"
+            helps = f"`reactor language replicate {state.again}` deploys it again"
+            if one.what == "model":
+                helps = f"`reactor language replicate {state.again} --force` trains it anew, which is billed"
         what = f"{one.what} {clean(one.item)} of the {one.region}"
         yield f"{'expired' if is_past else 'expires'}: {state.name}: {what} {when}: {helps}"
     if state.knows_backups and not state.backups:
@@ -173,7 +175,8 @@ def _standing(state: State) -> Cell:
 def _lag(state: State) -> str:
     if state.lag_seconds is None:
         return "-"
-    return f"{'up to ' * (state.standing == 'maybe behind')}{age_of(state.lag_seconds)}"
+    prefix = {"maybe behind": "up to ", "unknown": "at least "}.get(state.standing, "") if state.lag_seconds else ""
+    return f"{prefix}{age_of(state.lag_seconds)}"
 
 
 def age_of(seconds: int) -> str:

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from cli.language.project import Here, Side
     from cli.line import Line
-    from shared.errors import PermanentError
+    from shared.errors import PermanentError, ReactorError
 
 SHOWN_WITHIN = 60.0
 """Seconds that a job which was begun just now may not be shown."""
 WITHIN = 1800.0
+A_KEY = "or give the resource a `key` in the rules file"
 HERE = {
     "overwrite_edits: true": "--overwrite-edits",
     "restore.language with edits: true": "`reactor language restore --edits`",
+    "force: true": "--force",
     "from_host: ": "--from ",
     'staging: ""': "--no-staging",
     "replay the event": "give the command again",
@@ -60,16 +62,30 @@ def exported(here: Here, side: Side, line: Line, *, model: str = "", within: flo
 def stoppable(goes_on: Callable[[], str]) -> Iterator[None]:
     """Say what goes on where Ctrl-C stops the command, which goes on up, or where nothing answers any more.
 
-    What a step says of its parameters is said as this command calls them.
+    What a step says of its parameters is said as this command calls them; where nobody is signed in, a key helps, too.
     """
     from cli.steps import interruptible
-    from shared.errors import PermanentError
+    from shared.errors import PermanentError, TemporaryError
 
     with interruptible(goes_on):
         try:
             yield
         except PermanentError as problem:
             raise said_here(problem) from None
+        except TemporaryError as problem:
+            raise (TemporaryError(told_of(problem)) if _is_nobody(problem) else problem) from None
+
+
+def told_of(problem: ReactorError, *, key: str = A_KEY) -> str:
+    """Say what the problem is, and what helps; where nobody is signed in, that is also a key."""
+    remedy = key if _is_nobody(problem) else getattr(problem, "remedy", "")
+    return "; ".join(text for text in (problem.reason, remedy) if text)
+
+
+def _is_nobody(problem: ReactorError) -> bool:
+    from shared.clients.identity import OPERATOR
+
+    return OPERATOR in problem.reason
 
 
 def said_here(problem: PermanentError) -> PermanentError:

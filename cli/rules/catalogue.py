@@ -137,6 +137,7 @@ KINDS: Mapping[str, About] = {
             "Times alone mislead, for an import counts as a change: what the regions hold is exported, and compared.",
             "An export is started in one run of the schedule and read in a later one.",
             "A state is told once, and again each day while it stands; nothing is told while it is being replicated.",
+            "While a region cannot be read it counts as it was compared last: what differed stands, and the lag grows.",
         ),
     ),
     "DeploymentNearExpiry": About(
@@ -246,14 +247,16 @@ FIELDS: Mapping[str, Field] = {
         "what matters most: `missing` (the secondary has no such project), `never_replicated`, `changed` (the primary"
         " has other content), `edited` (the secondary was edited by hand), `deployments` (the secondary serves another"
         " model than was replicated, lacks a deployment, or lets one expire), `config` (the rules file asks for another"
-        " training) or `unreadable` (a region could not be compared for a day)",
+        " training) or `unreadable` (a region could not be compared for a day, or the primary has no such project)",
     ),
     "replica.reasons": Field("list of texts", "all of them, what matters most first"),
     "replica.details": Field("text", "all that differs, in words"),
     "replica.lag_seconds": Field(
-        "number", "how long the oldest difference has been there: of a change in the primary, the recovery point"
+        "number",
+        "the recovery point: how long the primary has had something that the secondary has not (`missing`,"
+        " `never_replicated`, `changed`); 0 where only other things differ",
     ),
-    "replica.since": Field("text", "since when, in UTC"),
+    "replica.since": Field("text", "since when there is the oldest difference of all, in UTC"),
     "replica.follow": Field("text", "`deployed` or `working_copy`, as declared"),
     "expiry.name": Field("text", "what the rules file calls the project"),
     "expiry.project": Field("text", "the project's own name"),

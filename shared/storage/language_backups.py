@@ -139,7 +139,11 @@ class LanguageBackups:
         return ours
 
     def is_sound(self, host: str, project: str, version: str) -> bool:
-        """Tell whether a version's manifest and all its files can be read, and are what was kept."""
+        """Tell whether a version's manifest and all its files can be read, and are what was kept.
+
+        In the archive tier a version is whole, and its contents count as kept; but nobody can bring it back within
+        hours, and no replication can read it, so it does not stand in for one that is new.
+        """
         try:
             manifest = self.manifest(host, project, version)
             if manifest is None:
@@ -195,14 +199,10 @@ class LanguageBackups:
 
         Where it lies now is what counts: somebody may have copied it.
         """
-        from azure.core.exceptions import ResourceNotFoundError
-
         place = f"{folder(host, project)}/{version}"
-        with translated("Storage"):
-            try:
-                text = self._blob(f"{place}/{MANIFEST}").download_blob().readall()
-            except ResourceNotFoundError:
-                return None
+        text = self._download(f"{place}/{MANIFEST}")
+        if text is None:
+            return None
         try:
             found = LanguageManifest.model_validate_json(text)
         except ValidationError as problem:
@@ -211,20 +211,30 @@ class LanguageBackups:
 
     def read(self, manifest: LanguageManifest, name: str) -> bytes:
         """Read a file of a whole version; PermanentError where it is gone, or not what was kept."""
-        from azure.core.exceptions import ResourceNotFoundError
-
         path = f"{folder(manifest.host, manifest.project)}/{manifest.version}/{name}"
         remedy = "take another version: `reactor language backups` lists them"
-        with translated("Storage"):
-            try:
-                content = bytes(self._blob(path).download_blob().readall())
-            except ResourceNotFoundError:
-                raise PermanentError(f"the backup {path} is gone", remedy=remedy) from None
+        content = self._download(path)
+        if content is None:
+            raise PermanentError(f"the backup {path} is gone", remedy=remedy)
         if hashlib.sha256(content).hexdigest() != manifest.files[name].sha256:
             raise PermanentError(f"the backup {path} is not what was kept", remedy=remedy)
         return content
 
     # -- blobs --------------------------------------------------------------------------------------------------------
+
+    def _download(self, path: str) -> bytes | None:
+        """Read a blob, None where there is none; PermanentError where it lies in the archive tier."""
+        from azure.core.exceptions import ResourceNotFoundError
+
+        try:
+            with translated("Storage"):
+                try:
+                    return bytes(self._blob(path).download_blob().readall())
+                except ResourceNotFoundError:
+                    return None
+        except PermanentError as problem:
+            words = f"the backup {path} cannot be read: {problem.reason}"
+            raise PermanentError(words, remedy=problem.remedy, code=problem.code) from None
 
     def _upload(self, path: str, content: bytes, noted: Mapping[str, str], *, overwrite: bool) -> None:
         from azure.core.exceptions import ResourceExistsError

@@ -1,15 +1,17 @@
 """What is remembered of replicated Language projects, in the limits' table, each written only under its ETag.
 
     <primary, project, secondary>   row "replica"   the last replication that succeeded (shared.replicas.Kept)
-                                    row "imports"   what our imports left in the secondary, and what was trained there
+                                    row "imports"   what our imports left in the secondary, and what came of each
+                                                    training that was made there, well or badly, and what
+                                                    the staging slots were given
 
 None of it is ever swept: a replication may be right for years.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shared.errors import TemporaryError
 from shared.events import digest
@@ -25,16 +27,19 @@ if TYPE_CHECKING:
 REPLICA, IMPORTS = "replica", "imports"
 KEPT = 50
 """Of each: the newest."""
+KEPT_OF_SLOT = 10
 TRIES = 8
 
 
 class Imports(BaseModel):
-    """What our imports left, and the models that we trained from it, the oldest first."""
+    """What our imports left, and what came of our trainings from it, the oldest first."""
 
     model_config = ConfigDict(frozen=True)
 
     hashes: tuple[str, ...] = ()
     models: tuple[Trained, ...] = ()
+    slots: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
+    """By region and staging slot, the ids of the models that we had it serve, the latest last."""
 
 
 class Replicas:
@@ -65,15 +70,30 @@ class Replicas:
         self._change(_key(primary, project, secondary), add)
 
     def trained(self, primary: str, project: str, secondary: str) -> tuple[Trained, ...]:
-        """Give the models that we trained in the secondary and that did well, the oldest first."""
+        """Give what came of our trainings in the secondary, the oldest first: also what did badly, or failed."""
         found, _ = self._read(Imports, _key(primary, project, secondary), IMPORTS)
         return found.models if found else ()
 
     def note_training(self, primary: str, project: str, secondary: str, trained: Trained) -> None:
-        """Remember a model that we trained in the secondary and that did well."""
+        """Remember a training in the secondary, however it came out; what was known of the same one is replaced."""
 
         def add(known: Imports) -> Imports:
-            return known.model_copy(update={"models": _added(known.models, trained)})
+            others = tuple(one for one in known.models if one.identity != trained.identity)
+            return known.model_copy(update={"models": (*others, trained)[-KEPT:]})
+
+        self._change(_key(primary, project, secondary), add)
+
+    def slot(self, primary: str, project: str, secondary: str, slot: str) -> frozenset[str]:
+        """Give the ids of the models that we had a staging slot serve; a slot is named with its region."""
+        found, _ = self._read(Imports, _key(primary, project, secondary), IMPORTS)
+        return frozenset(found.slots.get(slot, ()) if found else ())
+
+    def note_slot(self, primary: str, project: str, secondary: str, slot: str, model: str) -> None:
+        """Remember what a staging slot is about to serve, so that nobody takes it for a deployment of somebody's."""
+
+        def add(known: Imports) -> Imports:
+            held = (*(one for one in known.slots.get(slot, ()) if one != model), model)[-KEPT_OF_SLOT:]
+            return known.model_copy(update={"slots": {**known.slots, slot: held}})
 
         self._change(_key(primary, project, secondary), add)
 

@@ -23,6 +23,8 @@ from shared.storage.locks import Locks
 
 PATIENCE = 30.0
 """Seconds until a step is taken to hang."""
+BETWEEN = 0.01
+"""Seconds between two looks: what is simulated is mostly over at once."""
 ENDED: set[str] = set()
 """The keys of the actions that were performed to their end: what they held is free."""
 
@@ -121,7 +123,7 @@ class Bench:
                 told.troubles.append(trouble.reason)
                 if isinstance(trouble, UnansweredError) and stage.named_by == "service":
                     starting_at = job.now
-                time.sleep(0.05)
+                time.sleep(BETWEEN)
                 continue
             if isinstance(progress, End):
                 told.end = progress
@@ -136,7 +138,7 @@ class Bench:
             if isinstance(progress, Pending):
                 memory |= progress.memory
                 told.wake_on.append(progress.wake_on)
-            time.sleep(0.05)
+            time.sleep(BETWEEN)
         raise AssertionError(f"stage {stage.name} hangs: {told.notes[-1:]}, {told.troubles[-1:]}")
 
     def job(

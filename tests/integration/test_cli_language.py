@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from azure.core.pipeline.transport import RequestsTransport
+from azure.storage.blob import BlobServiceClient
 
 from cli import steps
 from cli.language import waiting
@@ -38,6 +40,7 @@ def mail(simulators: Simulators, azurite: str, monkeypatch: pytest.MonkeyPatch, 
     for name in ("REACTOR_URL", "REACTOR_RULES", "REACTOR_LANGUAGE_KEY", "AzureWebJobsStorage"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(steps, "FIRST_WAIT", 0.02)
+    monkeypatch.setattr(RequestsTransport, "sleep", lambda _self, _seconds: None)  # of what the HTTP layer repeats
     for module, name in ((following, "SHOWN_WITHIN"), (proving, "ANSWERS_WITHIN"), (undoing, "SURE_AFTER")):
         monkeypatch.setattr(module, name, getattr(module, name) * 0)
     monkeypatch.setattr(deploying, "SHOWN_WITHIN", deploying.SHOWN_WITHIN * 0)
@@ -176,7 +179,9 @@ def test_what_fails_says_what_serves(mail: Mail, capsys: pytest.CaptureFixture[s
     assert run("replicate", "mail-bot", "--yes") == 1
     said = capsys.readouterr().err
     assert "too few utterances" in said
-    assert "then give the command again; the secondary serves what it served" in said
+    assert said.count("the secondary serves what it served") == 1
+    assert "then give the command again; it is not trained from the same once more" in said
+    assert "which would be billed, unless you say --force\n" in said
     assert mail.labels(mail.secondary) == {"production": "v1"}
 
 
@@ -232,9 +237,26 @@ def test_a_project_is_kept_and_listed(mail: Mail, capsys: pytest.CaptureFixture[
     assert run("backups") == 0
     line = next(one for one in capsys.readouterr().out.splitlines() if version["version"] in one)
     assert line.startswith("mail-bot  ")
-    assert "production: v1  v1, working copy  " in line
+    assert "production: v1 v1, working copy " in " ".join(line.split())
     assert run("backups", "mail-bto") == 1
     assert 'nothing is kept of "mail-bto" (did you mean "mail-bot"?)' in capsys.readouterr().err
+
+
+def test_an_archived_version_hides_no_other(mail: Mail, capsys: pytest.CaptureFixture[str], azurite: str) -> None:
+    """A lifecycle rule moved its manifest to the archive tier: it is listed with the reason, and the others as ever."""
+    assert run("backup", "mail-bot") == 0
+    assert run("backup", "mail-bot", "--force") == 0
+    capsys.readouterr()
+    first = told(capsys, "backups", "mail-bot")[-1]["version"]
+    blobs = BlobServiceClient.from_connection_string(azurite)
+    path = f"language/127.0.0.1/{mail.name}/{first}/manifest.json"
+    blobs.get_blob_client("backups", path).set_standard_blob_tier("Archive")
+    assert sorted(one["whole"] for one in told(capsys, "backups", "mail-bot")) == [False, True]
+    assert run("backups", "mail-bot") == 0
+    out = capsys.readouterr().out
+    assert "not read  -" in out
+    assert f"not read: {first}: the backup {path} cannot be read" in out
+    assert "rehydrate the blob" in out
 
 
 def test_a_lost_declaration_hides_no_backup(mail: Mail, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from dev.simulators.language import KEY
-from shared.regions import Content, Places, Sighting
+from shared.regions import Content, LastSeen, Places, Region, Served, Sighting
 from shared.storage.locks import Locks
 from shared.storage.sightings import Sightings
 from tests.integration.language_stories import Mail
@@ -196,7 +196,9 @@ def test_what_expires_is_told_with_its_remedy(mail: Mail, capsys: pytest.Capture
         ("primary", False),
     ]
     assert run("status", "mail-bot", "--strict") == 1
-    assert f"expired on {past}: `reactor language replicate mail-bot --force` makes it anew" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert f"expired on {past}: `reactor language replicate mail-bot` deploys it again" in out
+    assert "--force" not in out, "it trains, which is billed, and only a model that expires needs that"
 
 
 # -- what is in the way -----------------------------------------------------------------------------------------------
@@ -221,6 +223,54 @@ def test_a_primary_that_does_not_answer_hides_nothing_else(mail: Mail, capsys: p
     assert state["regions"]["primary"]["answers"] is False
     assert state["proven"]
     assert state["backups"]
+
+
+def test_what_was_known_to_differ_is_not_in_step_for_an_outage(mail: Mail, capsys: pytest.CaptureFixture[str]) -> None:
+    """Just then the recovery point is asked for: it is that of what the app saw last."""
+    replicate()
+    kept, since = mail.kept(mail.bench()), datetime.now(UTC) - timedelta(hours=52)
+    assert kept is not None
+    served = Served("v2-a", "v2", can_export=True, since=since, expires=None, model_expires=None)
+    last = LastSeen(
+        region=Region("primary", None, None, {"production": served}),
+        hashes={"v2": "another"},
+        replicated=kept.proven,
+    )
+    seen(mail, since=since, lagging=since, replicated=kept.proven, last={"primary": last})
+    mail.primary.seed(settings={"cut_off": "unavailable", "cut_off_of": "all"})
+    state = state_of(capsys, code=1)
+    assert state["why"] == [
+        "the primary serves v2, which was not replicated",
+        f"a region cannot be read; as far as the app knows it is behind since {since:%Y-%m-%d %H:%M}Z",
+    ]
+    assert state["lag_seconds"] == pytest.approx(52 * 3600, abs=120)
+    assert run("status", "mail-bot") == 1
+    assert "  lag         at least 2 d 4 h\n" in capsys.readouterr().out
+
+
+def test_an_expired_secondary_serves_nothing_while_the_primary_is_down(
+    mail: Mail, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It answers no more, whatever was replicated; and what the app saw before that counts no more."""
+    seen(mail, since=datetime.now(UTC))
+    replicate()
+    past = f"{datetime.now(UTC) - timedelta(days=3):%Y-%m-%d}"
+    mail.secondary.seed(deployments=[{"project": mail.name, "name": "production", "model": "v1", "expires": past}])
+    mail.primary.seed(settings={"cut_off": "unavailable", "cut_off_of": "all"})
+    assert state_of(capsys, code=1)["why"] == [
+        "production has expired there, and answers no more",
+        "a region cannot be read, and the app has not compared them since they were replicated",
+    ]
+
+
+def test_a_model_that_expires_is_trained_anew(mail: Mail, capsys: pytest.CaptureFixture[str]) -> None:
+    """Only that is billed, and it says so."""
+    mail.secondary.seed(settings={"model_days": 9})
+    replicate()
+    capsys.readouterr()
+    assert run("status") == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "model v1 of the secondary expires" in line]
+    assert line.endswith("`reactor language replicate mail-bot --force` trains it anew, which is billed")
 
 
 def test_a_primary_that_lost_the_project_says_how_it_comes_back(mail: Mail, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,12 +4,13 @@ The reactor, its handlers and clients are the real ones, over real tables and bl
 services; the clock is the test's.
 """
 
+import json
 import os
 import re
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -24,9 +25,9 @@ from shared.settings import Settings
 from shared.settle import Timing
 from shared.storage import prepare
 from shared.storage.account import Account
-from shared.storage.language_backups import LanguageBackups
+from shared.storage.language_backups import LanguageBackups, LanguageManifest
 from shared.storage.replicas import Replicas
-from tests.integration.language_stories import UNCOUNTED, Mail
+from tests.integration.language_stories import EDIT, UNCOUNTED, Mail, keep_version
 from tests.integration.making import registered
 from tests.integration.world import LEASE, Crash, CrashAt, Delivery, Wire, World, queue_message
 
@@ -34,10 +35,15 @@ pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pyte
 """A process that dies closes its sockets; here it only seems to die."""
 
 WS = "/subscriptions/s/resourceGroups/g/providers/Microsoft.MachineLearningServices/workspaces/fraud"
-STRIDE = int(os.environ.get("STRIDE", "90"))
-"""Beside each write to the service, every so manieth boundary is crashed at; 1 tries all."""
+STRIDE = int(os.environ.get("STRIDE", "0"))
+"""Beside the writes of a story, every so manieth boundary is crashed at; 1 tries all.
+
+By default these are few, and of the first story alone: the others differ from it only in their writes.
+"""
+FEW = 150
 WRITES = re.compile(r" (PUT|DELETE|POST|PATCH) .*/language/authoring/.*(?<!:export)$")
-DEPLOYS = re.compile(r" (PUT|DELETE) .*/language/authoring/")
+DEPLOYS = re.compile(r" (PUT|DELETE|POST) .*/language/authoring/.*/deployments/")
+REPLACES = re.compile(r" (PUT .*/(primary|secondary)\.json|POST .*:import)$")
 TIMING = Timing(lease=LEASE, poll=timedelta(seconds=0.2), deadline=timedelta(hours=24))
 """The service's clock is the real one: ours must not run away from it while nothing has gone wrong."""
 HOST = "127.0.0.1"
@@ -58,6 +64,9 @@ rules:
 """
 NONSENSE = {"predictions": [{"category": "Nonsense", "confidenceScore": 1.0}]}
 OLD = {"label": "v1", "id": "v1-old"}
+SOON = (datetime.now(UTC) + timedelta(days=10)).date().isoformat()
+KEPT = "20260101T000000Z-before"
+"""A version that is brought back."""
 Check = Callable[[Mail, Action], None]
 
 
@@ -68,12 +77,10 @@ def replicated(mail: Mail, action: Action) -> None:
     assert mail.serving(mail.secondary)["production-next"] == "v1-old"
     assert _done(mail, ":train") == 1
     assert _done(mail, ":swap") == 1
-    account = Account(Settings.read({"AzureWebJobsStorage": mail.storage}).storage, managed_identity)
-    kept, _ = Replicas(account).read(HOST, mail.name, HOST)
+    kept, _ = Replicas(_account(mail)).read(HOST, mail.name, HOST)
     assert kept is not None
     assert kept.secondary_models == {"production": mail.serving(mail.secondary)["production"]}
-    versions = LanguageBackups(account, Settings.read({"AzureWebJobsStorage": mail.storage})).versions(HOST, mail.name)
-    assert [one.name for one in versions if one.is_whole] == [kept.version]
+    assert [one.version for one in _versions(mail)] == [kept.version]
 
 
 def refused(mail: Mail, action: Action) -> None:
@@ -95,6 +102,64 @@ def put_back(mail: Mail, action: Action) -> None:
     assert _done(mail, ":train") == 1
 
 
+def renewed(mail: Mail, action: Action) -> None:
+    """See that what was about to expire serves the new model by a date of its own, trained once."""
+    assert action.status is Status.SUCCEEDED, action.reason
+    assert mail.labels(mail.secondary)["production"] == "v2"
+    assert mail.project(mail.secondary)["deployments"]["production"]["deploymentExpirationDate"] > SOON
+    assert _done(mail, ":train") == 1
+    assert _done(mail, ":swap") <= 1
+
+
+def restored(mail: Mail, action: Action) -> None:
+    """See that the version of the backups was trained once and swapped in once."""
+    assert action.status is Status.SUCCEEDED, action.reason
+    assert mail.labels(mail.secondary)["production"] == "v1"
+    assert mail.serving(mail.secondary)["production-next"] == "v0-old"
+    assert _done(mail, ":train") == 1
+    assert _done(mail, ":swap") == 1
+
+
+def edits_kept(mail: Mail, action: Action) -> None:
+    """See that what was edited by hand is in the one version that there is, and was replaced."""
+    replicated(mail, action)
+    (version,) = _versions(mail)
+    assert EDIT["text"] in _texts(mail, version, "secondary.json")
+    assert EDIT["text"] not in mail.texts(mail.secondary)
+
+
+def edits_back(mail: Mail, action: Action) -> None:
+    """See that edits that were kept are in the primary, imported once, and that what was there is a version now."""
+    assert action.status is Status.SUCCEEDED, action.reason
+    assert EDIT["text"] not in mail.texts(mail.primary)
+    assert len([one for one in mail.primary.seen("POST", ":import") if one["status"] == 202]) == 1
+    assert _done(mail, ":train") == 0
+    ours, before = _versions(mail)
+    assert before.version == KEPT
+    assert EDIT["text"] in _texts(mail, ours, "primary.json")
+
+
+def _account(mail: Mail) -> Account:
+    return Account(Settings.read({"AzureWebJobsStorage": mail.storage}).storage, managed_identity)
+
+
+def _backups(mail: Mail) -> LanguageBackups:
+    return LanguageBackups(_account(mail), Settings.read({"AzureWebJobsStorage": mail.storage}))
+
+
+def _versions(mail: Mail) -> list[LanguageManifest]:
+    """Read the manifests of the whole versions, the newest first."""
+    store = _backups(mail)
+    found = (store.manifest(HOST, mail.name, one.name) for one in store.versions(HOST, mail.name))
+    return [one for one in found if one is not None]
+
+
+def _texts(mail: Mail, version: LanguageManifest, name: str) -> set[str]:
+    """Give the utterances that a file of a version holds."""
+    content = json.loads(_backups(mail).read(version, name))
+    return {one["text"] for one in content["assets"]["utterances"]}
+
+
 def _done(mail: Mail, what: str) -> int:
     """Count what was begun, whether or not its answer arrived."""
     return len([one for one in mail.secondary.seen("POST", what) if one["status"] == 202])
@@ -109,6 +174,33 @@ class Story:
     settings: dict[str, Any] = field(default_factory=dict)
     writes: re.Pattern[str] = WRITES
     """The requests that are all crashed at; what comes before them is the same in each story."""
+    before: Callable[[Mail], None] = lambda _mail: None
+    """What else has happened before."""
+
+
+def expiring(mail: Mail) -> None:
+    """Have what the second region serves expire soon."""
+    mail.secondary.seed(
+        deployments=[{"project": mail.name, "name": "production", "model": OLD["label"], "expires": SOON}]
+    )
+
+
+def kept(mail: Mail) -> None:
+    """Have a version in the backups, and the second region serve something older."""
+    keep_version(_backups(mail), mail.name, KEPT)
+    there = {"exported": exported(mail.name), "models": [{"label": "v0", "id": "v0-old"}]}
+    mail.secondary.seed(projects=[there | {"deployments": {"production": "v0"}}])
+
+
+def edited(mail: Mail) -> None:
+    """Have somebody edit the second region."""
+    mail.edit(mail.secondary)
+
+
+def edits(mail: Mail) -> None:
+    """Have edits in the backups, and others, which are kept nowhere, in the first region."""
+    keep_version(_backups(mail), mail.name, KEPT, edits=True)
+    mail.edit(mail.primary)
 
 
 STORIES = {
@@ -120,6 +212,22 @@ STORIES = {
         DEPLOYS,
     ),
     "put back": Story("replicate.language: {project: mail-bot, staging: ''}", put_back, NONSENSE, DEPLOYS),
+    "renewed": Story("replicate.language: {project: mail-bot}", renewed, writes=DEPLOYS, before=expiring),
+    "restored": Story(
+        f"restore.language: {{project: mail-bot, to: secondary, version: {KEPT}}}",
+        restored,
+        writes=DEPLOYS,
+        before=kept,
+    ),
+    "edits kept": Story(
+        "replicate.language: {project: mail-bot, overwrite_edits: true}", edits_kept, writes=REPLACES, before=edited
+    ),
+    "edits back": Story(
+        f"restore.language: {{project: mail-bot, to: primary, version: {KEPT}, edits: true, overwrite_edits: true}}",
+        edits_back,
+        writes=REPLACES,
+        before=edits,
+    ),
 }
 
 
@@ -129,6 +237,7 @@ def begin(mail: Mail, story: Story) -> None:
     mail.begin(models=["v2"], deployments={"production": "v2"})
     there = {"exported": exported(mail.name), "models": [OLD], "deployments": {"production": "v1"}}
     mail.secondary.seed(projects=[there], settings=story.settings)
+    story.before(mail)
 
 
 def play(world: World, event: str) -> Action:
@@ -181,7 +290,8 @@ def test_a_crash_at_any_boundary(
 
     boundaries = crashing_at(0)
     writes = [at for at, where in enumerate(boundaries, 1) if story.writes.search(where)]
-    chosen = {at for at in range(1, len(boundaries) + 1) if at % STRIDE == 0} | set(writes)
+    stride = STRIDE or (FEW if story.writes is WRITES else len(boundaries) + 1)
+    chosen = {*range(stride, len(boundaries) + 1, stride), *writes}
     assert len(writes) >= 2
     for number in sorted(chosen):
         crashing_at(number)

@@ -6,12 +6,14 @@ from uuid import uuid4
 
 import pytest
 
+from shared import answers
 from shared.clients.identity import managed_identity
-from shared.errors import MalformedError
+from shared.errors import MalformedError, PermanentError, TemporaryError
 from shared.replicas import Kept, Options, Trained
 from shared.settings import Settings
 from shared.storage import prepare
 from shared.storage.account import Account
+from shared.storage.backups import MANIFEST
 from shared.storage.language_backups import File, LanguageBackups, LanguageManifest, file_of, folder
 from shared.storage.replicas import Replicas
 
@@ -78,6 +80,35 @@ def test_the_same_content_is_kept_once(backups: LanguageBackups) -> None:
         assert backups.finish(manifest(name, version, {file_of("v1"): file}, **changes)) == expected
         assert backups.finish(manifest(name, version, {file_of("v1"): file}, **changes)) == expected
     assert [one.name for one in backups.versions(HOST, name)] == ["3", "1"]
+
+
+def test_what_lies_in_the_archive_tier_is_kept_anew(backups: LanguageBackups, account: Account, azurite: str) -> None:
+    """It cannot be read, and the reason says what helps; what it holds counts as kept all the same."""
+    name, kept_in = f"M{uuid4().hex}", Settings.read({"AzureWebJobsStorage": azurite}).backup_container
+    for version, file_name in (("1", MANIFEST), ("2", file_of("v1"))):
+        file = backups.keep(HOST, name, version, file_of("v1"), project())
+        assert backups.finish(manifest(name, version, {file_of("v1"): file})) == version
+        blob = account.blobs.get_blob_client(kept_in, f"{folder(HOST, name)}/{version}/{file_name}")
+        blob.set_standard_blob_tier("Archive")
+    with pytest.raises(PermanentError, match=f"{name}/1/manifest.json cannot be read: .*BlobArchived") as refused:
+        backups.manifest(HOST, name, "1")
+    assert refused.value.remedy.startswith("rehydrate the blob")
+    ours = manifest(name, "3", {file_of("v1"): file})
+    with pytest.raises(PermanentError, match=f"{name}/2/deployed-v1.json cannot be read"):
+        backups.read(ours.model_copy(update={"version": "2"}), file_of("v1"))
+    backups.keep(HOST, name, "3", file_of("v1"), project())
+    assert backups.hashes(HOST, name) == {file.holds}
+    assert backups.finish(ours) == "3"
+    assert backups.finish(ours.model_copy(update={"version": "4"})) == "3"
+
+
+def test_what_is_on_its_way_back_from_the_archive_is_not_waited_for() -> None:
+    """The emulator has such blobs at once; the service's words are these."""
+    said = "<Error><Code>BlobBeingRehydrated</Code><Message>The operation is not permitted.</Message></Error>"
+    problem = answers.error("Storage", 409, {}, f'<?xml version="1.0" encoding="utf-8"?>{said}')
+    assert isinstance(problem, PermanentError)
+    assert "rehydrate" in problem.remedy
+    assert isinstance(answers.error("Storage", 409, {}, said.replace("BeingRehydrated", "Other")), TemporaryError)
 
 
 def test_names_that_are_no_paths(backups: LanguageBackups) -> None:

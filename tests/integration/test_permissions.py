@@ -26,6 +26,7 @@ from shared.handlers.approval import Approval
 from shared.handlers.machine_learning.serving import deployment_name
 from shared.language_watching import LanguageWatch
 from shared.permissions import Permission
+from shared.replicas import Options, Trained
 from shared.rules import load, templates
 from shared.rules.declared import Declared
 from shared.rules.grants import EXPORTED, LISTED, NAMED, SHOWN, grants, stated
@@ -388,11 +389,23 @@ def mail(bench: Bench, simulators: Simulators) -> None:
     simulators.language_replica.seed(settings=at_once)
 
 
-def ready(bench: Bench, _simulators: Simulators) -> None:
-    """Bring a Language project to its second region: a new deployment, and one that takes another's place."""
-    for _ in range(2):
+def ready(bench: Bench, simulators: Simulators) -> None:
+    """Bring a Language project to its second region: as new, in place of another, and where that region is full."""
+    for is_full in (False, False, True):
+        if is_full:
+            full(bench, simulators)
         bench.key = uuid4().hex
         bench.run("replicate.language", project="mail-bot", force=True)
+
+
+def full(bench: Bench, simulators: Simulators) -> None:
+    """Have ten models in the second region, one of which a replication trained that nobody needs any more."""
+    models = [{"label": f"old{number}", "id": f"old{number}"} for number in range(10)]
+    project = {"exported": exported_project(MAIL), "models": models, "deployments": {"production": "old9"}}
+    simulators.language_replica.seed(projects=[project])
+    host = str(urlsplit(simulators.language.url).hostname)
+    ours = Trained(label="old0", model="old0", hash="", left="", options=Options(mode="advanced"))
+    bench.clients.replicas.note_training(host, MAIL, host, ours)
 
 
 def brought_back(bench: Bench, simulators: Simulators) -> None:

@@ -160,17 +160,17 @@ STORIES = {
     "`replicate.vision`": Story(
         "replicate.vision: {project: fruit}", Count(others=11), hour=63, asked="others", slow=slow("import")
     ),
-    "`backup.language` of one model": Story("backup.language: {project: mail-bot}", Count(others=11)),
+    "`backup.language` of one model": Story("backup.language: {project: mail-bot}", Count(others=12)),
     "`replicate.language` of one model": Story(
         "replicate.language: {project: mail-bot, overwrite_edits: true}",
-        Count(others=62),
+        Count(others=80),
         hour=6,
         asked="others",
         slow={"language": {"train_seconds": HOUR}},
     ),
     "`restore.language` of one model": Story(
         f"restore.language: {{project: mail-bot, version: {VERSION}, overwrite_edits: true}}",
-        Count(others=39),
+        Count(others=52),
         hour=6,
         asked="others",
         slow={"language": {"train_seconds": HOUR}},

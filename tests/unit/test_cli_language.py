@@ -10,7 +10,7 @@ import pytest
 from cli.errors import UsageError
 from cli.language.drill import cut_off
 from cli.language.project import add_project, find, find_all
-from cli.language.report import Asked, Report, reasons, told
+from cli.language.report import UNJUDGED, Asked, Report, reasons, told
 from cli.language.state import ExpiryState, RegionState, State
 from cli.language.status import age_of
 from cli.language.steps import add_staging, staging_of
@@ -35,6 +35,9 @@ language:
     deployments: [production]
 rules: []
 """
+
+
+NOT_KNOWN = f"is it known what it should answer: {UNJUDGED}"
 
 
 @pytest.fixture(autouse=True)
@@ -198,6 +201,7 @@ def test_a_step_is_told_of_as_the_command_calls_it() -> None:
         PermanentError("edited", remedy='say overwrite_edits: true, or staging: "", and replay the event', code="X")
     )
     assert problem.remedy == "say --overwrite-edits, or --no-staging, and give the command again"
+    assert said_here(PermanentError("bad", remedy="or say `force: true`")).remedy == "or say `--force`"
     assert said_here(PermanentError("none", remedy="say from_host: a or b")).remedy == "say --from a or b"
     assert (problem.reason, problem.code) == ("edited", "X")
 
@@ -211,6 +215,38 @@ def test_what_goes_on_is_told(capsys: pytest.CaptureFixture[str]) -> None:
         raise TemporaryError("busy")
     with pytest.raises(UsageError, match=r"^no; get a role; it goes on$"), stoppable(lambda: "it goes on"):
         raise DeniedError("no", remedy="get a role")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "helps"),
+    [
+        (("predict", "shop-bot", "hi"), "or give the resource a `key` in the rules file"),
+        (("drill", "shop-bot"), "or give the resource a `key` in the rules file"),
+        (
+            (
+                "predict",
+                "hi",
+                "--project",
+                "A",
+                "--deployment",
+                "b",
+                "--endpoint",
+                "https://shop-we.cognitiveservices.azure.com",
+            ),
+            "or set REACTOR_LANGUAGE_KEY, or name in --key-setting what holds a key",
+        ),
+    ],
+)
+def test_where_nobody_is_signed_in_it_says_what_helps(
+    arguments: tuple[str, ...], helps: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is asked of the service without a token: sign in, or use a key."""
+    monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "AzureCliCredential")
+    monkeypatch.setenv("PATH", "")
+    assert run(*arguments) != 0
+    shown = capsys.readouterr().err
+    assert "sign in with `az login`; you have no token" in shown
+    assert helps in shown
 
 
 # -- drill ------------------------------------------------------------------------------------------------------------
@@ -240,7 +276,12 @@ def asked(intent: str, *, must: str = "", label: str = "", primary: str | None =
         ([asked("Read", primary="Read"), asked("Send", must="Send")], []),
         ([asked("Read", label="Send", primary="Read")], []),  # what the primary answers counts more than the label
         ([asked("Read", must="Read", primary="Send")], []),  # and what is stated more than that
-        ([asked("Read")], []),  # nobody knows better
+        ([asked("Read")], [f"of nothing that production was asked {NOT_KNOWN}"]),
+        ([], [f"nothing was asked of production: {UNJUDGED}"]),
+        (
+            [asked("Read", must="Read"), Asked("canary", "hi", by="secondary", intent="None")],
+            [f"of nothing that canary was asked {NOT_KNOWN}"],
+        ),
         ([*[asked("Read", primary="Read")] * 4, asked("Read", primary="Send")], []),
         (
             [*[asked("Read", label="Read")] * 3, asked("Read", label="Send")],
@@ -262,7 +303,7 @@ def asked(intent: str, *, must: str = "", label: str = "", primary: str | None =
 )
 def test_a_drill_is_judged_as_a_replication_is(utterances: list[Asked], why: list[str]) -> None:
     """All is answered, what is stated is met, and of the others a share that the rules file says."""
-    report = Report("mail-bot", "EmailApp", "a", "b", utterances)
+    report = Report("mail-bot", "EmailApp", "a", "b", utterances, deployments=["production"])
     assert list(reasons(report, 0.8)) == why
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from shared.handlers.language.pieces import unlike
+from shared.handlers.language.pieces import Unlike, unlike
 
 READ = {"text": "read it", "intent": "Read", "entities": [{"category": "Contact", "offset": 0, "length": 4}]}
 SEND = {"text": "send it", "intent": "Send", "language": "en-us", "dataset": "Test"}
@@ -54,8 +54,53 @@ def test_an_utterance_that_is_another_is_foreign(change: dict[str, Any]) -> None
 
 
 def test_the_rest_of_a_project_counts() -> None:
-    """Its settings, its kind, and what nobody knows of yet."""
+    """Its settings, its kind, and what nobody knows of yet; a default that is not said is said all the same."""
     assert unlike(project(READ), project(READ, settings={"confidenceThreshold": 0.7})).foreign.startswith("metadata.")
     assert unlike(project(READ), project(READ, projectKind="Orchestration")).foreign.startswith("assets.projectKind")
     changed = copy.deepcopy(project(READ)) | {"stringIndexType": "Utf16CodeUnit"}
     assert unlike(project(READ), changed).foreign == 'stringIndexType: "Utf16CodeUnit"'
+
+
+def test_what_the_service_writes_out_of_a_project_is_no_difference() -> None:
+    """A default is as good as absent, 0.0 is 0, and what only the service says of the project itself is told of."""
+    for sent, arrived in ((None, 0.0), (None, 0), (0, None), (0, 0.0), (1, 1.0)):
+        one, other = ({} if value is None else {"confidenceThreshold": value} for value in (sent, arrived))
+        assert unlike(project(READ, settings=one), project(READ, settings=other)) == Unlike()
+    written = project(READ, settings={"confidenceThreshold": 0.7, "somethingNew": {"deep": [1.0]}})
+    written["metadata"]["tier"] = "S"
+    found = unlike(project(READ, settings={"confidenceThreshold": 0.7}), written)
+    assert not found
+    assert found.added == 'metadata.settings.somethingNew.deep: [1]; metadata.tier: "S"'
+    assert unlike(written, project(READ, settings={"confidenceThreshold": 0.7})).lacking
+
+
+@pytest.mark.parametrize("name", ["language", "multilingual"])
+def test_what_was_said_of_a_project_has_to_be_what_it_was(name: str) -> None:
+    """What says something where it is not said, too; and of the utterances, intents and entities all of it."""
+    changed = project(READ)
+    changed["metadata"][name] = {"language": "ko", "multilingual": True}[name]
+    assert f"metadata.{name}" in unlike(project(READ), changed).foreign
+    entities = [{"category": "Contact"}]
+    spelled = [{"category": "Contact", "compositionSetting": "combineComponents"}]
+    assert unlike(project(READ, entities=entities), project(READ, entities=spelled)).foreign
+
+
+@pytest.mark.parametrize(
+    ("arrived", "is_less"),
+    [
+        ([READ | {"entities": []}, SEND], True),
+        ([{"text": "read it"}, SEND], True),
+        ([READ | {"entities": []}], True),
+        ([READ | {"entities": []}, {"text": "send it", "dataset": "Test"}], True),
+        ([READ, SEND], False),
+        ([READ], False),
+        ([READ | {"entities": []}, READ | {"entities": []}, SEND], False),
+        ([READ | {"intent": "Send"}, SEND], False),
+        ([READ | {"entities": [*READ["entities"], *READ["entities"]]}, SEND], False),
+        ([READ | {"entities": []}, SEND, {"text": "burn it", "intent": "Send"}], False),
+        ([READ | {"text": "read"}, SEND], False),
+    ],
+)
+def test_what_was_sent_with_something_left_out(arrived: list[dict[str, Any]], is_less: bool) -> None:  # noqa: FBT001 # a case
+    """Each piece is one that was sent, of which nothing is other or new."""
+    assert unlike(project(READ, SEND), project(*arrived)).is_less == is_less

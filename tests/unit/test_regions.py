@@ -92,10 +92,33 @@ def test_since_when_it_is_so(reason: str, kept: Kept | None, since: timedelta) -
     assert about.since(differing(reason), Sighting(), NOW) == NOW - since
 
 
+@pytest.mark.parametrize(
+    ("reasons", "earlier", "lagging"),
+    [
+        (["edited"], 9 * DAY, None),
+        (["deployments", "config", "unreadable"], None, None),
+        (["changed", "edited"], None, 3 * DAY),
+        (["changed", "edited"], 5 * DAY, 5 * DAY),
+        (["missing"], None, 99 * DAY),
+    ],
+)
+def test_the_recovery_point_is_of_what_the_primary_has_alone(
+    reasons: list[str], earlier: timedelta | None, lagging: timedelta | None
+) -> None:
+    """A secondary that was edited ten days ago lags for as long as the primary's change is there."""
+    primary = region(production=serving("v2-a", "v2", since=3 * DAY))
+    secondary = region("secondary", modified=NOW - 10 * DAY, production=serving("v9", "v9", since=8 * DAY))
+    about = comparison(primary, secondary)
+    before = NOW - earlier if earlier else None
+    seen = Sighting(since=NOW - 10 * DAY, lagging=before, replicated=KEPT.proven)
+    found = about.lagging([one for reason in reasons for one in differing(reason)], seen, NOW)
+    assert found == (NOW - lagging if lagging else None)
+
+
 def test_what_was_seen_earlier_counts_until_it_is_replicated() -> None:
     """A later change does not make the first one younger; a replication in between does."""
     about = comparison(region(production=serving("v2-a", "v2", since=DAY)))
-    earlier = Sighting(since=NOW - 5 * DAY, replicated=KEPT.replicated)
+    earlier = Sighting(since=NOW - 5 * DAY, replicated=KEPT.proven)
     assert about.since(differing("changed"), earlier, NOW) == NOW - 5 * DAY
     before = earlier.model_copy(update={"replicated": NOW - 30 * DAY})
     assert about.since(differing("changed"), before, NOW) == NOW - DAY
@@ -112,7 +135,7 @@ def test_a_state_is_all_that_differs() -> None:
         first.state(changed, {"primary": {"v2": "h3"}}),
         first.state(differing("edited"), hashes),
         comparison(region(production=serving("v3-a", "v3"))).state(changed, hashes),
-        comparison(primary, kept=KEPT.model_copy(update={"replicated": NOW})).state(changed, hashes),
+        comparison(primary, kept=KEPT.model_copy(update={"proven": NOW})).state(changed, hashes),
         Comparison(KEPT, primary, None, WANTED).state(changed, hashes),
         Comparison(KEPT, primary, first.secondary, Wanted(("production",), "deployed", options)).state(changed, hashes),
     }
@@ -165,7 +188,8 @@ def test_the_event_is_the_same_until_a_look_was_whole() -> None:
             PLACES,
             differing("changed"),
             state="s",
-            since=NOW - DAY,
+            since=NOW - 2 * DAY,
+            lagging=NOW - DAY,
             seen=Sighting(looked=looked),
             now=NOW + later,
             follow="deployed",
@@ -175,6 +199,22 @@ def test_the_event_is_the_same_until_a_look_was_whole() -> None:
     first, again = event(NOW - DAY), event(NOW - DAY, HOUR)
     assert first[0] == again[0] != event(NOW)[0]
     assert (first[1], again[1]) == (86_400, 90_000)
+
+
+def test_where_nothing_lags_the_lag_is_none() -> None:
+    """An edit of ten days ago makes no recovery point, whenever the event is made."""
+    made = region_news.outdated(
+        PLACES,
+        differing("edited"),
+        state="s",
+        since=NOW - 10 * DAY,
+        lagging=None,
+        seen=Sighting(),
+        now=NOW,
+        follow="deployed",
+    )
+    about = made.facts["replica"]
+    assert (about["lag_seconds"], about["since"]) == (0, (NOW - 10 * DAY).isoformat())
 
 
 def test_what_expires_is_told_once_a_week_and_for_each_date() -> None:

@@ -62,6 +62,14 @@ def metadata(**changes: Any) -> dict[str, Any]:
         metadata(description="what it is for"),
         metadata(storageInputContainerName="somewhere"),
         metadata(settings=None, language="en-US"),
+        metadata(settings={"confidenceThreshold": 0}),
+        metadata(settings={"confidenceThreshold": 0.0, "somethingNew": None}),
+        assets(
+            utterances=[
+                project()["assets"]["utterances"][1],
+                project()["assets"]["utterances"][0] | {"entities": [CONTACT | {"offset": 0.0, "length": 4.0}]},
+            ]
+        ),
         assets(intents=list(reversed(project()["assets"]["intents"]))),
         assets(utterances=list(reversed(project()["assets"]["utterances"]))),
         assets(entities=[{"category": "Contact", "description": "", "prebuilts": [], "list": None}]),
@@ -87,6 +95,8 @@ def test_what_says_the_same_is_the_same(other: dict[str, Any]) -> None:
         metadata(language="ko"),
         metadata(multilingual=True),
         metadata(settings={"confidenceThreshold": 0.5}),
+        metadata(settings={"confidenceThreshold": 1.0}),
+        metadata(settings={"somethingNew": 0}),
         assets(intents=[{"category": "Read"}]),
         assets(intents=[{"category": "Read", "description": "of mail"}, {"category": "Send"}]),
         assets(entities=[{"category": "Contact", "somethingNew": 1}]),

@@ -1,19 +1,16 @@
-"""Looks whether a project can be brought somewhere, before anything is made there.
+"""Looks whether a project can be brought somewhere, before anything is made there."""
 
-https://learn.microsoft.com/azure/ai-services/language-service/conversational-language-understanding/service-limits
-"""
-
-from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
-from shared.clients.language import Model
 from shared.counting import how_many
-from shared.errors import DeniedError, PermanentError, ReactorError
-from shared.handlers.language import places
+from shared.errors import CrowdedError, DeniedError, PermanentError, ReactorError
+from shared.handlers.language import places, room, slots
 from shared.handlers.language.places import Place
 from shared.redaction import tidy
 from shared.stages import Done, Job, Pending, Progress
+
+LIFECYCLE = "https://learn.microsoft.com/azure/ai-services/language-service/concepts/model-lifecycle"
 
 
 def hold(place: Place, job: Job) -> Pending | None:
@@ -51,62 +48,75 @@ def check_mode(place: Place, language: str, *, multilingual: bool) -> None:
 
 
 def target(params: Any, job: Job) -> Progress:
-    """Look at where the project is brought to: whether it trains just now, and has room for what will be made."""
+    """Look at where the project is brought to: whether it trains just now, and has room for what will be made.
+
+    Whether the identity may deploy is looked at last of all, for that is asked by a write.
+    """
     place = places.again(job)
     which, at = place.to, place.at
     if job.result["deployments"]:
         _check_config(place, job)
-        _check_role(place, job)
     there = places.read_project(job, at, place.project, which)
     told: dict[str, Any] = {"exists": there is not None, "was": {}, "there": {}, "began": job.now.isoformat()}
     if there is None:
-        _check_deployments(place, job, (), params.staging)
+        room.check_deployments(place, job, (), params.staging)
+        _check_role(place, job)
         return Done(told, note=f"the {which} has no such project yet")
     if running := places.running(job.clients.language.models.training_jobs(at, place.project)):
         what = f"model {tidy(running.model)}" if running.model else "a model"
         return Pending(note=f"waits for the training of {what} in the {which}, which somebody else began")
     models = job.clients.language.models.list(at, place.project)
     serving = places.serving(job, at, place.project)
-    _check_models(place, models, serving, places.labels(job.result["deployments"]))
-    _check_deployments(place, job, serving, params.staging)
+    gone = room.check_models(place, job, models, serving, places.labels(job.result["deployments"]))
+    room.check_deployments(place, job, serving, params.staging)
+    wanted = [slot for name in job.result["deployments"] if (slot := places.slot(name, params.staging))]
+    over = slots.check(place, job, wanted, serving, may_overwrite=params.overwrite_edits)
     usable = {model.label: model.id for model in models if not _is_past(model.expires, job)}
     told |= {"was": serving, "there": usable}
-    return Done(
-        told, note=f"the {which} has {how_many(len(models), 'model')} and {how_many(len(serving), 'deployment')}"
-    )
+    _check_role(place, job)
+    words = [f"the {which} has {how_many(len(models), 'model')} and {how_many(len(serving), 'deployment')}"]
+    words += [f"{tidy(', '.join(model.label for model in gone))} will be deleted for room"] if gone else []
+    words += [over] if over else []
+    return Done(told, note="; ".join(words))
 
 
 def _check_config(place: Place, job: Job) -> None:
     """Refuse a training configuration that the service has not, or no more."""
     wanted = place.options.config_version
     versions = job.clients.language.models.config_versions(place.at)
+    good = sorted(one.version for one in versions if not _is_past(one.expires, job))
+    if versions and not good:
+        last = max(one.expires for one in versions if one.expires is not None)
+        raise PermanentError(
+            f"each training configuration that {place.at.host} lists has expired, the last one on {last:%Y-%m-%d}: "
+            "what is trained with it answers nothing",
+            remedy=f"nothing is trained until the service lists a newer one there ({LIFECYCLE}); where another region "
+            "has one, declare a resource of that region",
+        )
     if wanted == "latest":
         return
     found = next((one for one in versions if one.version == wanted), None)
-    good = ", ".join(sorted(one.version for one in versions if not _is_past(one.expires, job))) or "none"
+    remedy = f"say config_version: latest in the project's `training`, or one of: {', '.join(good) or 'none'}"
     if found is None:
-        raise PermanentError(
-            f"{place.at.host} has no training configuration {wanted}",
-            remedy=f"say config_version: latest in the project's `training`, or one of: {good}",
-        )
+        raise PermanentError(f"{place.at.host} has no training configuration {wanted}", remedy=remedy)
     if _is_past(found.expires, job):
         raise PermanentError(
-            f"models of the training configuration {wanted} expired on {found.expires:%Y-%m-%d}",
-            remedy=f"say config_version: latest in the project's `training`, or one of: {good}",
+            f"models of the training configuration {wanted} expired on {found.expires:%Y-%m-%d}", remedy=remedy
         )
 
 
 def _check_role(place: Place, job: Job) -> None:
     """Find out before a training is paid for whether the identity may deploy: by deleting what is not there.
 
-    Who may not is refused for that, whatever there is. Any other answer is none, and the deployment will show.
+    Who may not is refused for that, whatever there is. Where we ourselves have asked too much just now, it is asked
+    later. Any other answer is none, and the deployment will show.
     https://learn.microsoft.com/azure/ai-services/language-service/concepts/role-based-access-control
     """
-    if place.at.key.strip():
+    if not job.result["deployments"] or place.at.key.strip():
         return
     try:
         job.clients.language.deployments.delete(place.at, place.project, f"reactor-may-deploy-{job.key[:8]}")
-    except DeniedError:
+    except (DeniedError, CrowdedError):
         raise
     except ReactorError:
         return
@@ -114,30 +124,3 @@ def _check_role(place: Place, job: Job) -> None:
 
 def _is_past(moment: datetime | None, job: Job) -> bool:
     return moment is not None and moment <= job.now
-
-
-def _check_models(place: Place, models: list[Model], serving: Mapping[str, str], wanted: list[str]) -> None:
-    labels = {model.label for model in models}
-    new = [label for label in wanted if label not in labels]
-    if new and len(labels) + len(new) > places.MOST_MODELS:
-        idle = sorted(model.label for model in models if model.id not in serving.values())
-        raise PermanentError(
-            f"the {place.to} has {len(labels)} models of {places.MOST_MODELS} at most, and {', '.join(new)} would come",
-            remedy=f"delete models there that nothing serves: {', '.join(idle) or 'there is none'}",
-        )
-
-
-def _check_deployments(place: Place, job: Job, serving: Collection[str], staging: str) -> None:
-    """Count before anything is made: a project has ten deployments at most, and slots are some."""
-    wanted = set(job.result["deployments"])
-    slots = {places.slot(name, staging) for name in wanted} - {""}
-    all_ = set(serving) | wanted | slots
-    if len(all_) <= places.MOST_DEPLOYMENTS:
-        return
-    spare = sorted(set(serving) - wanted - slots)
-    raise PermanentError(
-        f"the {place.to} would have {len(all_)} deployments, and {places.MOST_DEPLOYMENTS} are allowed: "
-        f"{len(serving)} are there, {len((wanted | slots) - set(serving))} would come",
-        remedy=f"delete deployments there that nobody needs ({', '.join(spare) or 'there is none'}), "
-        'declare fewer, or say staging: "" to do without slots',
-    )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared.errors import PermanentError
-from shared.handlers.language import following, keeping, places
+from shared.handlers.language import following, keeping, places, training
 from shared.handlers.language.places import Place
 from shared.language_content import fingerprint, sizes
 from shared.redaction import tidy
@@ -19,7 +19,8 @@ def start(params: Any, job: Job) -> Progress:
     """Have the project exported that is to be replaced, where there is one."""
     place = places.again(job)
     if not job.result["exists"]:
-        return Done({"held": ""} | _left_to_do(place, job, "", is_forced=params.force))
+        left = _left_to_do(place, job, "", is_forced=params.force)
+        return left if isinstance(left, Pending) else Done({"held": ""} | left)
     url = job.clients.language.projects.export(place.at, place.project)
     return following.begun(job, url, f"the project in the {place.to} is being exported")
 
@@ -43,19 +44,23 @@ def watch(params: Any, job: Job) -> Progress:
     kept, _ = job.clients.replicas.read(*place.key)
     told: dict[str, Any] = {"held": held}
     note = ""
-    if not _is_known(place, job, held, kept):
-        if not params.overwrite_edits:
-            raise PermanentError(
-                f"the project in the {place.to} at {place.at.host} holds {sizes(content)} that are nowhere kept: "
-                "it was edited by hand, or was never replicated",
-                remedy="take the edits over into the project that it is replaced by, or say overwrite_edits: true: "
-                "then they are replaced, and kept in the backup, from where restore.language with edits: true brings "
-                "them back",
-            )
+    is_edited = not _is_known(place, job, held, kept)
+    if is_edited and not params.overwrite_edits:
+        raise PermanentError(
+            f"the project in the {place.to} at {place.at.host} holds {sizes(content)} that are nowhere kept: "
+            "it was edited by hand, or was never replicated",
+            remedy="take the edits over into the project that it is replaced by, or say overwrite_edits: true: "
+            "then they are replaced, and kept in the backup, from where restore.language with edits: true brings "
+            "them back",
+        )
+    left = _left_to_do(place, job, held, is_forced=params.force)
+    if isinstance(left, Pending):
+        return left
+    if is_edited:
         told |= keeping.keep_edits(place, job, content)
         name = f" as {told['kept_as']}" if "kept_as" in told else ""
         note = f"what was edited by hand is kept{name}, and will be replaced"
-    told |= _left_to_do(place, job, held, is_forced=params.force)
+    told |= left
     return Done(told, note=note or _note(told))
 
 
@@ -76,11 +81,11 @@ def _labels(job: Job) -> list[str]:
     return places.labels(job.result["deployments"]) or [""]
 
 
-def _left_to_do(place: Place, job: Job, held: str, *, is_forced: bool) -> dict[str, Any]:
+def _left_to_do(place: Place, job: Job, held: str, *, is_forced: bool) -> dict[str, Any] | Pending:
     """Say which models are trained, and which are there already: a training is billed.
 
     What is there in the end holds what one of them was trained from: where nothing is to be trained and it does not,
-    the last one is only imported.
+    the last one is only imported. How well a model does that is there is read where nobody knows it yet.
     """
     labels = _labels(job)
     known = () if is_forced or place.to == "primary" else job.clients.replicas.trained(*place.key)
@@ -91,10 +96,21 @@ def _left_to_do(place: Place, job: Job, held: str, *, is_forced: bool) -> dict[s
         for one in known:
             if (one.label, one.hash, one.options) != (label, keeping.holds(job, label), place.options):
                 continue
-            refused[label] = one.worse(place.about.proof.margin)
+            if one.failed:
+                refused |= {label: f"{BEFORE}, and that failed: {one.failed}"} if label not in good else {}
+                continue
+            is_there, found = there.get(label) == one.model, training.Measured(one)
+            if is_there and one.intents is None:
+                measured = training.measure(place, job, one)
+                if isinstance(measured, Pending):
+                    return measured
+                found = measured
+                training.note_training(place, job, found.training)
+            worse = found.worse(place.about.proof.margin)
+            refused[label] = f"{BEFORE}, and did badly: {worse}" if worse else ""
             good.pop(label, None)
-            if not refused[label] and there.get(label) == one.model:
-                good[label] = one
+            if is_there and not worse:
+                good[label] = found.training
     todo = [label for label in labels if label not in good]
     if not todo and held not in {each for one in good.values() for each in (one.left, one.hash)}:
         todo = labels[-1:]
@@ -102,12 +118,11 @@ def _left_to_do(place: Place, job: Job, held: str, *, is_forced: bool) -> dict[s
         "todo": todo,
         "trained": {label: one.model for label, one in good.items()},
         "f1": [{"label": label, "intents": one.intents, "primary": one.primary_intents} for label, one in good.items()],
-        "refused": "; ".join(
-            f"{tidy(label)} was trained from this very content with these options before, and did badly: {why}"
-            for label, why in refused.items()
-            if why
-        ),
+        "refused": "; ".join(f"{tidy(label)} {why}" for label, why in refused.items() if why),
     }
+
+
+BEFORE = "was trained from this very content with these options before"
 
 
 def _note(told: Mapping[str, Any]) -> str:

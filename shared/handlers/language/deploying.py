@@ -1,8 +1,8 @@
 """Deploys what was trained: to a staging slot first, and swapped with what serves only once it is proven there.
 
 Which model answers under a name is told by the model's id, so that nothing is ever swapped twice.
-A deployment that expires soon, or has, is deployed to straight after the proof: whether a swap renews its date is not
-documented.
+Whether a swap renews the date of a deployment is not documented: one that still expires soon after it is deployed to
+once more, while the slot keeps the former model. One that has expired keeps nothing, and is deployed to straight.
 https://learn.microsoft.com/azure/ai-services/language-service/conversational-language-understanding/how-to/deploy-model
 """
 
@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from shared import redaction
 from shared.clients.language import Deployment
 from shared.errors import PermanentError
-from shared.handlers.language import following, places
+from shared.handlers.language import following, places, slots
 from shared.handlers.language.places import Place
 from shared.stages import Done, Job, Pending, Progress
 
@@ -30,12 +31,19 @@ def plan(params: Any, job: Job) -> Progress:
     changing = [
         name for name in job.result["deployments"] if serving.get(name) != _wanted(job, name) or name in renewed
     ]
-    slots = {name: places.slot(name, params.staging) for name in changing}
-    told = {"slots": slots, "was": serving, "renewed": renewed, "staged": [], "promoted": []}
+    named = {name: places.slot(name, params.staging) for name in changing}
+    has_expired = {name for name in renewed if _expires(there[name], job.now)}
+    straight = [
+        name
+        for name in changing
+        if not named[name] or not serving.get(name) or serving[name] == _wanted(job, name) or name in has_expired
+    ]
+    told = {"slots": named, "was": serving, "renewed": renewed, "straight": straight, "swapped": {}}
+    told |= {"staged": [], "promoted": []}
     if not changing:
         return Done(told, next="confirm", note="everything is deployed already")
     note = f"to be deployed: {', '.join(changing)}"
-    note += f"; {', '.join(renewed)} expires soon, or has, and is deployed to in place of a swap" if renewed else ""
+    note += f"; {', '.join(renewed)} expires soon, or has, and is deployed to for its date" if renewed else ""
     return Done(told, next="" if params.staging else "promote", note=note)
 
 
@@ -71,10 +79,13 @@ def find_slot(_params: Any, job: Job) -> Done | None:
     return _done(job, "staged", name, f"{slot} serves it")
 
 
-def start_slot(_params: Any, job: Job) -> Progress:
+def start_slot(params: Any, job: Job) -> Progress:
     """Deploy the model to the slot, in place of what was left there the last time."""
     place, name = places.again(job), _next(job, "staged")
-    return _deploy(place, job, job.result["slots"][name], job.result["deployments"][name])
+    slot, serving = job.result["slots"][name], places.serving(job, place.at, place.project)
+    slots.check(place, job, [slot], serving, may_overwrite=params.overwrite_edits)
+    slots.note(place, job, slot, _wanted(job, name))
+    return _deploy(place, job, slot, job.result["deployments"][name])
 
 
 def watch_slot(params: Any, job: Job) -> Progress:
@@ -95,7 +106,7 @@ def _watch(params: Any, job: Job, list_: str, find: Callable[[Any, Job], Done | 
         return found
     if (done := find(params, job)) is not None:
         return done
-    if found is not None and found.is_good and list_ == "promoted" and _is_renewed_in_place(job, name):
+    if found is not None and found.is_good and list_ == "promoted" and _renewed_from(job, name):
         return _done(job, "promoted", name, f"{name} was deployed again, and shows what it showed")
     if found is not None and not found.is_good:
         raise PermanentError(
@@ -126,20 +137,34 @@ def _done(job: Job, list_: str, name: str, note: str) -> Done:
 
 
 def find_promoted(_params: Any, job: Job) -> Done | None:
-    """Look whether the next deployment serves the model already: it is never swapped twice."""
+    """Look whether the next deployment serves the model already: it is never swapped twice.
+
+    Where it does since a swap, and still expires soon, it comes again to be deployed to.
+    """
     place, name = places.again(job), _next(job, "promoted")
     there = _deployments(place, job).get(name)
-    if there is None or there.model_id != _wanted(job, name):
+    if there is None or there.model_id != _wanted(job, name) or _stamp(there) == _renewed_from(job, name):
         return None
-    if _is_renewed_in_place(job, name) and _stamp(there) == job.result["renewed"][name]:
-        return None
+    was_only_swapped = name not in job.result["straight"] and name not in job.result["swapped"]
+    if was_only_swapped and name in job.result["renewed"] and _expires(there, job.now + place.about.expiry):
+        swapped = {**job.result["swapped"], name: _stamp(there)}
+        return Done({"swapped": swapped}, next="promote", note=f"{name} serves it, and is deployed to for its date")
     return _done(job, "promoted", name, f"{name} serves it")
 
 
+def _renewed_from(job: Job, name: str) -> str:
+    """Give how a deployment was that serves the right model and is deployed to for its date alone; "" for others."""
+    if name in job.result["swapped"]:
+        return str(job.result["swapped"][name])
+    is_right = job.result["was"].get(name) == _wanted(job, name)
+    return str(job.result["renewed"].get(name, "")) if is_right else ""
+
+
 def start_promoting(_params: Any, job: Job) -> Progress:
-    """Swap the slot with what serves, unless somebody has come between; deploy where nothing does, or not for long."""
+    """Swap the slot with what serves, unless somebody has come between; deploy where there is nothing to swap with."""
     place, name = places.again(job), _next(job, "promoted")
-    slot, was = job.result["slots"][name], job.result["was"].get(name, "")
+    slot, was_swapped = job.result["slots"][name], name in job.result["swapped"]
+    was = _wanted(job, name) if was_swapped else job.result["was"].get(name, "")
     serving = places.serving(job, place.at, place.project)
     if serving.get(name, "") != was:
         raise PermanentError(
@@ -147,30 +172,28 @@ def start_promoting(_params: Any, job: Job) -> Progress:
             f"{serving.get(name) or 'nothing'}",
             remedy="find out who deploys there too, then replay the event",
         )
-    if slot and serving.get(slot) != _wanted(job, name):
+    if slot and not was_swapped and serving.get(slot) != _wanted(job, name):
         raise PermanentError(
             f"{slot} of the {place.to} does not serve what was proven any more",
             remedy="find out who deploys there too, then replay the event",
         )
-    if not slot or not was or name in _renewed(job):
+    if was_swapped or name in job.result["straight"]:
+        _check_label(place, job, name)
         return _deploy(place, job, name, job.result["deployments"][name])
-    return _swap(place, job, name, slot)
-
-
-def _swap(place: Place, job: Job, name: str, slot: str) -> Pending:
+    slots.note(place, job, slot, was)
     url = job.clients.language.deployments.swap(place.at, place.project, name, slot)
     return following.begun(job, url, f"{name} and {slot} are being swapped")
 
 
-def _renewed(job: Job) -> dict[str, str]:
-    """Give the deployments that expire soon, or have, and how each was."""
-    found: dict[str, str] = job.result.get("renewed", {})
-    return found
-
-
-def _is_renewed_in_place(job: Job, name: str) -> bool:
-    """Tell whether a deployment serves the right model already, and is deployed to for its date alone."""
-    return name in _renewed(job) and job.result["was"].get(name) == _wanted(job, name)
+def _check_label(place: Place, job: Job, name: str) -> None:
+    """Refuse to deploy by a label that is another model's by now: that was never proven, and would serve at once."""
+    label = job.result["deployments"][name]
+    models = job.clients.language.models.list(place.at, place.project)
+    if not any(model.label == label and model.id == _wanted(job, name) for model in models):
+        raise PermanentError(
+            f"{redaction.tidy(label)} of the {place.to} was trained again, or deleted, since it was proven",
+            remedy="find out who trains there too, then replay the event",
+        )
 
 
 def watch_promoting(params: Any, job: Job) -> Progress:
@@ -192,8 +215,7 @@ def tidy(_params: Any, job: Job) -> Progress:
     asked = job.memory.get("asked", [])
     left = [slot for slot in spare if slot not in asked]
     if not left:
-        swapped = [name for name in job.result["slots"] if job.result["was"].get(name) and name not in _renewed(job)]
-        kept = [job.result["slots"][name] for name in swapped if job.result["slots"][name]]
+        kept = [slot for name, slot in job.result["slots"].items() if slot and name not in job.result["straight"]]
         words = [f"{', '.join(kept)} keeps what served before"] if kept else []
         words += [f"{', '.join(spare)} could not be deleted"] if spare else []
         return Done({"kept_slots": kept}, note="; ".join(words))
@@ -206,6 +228,6 @@ def tidy(_params: Any, job: Job) -> Progress:
 
 
 def _spare(job: Job, serving: Mapping[str, str]) -> list[str]:
-    """List the slots that were not swapped, and are still there."""
-    slots, was, renewed = job.result["slots"], job.result["was"], _renewed(job)
-    return [slot for name, slot in slots.items() if slot and slot in serving and (not was.get(name) or name in renewed)]
+    """List the slots that were not swapped, and still serve what was proven in them."""
+    proven = {job.result["slots"][name]: _wanted(job, name) for name in job.result["straight"]}
+    return [slot for slot, model in proven.items() if slot and serving.get(slot) == model]

@@ -90,7 +90,8 @@ def find_import(_params: Any, job: Job) -> Progress | None:
     place = places.again(job)
     project = job.clients.language.projects.read(place.at, place.project)
     has_changed = project is not None and project.modified is not None and project.modified > job.starting_at - SLACK
-    return Done({"is_imported": False}, note="the project was imported, as it seems") if has_changed else None
+    told = {"is_imported": False, "import_why": ""}
+    return Done(told, note="the project was imported, as it seems") if has_changed else None
 
 
 def start_import(_params: Any, job: Job) -> Progress:
@@ -111,7 +112,7 @@ def watch_import(_params: Any, job: Job) -> Progress:
     if found is not None and found.status in ("failed", "cancelled"):
         raise PermanentError(
             f"the import into {place.at.host} ended as {found.status}: {found.why}",
-            remedy=f"correct the project in the region that it comes from, then replay; {serves_on(place)}",
+            remedy="correct the project in the region that it comes from, then replay",
         )
     why = found.why if found is not None and not found.is_good else ""
     told = {"import_why": why, "is_imported": found is not None and found.is_good}
@@ -133,7 +134,8 @@ def start_verify(_params: Any, job: Job) -> Progress:
 def watch_verify(_params: Any, job: Job) -> Progress:
     """Compare what arrived with what was sent.
 
-    What lacks is imported once more. What nobody sent is not replaced: an import leaves nothing else.
+    What lacks is imported once more, and so is what an import says itself that it did in part, where it left out
+    something. What nobody sent is not replaced: an import leaves nothing else.
     """
     place, label = places.again(job), next_label(job)
     found = following.look(job, place.at, "the export of what arrived")
@@ -143,27 +145,25 @@ def watch_verify(_params: Any, job: Job) -> Progress:
         more = following.once_more(job, "the export of what arrived")
         return Done(more, next="verify", note="the export is gone, and is made again")
     if not found.is_good:
-        raise PermanentError(
-            f"what arrived cannot be exported: {found.why}",
-            remedy=f"replay the event; {serves_on(place)}",
-        )
+        raise PermanentError(f"what arrived cannot be exported: {found.why}", remedy="replay the event")
     arrived = job.clients.language.projects.exported(place.at, job.memory["url"])
     sent = keeping.content(place, job, label)
     holds, other = fingerprint(arrived), unlike(sent, arrived)
-    if other and not job.result["is_imported"] and holds == job.result["held"]:
-        return _import_again(place, job, "the project is what it was before")
-    if other.foreign:
+    if other.foreign and not (other.is_less and job.result.get("import_why")):
+        if not job.result["is_imported"] and holds == job.result["held"]:
+            return _import_again(place, job, "the project is what it was before")
         raise PermanentError(
-            f"the project in the {place.to} at {place.at.host} is not what was imported: it has {tidy(other.foreign)}",
-            remedy="look who edits there, then replay; nothing was trained from it, and "
-            f"{serves_on(place)}. Where nobody does, the service changes what it imports: report it",
+            f"the project in the {place.to} at {place.at.host} is not what was imported: it has {tidy(other.foreign)}"
+            f"{_said_itself(job)}",
+            remedy="look who edits there, and say overwrite_edits: true where it may be replaced: it is kept first; "
+            "nothing was trained from it. Where nobody edits, the service changes what it imports: report it",
         )
     job.clients.replicas.note_import(*place.key, holds)
     if other.lacking:
         problem = f"of {sizes(sent)} there are {sizes(arrived)}; it lacks {tidy(other.lacking)}"
         return _import_again(place, job, problem, {"held": holds})
     told: dict[str, Any] = {"imports": 0, "import_why": "", "held": holds, "verified": job.now.isoformat()}
-    added = f"; the service added {other.added}" if other.added else ""
+    added = f"; the service added {tidy(other.added)}" if other.added else ""
     if label in job.result["trained"]:
         return Done(told | {"todo": []}, note=f"{sizes(arrived)} arrived{added}; nothing is to be trained", next="plan")
     return Done(told, note=f"{sizes(arrived)} arrived{added}")
@@ -173,8 +173,12 @@ def _import_again(place: Place, job: Job, problem: str, told: Mapping[str, Any] 
     tries = job.result.get("imports", 0) + 1
     if tries < TRIES:
         return Done({**(told or {}), "imports": tries}, next="ready", note=f"{problem}: it is imported once more")
-    why = f" ({job.result['import_why']})" if job.result.get("import_why") else ""
     raise PermanentError(
-        f"the import into {place.at.host} is not whole: {problem}{why}",
-        remedy=f"look whether the project keeps the service's limits, then replay; {serves_on(place)}",
+        f"the import into {place.at.host} is not whole: {problem}{_said_itself(job)}",
+        remedy="look whether the project keeps the service's limits, then replay",
     )
+
+
+def _said_itself(job: Job) -> str:
+    """Give what the last import said of itself, where it was not done in whole."""
+    return f" ({job.result['import_why']})" if job.result.get("import_why") else ""

@@ -1,6 +1,7 @@
 """Proves that a deployed model answers as it should, by asking it: stated utterances, and some of the project's own.
 
-What the primary answers to the same text counts; where it does not answer, what the utterance is labelled with.
+What the primary answers to the same text counts; where it does not answer, or serves another model by now, it is what
+the utterance is labelled with.
 Where neither is known of anything that was asked, nothing is proven, and the step fails.
 https://learn.microsoft.com/azure/ai-services/language-service/conversational-language-understanding/how-to/call-api
 """
@@ -12,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from shared.errors import PermanentError, ReactorError, TemporaryError
+from shared.errors import CrowdedError, PermanentError, ReactorError, TemporaryError
 from shared.handlers.language import keeping, places
 from shared.handlers.language.places import Place
 from shared.redaction import tidy
@@ -60,7 +61,7 @@ def _ask(job: Job, asked: Mapping[str, str], result: str, briefly: Collection[st
     place = places.again(job)
     questions = [one for name, as_ in asked.items() for one in _questions(place, job, name, as_, brief=name in briefly)]
     begin = {"at": 0, "asked": 0, "agreed": 0, "by_label": 0, "compared": [], "why": "", "wrong": [], "other": []}
-    memory: dict[str, Any] = {**begin, **job.memory}
+    memory: dict[str, Any] = {**begin, "released": [], **job.memory}
     for question in questions[memory["at"] : memory["at"] + AT_ONCE]:
         try:
             if waits_for := _judge(place, job, question, memory):
@@ -74,6 +75,11 @@ def _ask(job: Job, asked: Mapping[str, str], result: str, briefly: Collection[st
         memory["at"] += 1
     if memory["at"] < len(questions):
         return Pending(0, memory=memory, note=f"{memory['at']} of {len(questions)} utterances asked")
+    if any(_asks_primary(place, job, one, memory) for one in questions):
+        released = _released(place, job, memory["released"])
+        if released != memory["released"]:
+            note = f"the primary serves another model as {', '.join(released)} by now: what it answers does not count"
+            return Pending(0, memory={**begin, "released": released}, note=note)
     unproven = [name for name in asked if name not in {*briefly, *memory["compared"]}]
     return _verdict(place, memory, result, unproven)
 
@@ -90,13 +96,15 @@ def _judge(place: Place, job: Job, question: Question, memory: dict[str, Any]) -
     if question.is_brief:
         return ""
     wanted, by_label, why = question.label, 1, ""
-    if _is_served(place, job, question.deployment):
+    if question.deployment in memory["released"]:
+        why = f"the primary serves another model as {question.deployment} by now"
+    elif _asks_primary(place, job, question, memory):
         try:
             wanted, by_label = _of_primary(place, job, question), 0
         except ReactorError as problem:  # who cannot be asked is why there is a second region: the label counts
-            why = problem.reason
             if not wanted and isinstance(problem, TemporaryError) and job.now < job.began + ANSWERS_WITHIN:
-                return why
+                return problem.reason
+            why = f"the primary did not answer: {problem.reason}"
     memory["why"] = memory["why"] or why
     if not wanted:
         return ""
@@ -115,13 +123,31 @@ def _of_primary(place: Place, job: Job, question: Question) -> str:
     return guess(place.primary, place.project, question.deployment, text, language=language).intent
 
 
-def _is_served(place: Place, job: Job, deployment: str) -> bool:
+def _asks_primary(place: Place, job: Job, question: Question, memory: Mapping[str, Any]) -> bool:
     """Tell whether the primary serves what the secondary is to serve, so that both should answer alike."""
+    deployment = question.deployment
+    if question.must or question.is_brief or deployment in memory["released"]:
+        return False
     if place.to == "primary" or job.result.get("from_backup"):
         return False
     label = job.result["deployments"][deployment]
     is_same = job.result["served"].get(deployment) == job.result["models"].get(label)
     return is_same and keeping.is_deployed(job, label)
+
+
+def _released(place: Place, job: Job, known: Sequence[str]) -> list[str]:
+    """Name the deployments that serve another model in the primary than what is replicated, as far as it says so.
+
+    It is read once everything was asked: what serves then what it served before served it all the time between.
+    """
+    try:
+        serving = places.serving(job, place.primary, place.project)
+    except CrowdedError:
+        raise
+    except ReactorError:  # who answers, and does not say what serves, is taken to serve what it served
+        return [*known]
+    served: Mapping[str, str] = job.result["served"]
+    return sorted({*known, *(name for name, id in served.items() if serving.get(name) != id)})
 
 
 def _verdict(place: Place, memory: Mapping[str, Any], result: str, unproven: Sequence[str]) -> Done:
@@ -153,7 +179,7 @@ UNPROVEN = "say `intent` with the utterances in `proof`, or a `sample` of what i
 
 
 def _why(memory: Mapping[str, Any]) -> str:
-    return f" (the primary did not answer: {tidy(memory['why'])})" if memory["why"] else ""
+    return f" ({tidy(memory['why'])})" if memory["why"] else ""
 
 
 def check(place: Place) -> None:
@@ -173,7 +199,7 @@ def _disagrees(place: Place, memory: Mapping[str, Any]) -> str:
     asked, agreed, wanted = memory["asked"], memory["agreed"], place.about.proof.agree
     return (
         f"the {place.to} answers {agreed} of {asked} utterances as it should, and {wanted:.0%} have to be: "
-        f"{tidy('; '.join(memory['other']))}"
+        f"{tidy('; '.join(memory['other']))}{_why(memory)}"
     )
 
 

@@ -20,6 +20,7 @@ from shared.handlers.language import (
     noting,
     places,
     proving,
+    room,
     training,
     undoing,
 )
@@ -46,7 +47,9 @@ class Language(BaseModel):
         description='What the staging slot of a deployment is called after it: production-next; "" for none.',
     )
     overwrite_edits: bool = Field(
-        default=False, description="Whether a secondary that was edited by hand is kept, and then replaced."
+        default=False,
+        description="Whether a secondary that was edited by hand is kept, and then replaced; and whether a staging "
+        "slot is deployed over that is somebody's.",
     )
     force: bool = Field(default=False, description="Whether it is trained and deployed anew though nothing differs.")
 
@@ -64,7 +67,7 @@ def look(params: Language, job: Job) -> Progress:
 
 
 def store(_params: Language, job: Job) -> Progress:
-    """Keep it before anything is replaced, and go on to what is left to do.
+    """Keep it before anything is replaced, make room for what will be trained, and go on to what is left to do.
 
     What did badly when it was trained from the same is refused here, before it is paid for once more.
     """
@@ -74,7 +77,9 @@ def store(_params: Language, job: Job) -> Progress:
     stored = keeping.store(place, job, again=False)
     if job.result["refused"]:
         raise PermanentError(job.result["refused"], remedy=training.DID_BADLY)
-    return Done(stored.result, note=stored.note, next="" if job.result["todo"] else "plan")
+    made = room.make(place, job)
+    note = stored.note + (f"; {made}" if made else "")
+    return Done(stored.result, note=note, next="" if job.result["todo"] else "plan")
 
 
 PERMISSIONS = {
@@ -97,12 +102,12 @@ PERMISSIONS = {
             (
                 *(
                     f"{_CLU}/projects/{what}"
-                    for what in ("read", "*/read", "export/action", "import/action", "train/*")
+                    for what in ("read", "*/read", "export/action", "import/action", "train/*", "models/delete")
                 ),
                 *(f"{_CLU}/projects/deployments/{what}" for what in ("write", "delete", "swap/action")),
                 f"{_CLU}/action",
             ),
-            "to import, train, deploy, swap and ask it, without a key",
+            "to import, train, deploy, swap and ask it, and to delete models of its own for room, without a key",
             is_data=True,
         ),
     )

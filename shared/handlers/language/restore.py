@@ -66,7 +66,9 @@ class Language(BaseModel):
         description='What the staging slot of a deployment is called after it: production-next; "" for none.',
     )
     overwrite_edits: bool = Field(
-        default=False, description="Whether a project there that is nowhere kept is kept first, and then replaced."
+        default=False,
+        description="Whether a project there that is nowhere kept is kept first, and then replaced; "
+        "and whether a staging slot is deployed over that is somebody's.",
     )
 
     @model_validator(mode="after")

@@ -3,14 +3,16 @@
 https://learn.microsoft.com/azure/ai-services/language-service/conversational-language-understanding/how-to/train-model
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from shared.clients.language import Evaluation, Model, Training
+from shared.clients.language import Evaluation, Model, Resource, Training
 from shared.clients.language import Job as ServiceJob
 from shared.errors import PermanentError, ReactorError, TemporaryError
 from shared.handlers.language import following, keeping, places
-from shared.handlers.language.importing import SLACK, next_label, serves_on, unchanged
+from shared.handlers.language.importing import SLACK, next_label, unchanged
 from shared.handlers.language.places import Place
 from shared.redaction import tidy
 from shared.replicas import Trained
@@ -20,6 +22,17 @@ TRIES = 2
 """How often a training is made where nothing came of the one before."""
 SHOWN_WITHIN = timedelta(minutes=10)
 """How long a model may take to be shown, or its evaluation, once its training is over."""
+NOT_THE_CONTENT = frozenset(
+    word.lower()
+    for word in (
+        *("Unauthorized", "Forbidden", "NotFound", "ProjectNotFound", "OperationNotFound", "Conflict"),
+        *("TooManyRequests", "QuotaExceeded", "InternalServerError", "ServiceUnavailable", "Timeout"),
+    )
+)
+"""What a training fails for that has nothing to do with what it is trained from: it may do well the next time.
+
+https://learn.microsoft.com/rest/api/language/conversational-analysis-authoring/get-training-status/get-training-status#errorcode
+"""
 
 
 # -- train ------------------------------------------------------------------------------------------------------------
@@ -76,11 +89,22 @@ def watch_training(_params: Any, job: Job) -> Progress:
     if found.is_good or _is_trained(found):
         note = f"{tidy(label)} is trained" + ("" if found.is_good else f", its evaluation is not whole: {found.why}")
         return Done(note=note)
-    helps = "begin it again by replaying the event" if found.status == "cancelled" else "correct it, then replay"
+    helps = "replay the event"
+    if found.status == "cancelled":
+        helps = "begin it again by replaying the event"
+    elif _is_for_its_content(found):
+        note_training(place, job, _training(place, job, label, failed=found.why))
+        helps = f"correct what is labelled where it comes from, then replay; {ONCE}, unless you say force: true"
+        helps = "take another version" if job.result.get("from_backup") else helps
     raise PermanentError(
-        f"the training of {tidy(label)} at {place.at.host} ended as {found.status}: {found.why}",
-        remedy=f"{helps}; {serves_on(place)}",
+        f"the training of {tidy(label)} at {place.at.host} ended as {found.status}: {found.why}", remedy=helps
     )
+
+
+def _is_for_its_content(found: ServiceJob) -> bool:
+    """Tell whether a training failed for what it was to be trained from: from the same it would again."""
+    codes = {error.partition(":")[0].strip().lower() for error in found.errors}
+    return bool(codes) and not codes & NOT_THE_CONTENT
 
 
 def _is_trained(found: ServiceJob) -> bool:
@@ -98,7 +122,7 @@ def _gone(place: Place, job: Job, label: str) -> Progress:
         return Done({"trainings": tries}, next="free", note="the training's job is gone with nothing done: once more")
     raise PermanentError(
         f"the training of {tidy(label)} at {place.at.host} is gone, and has made no model",
-        remedy=f"look at the project's training jobs in Language Studio; {serves_on(place)}",
+        remedy="look at the project's training jobs in Language Studio",
     )
 
 
@@ -115,28 +139,16 @@ def evaluate(_params: Any, job: Job) -> Progress:
             return Pending(note=f"{tidy(label)} is not shown as trained yet")
         raise PermanentError(
             f"{tidy(label)} was trained at {place.at.host}, and is not shown as that",
-            remedy=f"replay the event; {serves_on(place)}",
+            remedy="replay the event",
         )
-    ours = job.clients.language.models.evaluation(place.at, place.project, label)
-    theirs, unread = _reference(place, job, label)
-    if isinstance(unread, TemporaryError) and job.now < job.began + SHOWN_WITHIN:
-        return Pending(unread.after, note=f"the evaluation of {tidy(label)} in the primary is waited for: {unread}")
-    if ours is None and theirs is not None and job.now < job.began + SHOWN_WITHIN:
-        return Pending(note=f"the evaluation of {tidy(label)} is not shown yet")
-    done = Trained(
-        label=label,
-        model=model.id,
-        hash=keeping.holds(job, label) if place.to == "secondary" else "",
-        left=job.result["held"],
-        options=place.options,
-        intents=ours.intents_macro_f1 if ours else None,
-        primary_intents=theirs.intents_macro_f1 if theirs else None,
-        entities=ours.entities_macro_f1 if ours else None,
-        primary_entities=theirs.entities_macro_f1 if theirs else None,
-    )
-    if place.to == "secondary":
-        job.clients.replicas.note_training(*place.key, done)  # also what did badly: it was paid for
-    words = _judge(place, label, done, unread.reason if unread else "")
+    noted = _training(place, job, label, model=model.id)
+    note_training(place, job, noted)  # before anything else is read: whatever comes of that, it was paid for
+    found = measure(place, job, noted)
+    if isinstance(found, Pending):
+        return found
+    done = found.training
+    note_training(place, job, done)  # also what did badly
+    words = _judge(place, found)
     told = {
         "todo": job.result["todo"][1:],
         "trained": {**job.result["trained"], label: model.id},
@@ -148,39 +160,110 @@ def evaluate(_params: Any, job: Job) -> Progress:
     return Done(told, note=words, next="ready" if told["todo"] else "")
 
 
-def _reference(place: Place, job: Job, label: str) -> tuple[Evaluation | None, ReactorError | None]:
+def _training(place: Place, job: Job, label: str, *, model: str = "", failed: str = "") -> Trained:
+    """Say what was trained, of which nothing is known yet but that, or why nothing came of it."""
+    holds = keeping.holds(job, label) if place.to == "secondary" else ""
+    left = job.result["held"]
+    return Trained(label=label, model=model, hash=holds, left=left, options=place.options, failed=failed)
+
+
+def note_training(place: Place, job: Job, done: Trained) -> None:
+    """Remember what came of a training in the secondary; what is brought back to the primary is always trained anew."""
+    if place.to == "secondary":
+        job.clients.replicas.note_training(*place.key, done)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """How well a model does, as far as that can be read."""
+
+    training: Trained
+    unread: str = ""
+    """Why its own evaluation cannot be read, "" where it can, or where there is none."""
+    incomparable: str = ""
+    """Why that of the model that it is made after cannot be read, "" where it can, or where there is none."""
+
+    def worse(self, margin: float) -> str:
+        """Say in what it does worse than the model that it is made after, "" where it does well enough."""
+        why = self.training.worse(margin)
+        return f"{why} ({tidy(self.unread)})" if why and self.unread and self.training.intents is None else why
+
+
+def measure(place: Place, job: Job, noted: Trained) -> Measured | Pending:
+    """Read how well a model does that was trained, and the one that it is made after; what to wait for, if anything.
+
+    Nothing of it is billed. What was known before is not forgotten where it cannot be read any more.
+    """
+    label, is_early = noted.label, job.now < job.began + SHOWN_WITHIN
+    theirs, incomparable, late = _reference(place, job, label)
+    if late and is_early:
+        return Pending(late.after, note=f"the evaluation of {tidy(label)} in the primary is waited for: {late}")
+    try:
+        ours, unread = _evaluation(job, place.at, place.project, {"label": label, "id": noted.model}), ""
+    except PermanentError as problem:  # a training may be whole though its evaluation failed
+        ours, unread = None, problem.reason
+    if ours is None and theirs is not None and is_early:
+        return Pending(note=f"the evaluation of {tidy(label)} is not shown yet{f': {unread}' * bool(unread)}")
+    found: dict[str, float | None] = {}
+    if ours is not None:
+        found |= {"intents": ours.intents_macro_f1, "entities": ours.entities_macro_f1}
+    if theirs is not None:
+        found |= {"primary_intents": theirs.intents_macro_f1, "primary_entities": theirs.entities_macro_f1}
+    return Measured(noted.model_copy(update=found), unread, incomparable)
+
+
+def _evaluation(job: Job, at: Resource, project: str, of: Mapping[str, str]) -> Evaluation | None:
+    """Read the evaluation of a model, None where it has none; PermanentError where the label has another one by now.
+
+    It goes by label: only where that has the same model afterwards, it was of that one all the time between.
+    """
+    found = job.clients.language.models.evaluation(at, project, of["label"])
+    models = job.clients.language.models.list(at, project)
+    now = next(
+        ({"label": one.label, "id": one.id, "trained": str(one.trained)} for one in models if one.label == of["label"]),
+        {},
+    )
+    if any(now.get(name) != value for name, value in of.items()):
+        raise PermanentError(f"{tidy(of['label'])} was trained again there meanwhile, or deleted")
+    return found
+
+
+def _reference(place: Place, job: Job, label: str) -> tuple[Evaluation | None, str, TemporaryError | None]:
     """Read how well the model does where it comes from, None where nobody says: it may be lost, or another one.
 
-    Where it cannot be read, the second says why: who cannot be reached is why there is a second region.
+    Where it cannot be read, the second says why, and the third what may pass: who cannot be reached is why there is a
+    second region.
     """
     if place.to == "primary" or job.result.get("from_backup") or not keeping.is_deployed(job, label):
-        return None, None
+        return None, "", None
+    of = {"label": label, "id": job.result["models"][label], "trained": job.result["trained_at"][label]}
     try:
-        return job.clients.language.models.evaluation(place.primary, place.project, label), None
+        return _evaluation(job, place.primary, place.project, of), "", None
     except ReactorError as problem:
-        return None, problem
+        return None, problem.reason, problem if isinstance(problem, TemporaryError) else None
 
 
-def _judge(place: Place, label: str, done: Trained, unread: str) -> str:
-    if why := done.worse(place.about.proof.margin):
-        raise PermanentError(
-            f"{tidy(label)} does worse in the {place.to}: {why}", remedy=f"{DID_BADLY}; {serves_on(place)}"
-        )
+def _judge(place: Place, found: Measured) -> str:
+    """Put into words how well a model does; PermanentError where that is not well enough."""
+    label, done = tidy(found.training.label), found.training
+    if why := found.worse(place.about.proof.margin):
+        raise PermanentError(f"{label} does worse in the {place.to}: {why}", remedy=DID_BADLY)
     told = [
         f"{what} {mine:.3f} against {other:.3f}"
         for what, mine, other in done.measured
         if mine is not None and other is not None
     ]
-    if not told and unread:
-        return f"{tidy(label)}: not compared by evaluation, for the primary's cannot be read: {tidy(unread)}"
-    if not told:
-        return f"{tidy(label)}: no evaluation to compare with"
-    return f"macro F1 of {tidy(label)}: {', '.join(told)}"
+    if told:
+        return f"macro F1 of {label}: {', '.join(told)}"
+    if found.incomparable:
+        return f"{label}: not compared by evaluation, for the primary's cannot be read: {tidy(found.incomparable)}"
+    return f"{label}: no evaluation to compare with" + (f": {tidy(found.unread)}" if found.unread else "")
 
 
+ONCE = "it is not trained from the same once more, which would be billed"
 DID_BADLY = (
-    "it is not trained from the same once more, which would be billed: label or split it otherwise, allow a larger "
-    "`margin` in `proof`, or say force: true to train it anew"
+    f"{ONCE}: label or split it otherwise, allow a larger `margin` in `proof` where it did badly, or say force: true "
+    "to train it anew"
 )
 
 
