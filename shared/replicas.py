@@ -86,10 +86,12 @@ class Trained(BaseModel):
     """The same of entities."""
     failed: str = ""
     """Why no model came of it, where that was for what it was to be trained from; "" where one did."""
+    begun: datetime | None = None
+    """When it was begun, as long as nobody has seen its end."""
 
     @property
     def identity(self) -> tuple[str, str, str, Options]:
-        """What tells a training from others; of those that failed, only the last of the same is known."""
+        """What tells a training from others; of those without a model, only the last of the same is known."""
         return self.label, self.model, self.hash, self.options
 
     @property

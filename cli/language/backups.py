@@ -107,6 +107,8 @@ def _listed(around: Surroundings, options: Namespace, names: Names) -> Iterator[
     chosen = [(host, project) for host, project in places if wanted in ("", project, names.get((host, project)))]
     if wanted and not chosen:
         known = [*names.values(), *dict.fromkeys(project for _, project in places)]
+        if wanted in known:
+            raise RefusedError(f'nothing is kept of "{wanted}" yet: `reactor language backup {wanted}` keeps it')
         raise RefusedError(f'nothing is kept of "{wanted}"{did_you_mean(wanted, known)}')
     store = around.clients.language_backups
     for host, project in chosen:

@@ -96,8 +96,12 @@ def _declared(options: Namespace) -> tuple[Sequence[str], Ask]:
     around = look_around(options)
     projects, _ = declared_in(around, options)
     texts = list(options.texts)
-    if not options.project and len(texts) > 1 and named(texts[0], projects, around):
+    if not options.project and named(texts[0], projects, around):
+        if len(texts) == 1:
+            raise UsageError(f'{texts[0]} is the project: say what it is asked, such as "read my new mail"')
         options.project = texts.pop(0)
+    elif not options.project and len(texts) > 1 and (near := did_you_mean(texts[0], list(projects))):
+        raise UsageError(f'there is no project "{texts[0]}"{near}; where it is a text, name the project with --project')
     if options.key_setting:
         raise UsageError("--key-setting is for --endpoint: a declared resource has its key in the rules file")
     here = find(options)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 STAGING = "next"
 GOES_ON = (
     "what was begun in the secondary goes on, and a training there is billed until it is over (Language Studio cancels "
-    "it); the same command waits for it and begins anew; `reactor language status {words}` shows what serves"
+    "it); the same command waits for it, and takes what it made; `reactor language status {words}` shows what serves"
 )
 LOOKS_AGAIN = "what is kept of it by now is no whole version; the same command makes one"
 

@@ -67,6 +67,8 @@ def run(method: str, path: str, body: dict[str, Any]) -> None:
 
 def of_the_stack() -> dict[str, str]:
     """Read where the local stack has its two regions."""
+    if not READY.exists():
+        sys.exit("no local stack runs here: `make run`, in this folder, starts one")
     facts = json.loads(READY.read_text("utf-8"))
     return {
         "LANGUAGE_PRIMARY": facts["language"],

@@ -49,6 +49,9 @@ def clashes(pairs: Iterable[Pair]) -> Iterator[tuple[str, str]]:
     """Give each project that is in the way of one before it, and how, with what to do about it."""
     known: list[Pair] = []
     for one in pairs:
+        if one.primary == one.secondary:
+            yield one.name, f'both regions of "{one.name}" are one and the same resource: declare a second one'
+            continue
         for other in known:
             if words := _clash(one, other):
                 yield one.name, words

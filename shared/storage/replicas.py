@@ -78,7 +78,12 @@ class Replicas:
         """Remember a training in the secondary, however it came out; what was known of the same one is replaced."""
 
         def add(known: Imports) -> Imports:
-            others = tuple(one for one in known.models if one.identity != trained.identity)
+            begun = trained.model_copy(update={"model": ""}).identity
+            others = tuple(
+                one
+                for one in known.models
+                if one.identity != trained.identity and not (one.begun is not None and one.identity == begun)
+            )
             return known.model_copy(update={"models": (*others, trained)[-KEPT:]})
 
         self._change(_key(primary, project, secondary), add)

@@ -227,6 +227,8 @@ def test_a_role_that_may_not_says_which_may(
 
 def test_a_project_is_kept_and_listed(mail: Mail, capsys: pytest.CaptureFixture[str]) -> None:
     """The same content is kept once; the list has what restoring needs, by the declared name or the service's."""
+    assert run("backups", "mail-bot") == 1
+    assert 'nothing is kept of "mail-bot" yet: `reactor language backup mail-bot`' in capsys.readouterr().err
     assert run("backup", "mail-bot") == 0
     out = capsys.readouterr().out
     assert "  deployed-v1.json\n  working_copy.json\n" in out
@@ -561,6 +563,22 @@ def test_a_deployment_that_is_not_declared_is_refused(mail: Mail, capsys: pytest
     """With the one that was meant."""
     assert run("predict", "hi", "--deployment", "prodution") == 2
     assert 'there is no "prodution" (did you mean "production"?)' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("texts", "words"),
+    [
+        (("mailbot", "hi"), 'there is no project "mailbot" (did you mean "mail-bot"?)'),
+        (("mail-bot",), "mail-bot is the project: say what it is asked"),
+    ],
+)
+def test_a_project_is_not_taken_for_a_text(
+    mail: Mail, capsys: pytest.CaptureFixture[str], texts: tuple[str, ...], words: str
+) -> None:
+    """Each question is billed: one that is hardly meant is not asked."""
+    assert run("predict", *texts) == 2
+    assert words in capsys.readouterr().err
+    assert not mail.primary.seen("POST", ":analyze-conversations")
 
 
 def test_korean_is_predicted_and_shown(mail: Mail, capsys: pytest.CaptureFixture[str]) -> None:

@@ -199,7 +199,7 @@ def test_a_large_project_is_not_held_in_memory(
     records = World(settings, rules, Wire()).records
     for row in records.list_open():
         records.close(row.what, row.key)
-    assert in_a_process(settings, told | {"event": event, "dies_after": 15, "dies_at": "/train.jsonl"}) is None
+    assert in_a_process(settings, told | {"event": event, "dies_after": 8, "dies_at": "/train.jsonl"}) is None
 
     begun, read = listings(requests_log, project)
     assert begun[-1] >= 5 * collecting.PAGE

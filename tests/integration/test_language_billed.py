@@ -75,6 +75,40 @@ def test_a_model_that_was_trained_again_under_the_label_is_none_to_compare_with(
     assert mail.labels(mail.secondary) == {"production": "v1"}
 
 
+@pytest.mark.parametrize("meanwhile", ["nothing", "somebody trains it again"])
+def test_a_training_whose_end_nobody_saw_is_found_again(mail: Mail, meanwhile: str) -> None:
+    """Who waited for it went away: what it made is taken, unless that may be somebody else's by now."""
+    bench = mail.bench()
+
+    def gone(stage: str) -> None:
+        if stage == "evaluate":
+            raise KeyboardInterrupt
+
+    bench.before_stage = gone
+    with pytest.raises(KeyboardInterrupt):
+        bench.run(STEP)
+    if meanwhile != "nothing":
+        bench.clients.language.models.train(Resource(mail.secondary.url, KEY), mail.name, Training("v1"))
+        assert "v1" in mail.project(mail.secondary)["models"]
+    before = trainings(mail)
+    told = mail.bench().run(STEP)
+    assert trainings(mail) - before == (0 if meanwhile == "nothing" else 1)
+    assert mail.labels(mail.secondary) == {"production": "v1"}
+    assert any("macro F1 of v1" in note for note in told.notes) == (meanwhile != "nothing")
+    assert [(one.begun, bool(one.model)) for one in known(mail)] == [(None, True)]
+
+
+def test_a_training_whose_project_is_gone_is_begun_anew(mail: Mail) -> None:
+    """Nobody saw its end, and the project was deleted with it: there is nothing to be found."""
+    why = {"code": "InternalServerError", "message": "out of memory"}
+    mail.secondary.seed(settings={"outcomes": {"train": [{"status": "failed", "errors": [why]}]}})
+    refused(mail.bench(), "out of memory")
+    mail.secondary.seed(delete=[mail.name])
+    mail.bench().run(STEP)
+    assert mail.labels(mail.secondary) == {"production": "v1"}
+    assert [(one.begun, bool(one.model)) for one in known(mail)] == [(None, True)]
+
+
 # -- an evaluation that is late, or lost ------------------------------------------------------------------------------
 
 

@@ -219,6 +219,7 @@ IN_THE_WAY = {
     "backwards": ([("mail-ne", "mail-we")], '"b1" replicates back what "bot" replicates'),
     "into one secondary": ([("mail-kr", "mail-ne")], '"b1" and "bot" replicate into the same project of the same'),
     "round": ([("mail-ne", "mail-kr"), ("mail-kr", "mail-we")], '"b2" leads back to where it comes from'),
+    "one resource": ([("${A}", "${A}")], 'both regions of "b1" are one and the same resource'),
     "one setting": ([("${A}", "mail-kr"), ("mail-us", "mail-kr")], '"b2" and "b1" replicate into the same'),
     "a setting": ([("mail-us", "${B}"), ("mail-kr", "${B}")], '"b2" and "b1" replicate into the same'),
 }

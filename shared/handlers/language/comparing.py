@@ -93,8 +93,11 @@ def _left_to_do(place: Place, job: Job, held: str, *, is_forced: bool) -> dict[s
     good: dict[str, Trained] = {}
     refused: dict[str, str] = {}
     for label in labels:
-        for one in known:
-            if (one.label, one.hash, one.options) != (label, keeping.holds(job, label), place.options):
+        for noted in known:
+            if (noted.label, noted.hash, noted.options) != (label, keeping.holds(job, label), place.options):
+                continue
+            one = training.what_came_of(place, job, noted) if noted.begun else noted
+            if one is None:
                 continue
             if one.failed:
                 refused |= {label: f"{BEFORE}, and that failed: {one.failed}"} if label not in good else {}

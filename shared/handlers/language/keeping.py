@@ -165,8 +165,8 @@ def keep_edits(place: Place, job: Job, content: bytes) -> dict[str, Any]:
 
 
 def stamp(job: Job) -> str:
-    """Name a version after when it was begun and by what; a step that comes back to it finds the same day's."""
-    return f"{job.began:%Y%m%dT%H%M%SZ}-{job.key[:8]}"
+    """Name a version after when it was begun, to the millisecond, and by what, so that names sort by time."""
+    return f"{job.began:%Y%m%dT%H%M%SZ}-{job.began.microsecond // 1000:03x}{job.key[:5]}"
 
 
 # -- store ------------------------------------------------------------------------------------------------------------

@@ -73,6 +73,7 @@ def start_training(_params: Any, job: Job) -> Progress:
     split = options.evaluation
     shares = {} if split.train is None or split.test is None else {"train": split.train, "test": split.test}
     wanted = Training(label, options.mode, options.config_version, split.kind, **shares)
+    note_training(place, job, _training(place, job, label).model_copy(update={"begun": job.now}))
     url = job.clients.language.models.train(place.at, place.project, wanted)
     billed = ", which is billed" if options.mode == "advanced" else ""
     return following.begun(job, url, f"{tidy(label)} is being trained in mode {options.mode}{billed}")
@@ -165,6 +166,31 @@ def _training(place: Place, job: Job, label: str, *, model: str = "", failed: st
     holds = keeping.holds(job, label) if place.to == "secondary" else ""
     left = job.result["held"]
     return Trained(label=label, model=model, hash=holds, left=left, options=place.options, failed=failed)
+
+
+def what_came_of(place: Place, job: Job, begun: Trained) -> Trained | None:
+    """Find the model of a training whose end nobody saw, and note it; None where that cannot be told for sure.
+
+    Whoever waited for it died, or went away: it was paid for all the same.
+    """
+    assert begun.begun is not None
+    if begun.label not in job.result["there"]:
+        return None
+    since = begun.begun - SLACK
+    models = job.clients.language.models.list(place.at, place.project)
+    model = next((one for one in models if one.label == begun.label), None)
+    jobs = [
+        one
+        for one in job.clients.language.models.training_jobs(place.at, place.project)
+        if one.model == begun.label and one.created is not None and one.created >= since
+    ]
+    if model is None or model.trained is None or model.trained < since or len(jobs) != 1:
+        return None
+    if not (jobs[0].is_good or _is_trained(jobs[0])):
+        return None
+    done = begun.model_copy(update={"model": model.id, "begun": None})
+    note_training(place, job, done)
+    return done
 
 
 def note_training(place: Place, job: Job, done: Trained) -> None:
