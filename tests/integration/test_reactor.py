@@ -614,7 +614,10 @@ def test_old_records_are_forgotten(make: Make) -> None:
     waiting = unique()
     world.reactor.receive("event_grid", registered(waiting))
     world.now += timedelta(days=91)
-    world.reactor.forget()
+    for _ in range(200):  # it forgets some at a time, and those of other tests may come first
+        world.reactor.forget()
+        if world.records.read_event(world.event_key(registered(name))) is None:
+            break
     assert world.records.read_event(world.event_key(registered(name))) is None
     assert action_of(world, registered(waiting)).is_open
 
