@@ -14,14 +14,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from shared.errors import PermanentError
 from shared.handlers.language import (
     checking,
-    comparing,
-    deploying,
+    course,
     importing,
     keeping,
     places,
     proving,
-    training,
-    undoing,
 )
 from shared.handlers.language.places import Place
 from shared.permissions import Permission
@@ -217,39 +214,12 @@ RESULTS = {
 STAGES = {
     Language: (
         Stage[Language]("look", start=look, watch=look, effect="reads", within=lambda _: WAITS_FOR_LOCK),
-        Stage[Language]("target", start=checking.target, watch=checking.target, effect="reads"),
-        Stage[Language]("compare", start=comparing.start, watch=comparing.watch, effect="prepares"),
-        Stage[Language]("ready", start=importing.is_ready, watch=importing.is_ready, effect="reads"),
-        Stage[Language](
-            "import",
-            find=importing.find_import,
-            start=importing.start_import,
-            watch=importing.watch_import,
-            named_by="service",
-        ),
+        course.TARGET,
+        course.COMPARE,
+        *course.IMPORT,
         Stage[Language]("verify", start=importing.start_verify, watch=watch_verify, effect="reads"),
-        Stage[Language]("free", start=training.is_free, watch=training.is_free, effect="reads"),
-        Stage[Language](
-            "train",
-            find=training.find_training,
-            start=training.start_training,
-            watch=training.watch_training,
-            named_by="service",
-        ),
-        Stage[Language]("evaluate", start=training.evaluate, watch=training.evaluate, effect="reads"),
-        Stage[Language]("plan", start=deploying.plan, effect="reads"),
-        Stage[Language]("deploy", find=deploying.find_slot, start=deploying.start_slot, watch=deploying.watch_slot),
-        Stage[Language]("prove", start=proving.prove, watch=proving.prove, effect="reads"),
-        Stage[Language](
-            "promote",
-            find=deploying.find_promoted,
-            start=deploying.start_promoting,
-            watch=deploying.watch_promoting,
-            named_by="service",
-        ),
-        Stage[Language]("confirm", start=proving.confirm, watch=proving.confirm, effect="reads"),
-        Stage[Language]("tidy", start=deploying.tidy, watch=deploying.tidy),
+        *course.SERVE,
         Stage[Language]("finish", start=finish, effect="reads"),
-        Stage[Language]("undo", start=undoing.undo, watch=undoing.undo, effect="undoes"),
+        course.UNDO,
     )
 }
